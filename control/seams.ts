@@ -1,0 +1,49 @@
+/** What control is given and gives: the only types that the composition root needs of this room. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Logger } from '@postern/plugin'
+import type { AgentControl, EdgeControl, EdgeSink, Identity, Origin } from './wire/index.ts'
+
+export interface ControlLimits {
+  readonly maxRunning: number
+  readonly maxRunningPerUser: number
+  readonly maxWorkspacesPerUser: number
+  readonly maxCpu: number
+  readonly maxMemoryBytes: number
+  readonly maxPids: number
+  readonly trashMs: number
+}
+
+export interface ControlOptions {
+  /** Holds the SQLite file, the key of secrets at rest, 0700. */
+  readonly stateDirectory: string
+  /** `postgres://…`; null: SQLite in the state directory. */
+  readonly databaseUrl: string | null
+  readonly publicUrl: string
+  readonly baseDomain: string
+  /** Of the machine that the gateway runs on: an agent with another one is not reachable directly. */
+  readonly machineId: string
+  /** Folders of templates, later ones win; the built-in ones first. */
+  readonly templateDirectories: readonly string[]
+  readonly limits: ControlLimits
+  /** Folder of the built dashboard; null: none is served. */
+  readonly webRoot: string | null
+  readonly version: string
+  readonly log: Logger
+  now(): number
+}
+
+export interface Control {
+  readonly edge: EdgeControl
+  /** Resets the sink with all facts, then applies each change; returns the unsubscribe. */
+  feed(sink: EdgeSink): Promise<() => void>
+  readonly app: {
+    request(req: IncomingMessage, res: ServerResponse, identity: Identity, origin: Origin): void
+    upgrade(req: IncomingMessage, socket: Duplex, head: Buffer, identity: Identity, origin: Origin): void
+  }
+  /** The contract with agents in this very process, for `standalone`: needs no join token. */
+  embeddedAgent(): AgentControl
+  /** `<public-url>/setup?token=…` while there are no users, else null. */
+  setupUrl(): Promise<string | null>
+  close(): Promise<void>
+}

@@ -1,0 +1,82 @@
+/** People, sessions, tokens and hosts, as the users' API takes and gives them. */
+import { z } from 'zod'
+
+export const roles = ['administrator', 'member'] as const
+export const roleSchema = z.enum(roles)
+export type Role = z.infer<typeof roleSchema>
+
+export const usernameSchema = z
+  .string()
+  .min(1)
+  .max(40)
+  .regex(/^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?$/, 'small letters, digits, dot, hyphen and underscore')
+export const passwordSchema = z.string().min(10, 'at least 10 characters').max(1024)
+export const emailSchema = z.email().max(254)
+
+export const setupSchema = z.strictObject({
+  token: z.string().max(200),
+  username: usernameSchema,
+  password: passwordSchema,
+  email: emailSchema.optional(),
+})
+export const signInSchema = z.strictObject({ username: z.string().max(200), password: z.string().max(1024) })
+
+export const createUserSchema = z.strictObject({
+  username: usernameSchema,
+  password: passwordSchema,
+  email: emailSchema.optional(),
+  role: roleSchema.default('member'),
+})
+export const userViewSchema = z.object({
+  id: z.string(),
+  username: z.string(),
+  email: z.string().nullable(),
+  role: roleSchema,
+  disabled: z.boolean(),
+  createdAtMs: z.number(),
+})
+export type UserView = z.infer<typeof userViewSchema>
+
+/** `workspaces:read` sees; `workspaces:write` changes; `connect` opens ports; `admin` all that the user may. */
+export const scopes = ['workspaces:read', 'workspaces:write', 'connect', 'admin'] as const
+export const scopeSchema = z.enum(scopes)
+export type Scope = z.infer<typeof scopeSchema>
+
+export const createTokenSchema = z.strictObject({
+  name: z.string().min(1).max(80),
+  scopes: z.array(scopeSchema).min(1).optional(),
+  expiresAt: z.iso.datetime({ offset: true }).optional(),
+})
+export const tokenViewSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  scopes: z.array(scopeSchema),
+  createdAtMs: z.number(),
+  expiresAtMs: z.number().nullable(),
+  lastUsedAtMs: z.number().nullable(),
+})
+export type TokenView = z.infer<typeof tokenViewSchema>
+
+export const sessionViewSchema = z.object({
+  id: z.string(),
+  current: z.boolean(),
+  createdAtMs: z.number(),
+  lastUsedAtMs: z.number(),
+  expiresAtMs: z.number(),
+  device: z.string(),
+})
+export type SessionView = z.infer<typeof sessionViewSchema>
+
+export const hostViewSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  runtime: z.string(),
+  connected: z.boolean(),
+  lastSeenAtMs: z.number(),
+  health: z.object({ status: z.string(), message: z.string(), warnings: z.array(z.string()) }),
+  workspaces: z.int(),
+})
+export type HostView = z.infer<typeof hostViewSchema>
+
+/** A one-use token with which one new agent registers; shown once. */
+export const createHostTokenSchema = z.strictObject({ name: z.string().min(1).max(80) })

@@ -1,0 +1,106 @@
+/**
+ * The contract between control and gateways: the facts that a gateway decides on, and the few acts that it asks for.
+ * Facts are rows by key, each the whole row; `gone` removes one. Hashes are lower-case hex SHA-256 of the secret.
+ */
+import type { Reach } from '@postern/plugin'
+import type { Role, Scope } from './account.ts'
+import type { Phase, Visibility } from './workspace.ts'
+
+export interface EdgeRoute {
+  readonly workspaceId: string
+  readonly name: string
+  readonly ownerId: string
+  readonly aliases: readonly string[]
+  readonly phase: Phase
+  /** Why it is so, one sentence for its owner; '' when there is nothing to say. */
+  readonly reason: string
+  /** '' while nothing runs. */
+  readonly incarnation: string
+  /** `none` when this gateway's machine is not the instance's. */
+  readonly reach: Reach
+  /** The port of `<name>.<base>`: the first declared one; null when none is declared. */
+  readonly defaultPort: number | null
+  readonly ports: readonly { readonly port: number; readonly visibility: Visibility; readonly lenient: boolean }[]
+}
+
+export interface EdgeUser {
+  readonly id: string
+  readonly username: string
+  readonly email: string
+  readonly role: Role
+  readonly groups: readonly string[]
+}
+
+/** A browser's session: on the dashboard's host, or on one workspace host (`label`), child of a dashboard session. */
+export interface EdgeSession {
+  readonly hash: string
+  readonly userId: string
+  readonly expiresAtMs: number
+  readonly workspace: { readonly parentHash: string; readonly workspaceId: string; readonly label: string } | null
+}
+
+export interface EdgeToken {
+  readonly hash: string
+  readonly id: string
+  readonly userId: string
+  readonly scopes: readonly Scope[]
+  readonly expiresAtMs: number | null
+}
+
+export type EdgeFact =
+  | { readonly kind: 'route'; readonly key: string; readonly row: EdgeRoute }
+  | { readonly kind: 'user'; readonly key: string; readonly row: EdgeUser }
+  | { readonly kind: 'session'; readonly key: string; readonly row: EdgeSession }
+  | { readonly kind: 'token'; readonly key: string; readonly row: EdgeToken }
+  | { readonly kind: 'gone'; readonly of: 'route' | 'user' | 'session' | 'token'; readonly key: string }
+  /** CIDR blocks of all hosts' workspaces: listeners drop such peers unread. */
+  | { readonly kind: 'subnets'; readonly row: readonly string[] }
+
+/** Receives facts in revision order. `reset` replaces all; `apply` changes some. Both act before they return. */
+export interface EdgeSink {
+  reset(revision: number, facts: readonly EdgeFact[]): void
+  apply(revision: number, facts: readonly EdgeFact[]): void
+}
+
+/** Who stands behind a request, as the gateway found by cookie or token. */
+export type Identity =
+  | { readonly kind: 'anonymous' }
+  | { readonly kind: 'session'; readonly user: EdgeUser; readonly sessionHash: string }
+  | { readonly kind: 'token'; readonly user: EdgeUser; readonly tokenId: string; readonly scopes: readonly Scope[] }
+
+/** Where a request came from, for limits, lists and audit. */
+export interface Origin {
+  readonly ip: string
+  readonly userAgent: string
+  readonly requestId: string
+}
+
+export interface NewSession {
+  /** The cookie's value. */
+  readonly token: string
+  readonly expiresAtMs: number
+}
+
+/** What a gateway asks of control. Each rejects with ApiError. The sink knows what was made before the promise resolves. */
+export interface EdgeControl {
+  /** True while there are no users. */
+  setupOpen(): Promise<boolean>
+  /** @throws ApiError setup_closed, forbidden (wrong token), invalid_body */
+  setup(body: { token: string; username: string; password: string; email?: string }, origin: Origin): Promise<NewSession>
+  /** @throws ApiError invalid_credentials, rate_limited */
+  signIn(body: { username: string; password: string }, origin: Origin): Promise<NewSession>
+  /** Ends a dashboard session and all its children. */
+  signOut(sessionHash: string): Promise<void>
+  /** A one-time code, 60 s, bound to all that is given. `challenge` is the base64url SHA-256 of the browser's nonce. */
+  issueCode(grant: {
+    userId: string
+    parentHash: string
+    workspaceId: string
+    label: string
+    challenge: string
+  }): Promise<string>
+  /** Consumes the code atomically. @throws ApiError forbidden for any code that isn't exactly right. */
+  redeemCode(given: { code: string; nonce: string; label: string }): Promise<NewSession>
+  /** The Start button: want becomes running. @throws ApiError as POST …/start */
+  startWorkspace(workspaceId: string, userId: string, origin: Origin): Promise<void>
+}

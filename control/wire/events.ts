@@ -1,0 +1,19 @@
+/** `GET /api/v1/events` (WebSocket): what a person may see, by revision; each message is a level, never a delta. */
+import type { HostView } from './account.ts'
+import type { Limits, TimelineEvent, WorkspaceView } from './workspace.ts'
+
+/**
+ * After connecting with `?since=<revision>`, the server sends what changed after it (everything for 0), then `live`,
+ * then changes as they come. On `resync` the client forgets its revision and connects anew.
+ */
+export type StreamMessage =
+  | { readonly type: 'workspace'; readonly revision: number; readonly workspace: WorkspaceView }
+  | { readonly type: 'workspace-gone'; readonly revision: number; readonly id: string }
+  | { readonly type: 'timeline'; readonly revision: number; readonly event: TimelineEvent }
+  | { readonly type: 'host'; readonly revision: number; readonly host: HostView }
+  | { readonly type: 'host-gone'; readonly revision: number; readonly id: string }
+  | { readonly type: 'limits'; readonly revision: number; readonly limits: Limits }
+  | { readonly type: 'live'; readonly revision: number; readonly version: string }
+  | { readonly type: 'resync' }
+
+export type StreamKind = StreamMessage['type']

@@ -1,0 +1,10 @@
+/** The wire: the contract with agents, gateways, the dashboard and the CLI. No `node:` imports: browsers use it too. */
+export * from './names.ts'
+export * from './codes.ts'
+export * from './reasons.ts'
+export * from './workspace.ts'
+export * from './account.ts'
+export * from './agent.ts'
+export * from './events.ts'
+export * from './edge.ts'
+export * from './paths.ts'

@@ -1,0 +1,36 @@
+/**
+ * The grammar of names: workspace names, aliases and the host labels made of them.
+ *
+ *   label     = name | name "-" port
+ *   name      = [a-z0-9] ( [a-z0-9-]* [a-z0-9] )?     at most 40 characters, never ending in "-" digits
+ *   port      = [1-9] [0-9]{0,4}, at most 65535
+ */
+
+export const NAME_MAX_LENGTH = 40
+
+/** Names that hosts of a deployment need for themselves. */
+export const RESERVED_NAMES: ReadonlySet<string> = new Set([
+  'admin', 'api', 'app', 'apps', 'auth', 'dashboard', 'help', 'localhost', 'login', 'mail', 'postern', 'root',
+  'setup', 'sign-in', 'static', 'status', 'support', 'system', 'www', 'ws',
+])
+
+export type NameProblem = 'empty' | 'too_long' | 'characters' | 'looks_like_port' | 'reserved'
+
+/** What is wrong with a proposed workspace name or alias, or null. */
+export function nameProblem(name: string): NameProblem | null {
+  if (name.length === 0) return 'empty'
+  if (name.length > NAME_MAX_LENGTH) return 'too_long'
+  if (!/^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/.test(name) || name.startsWith('xn--')) return 'characters'
+  if (/-[0-9]+$/.test(name)) return 'looks_like_port'
+  if (RESERVED_NAMES.has(name)) return 'reserved'
+  return null
+}
+
+/** A sentence for a person, for each problem. */
+export const nameProblemText: Record<NameProblem, string> = {
+  empty: 'A name has at least one character.',
+  too_long: `A name has at most ${NAME_MAX_LENGTH} characters.`,
+  characters: 'A name has small letters, digits and hyphens, and begins and ends with a letter or digit.',
+  looks_like_port: 'A name may not end in a hyphen and digits: that would read as a port.',
+  reserved: 'This name is kept for Postern itself.',
+}

@@ -1,0 +1,162 @@
+/** Workspaces as users see them: bodies of DESIGN 5.4 and the answers. Schemas first; types derive from them. */
+import { z } from 'zod'
+import { reasonCodeList } from './reasons.ts'
+
+export const phases = [
+  'pending', 'pulling', 'building', 'starting', 'running', 'stopping', 'stopped', 'failed', 'removing', 'trashed',
+] as const
+export const phaseSchema = z.enum(phases)
+export type Phase = z.infer<typeof phaseSchema>
+
+export const visibilities = ['owner', 'shared', 'members', 'link', 'public'] as const
+export const visibilitySchema = z.enum(visibilities)
+export type Visibility = z.infer<typeof visibilitySchema>
+
+export const portNumber = z.int().min(1).max(65535)
+
+export const portSchema = z.strictObject({
+  port: portNumber,
+  name: z.string().min(1).max(40).optional(),
+  visibility: visibilitySchema.optional(),
+})
+
+export const envEntrySchema = z.strictObject({
+  name: z.string().max(128).regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'letters, digits and _, not beginning with a digit'),
+  value: z.string().max(32_768).refine((v) => !v.includes('\0'), 'no NUL'),
+  secret: z.boolean().optional(),
+})
+
+const imageReference = z.string().min(1).max(255).regex(/^[\w][\w.:/@-]*$/, 'an image reference such as node:22')
+
+/** The parts of a spec that a user may set; bounds beyond these come from GET /api/v1/limits. */
+const specShape = {
+  image: imageReference.optional(),
+  /** Cores, such as 0.5. */
+  cpu: z.number().positive().max(1024).optional(),
+  memoryBytes: z.int().positive().optional(),
+  pids: z.int().positive().optional(),
+  env: z.array(envEntrySchema).max(200).optional(),
+  command: z.array(z.string().min(1).max(4096)).min(1).max(64).optional(),
+  ports: z.array(portSchema).max(32).optional(),
+}
+
+export const createWorkspaceSchema = z.strictObject({
+  name: z.string(),
+  template: z.string().min(1).max(64).optional(),
+  ...specShape,
+})
+export type CreateWorkspace = z.infer<typeof createWorkspaceSchema>
+
+/** A part of the spec; null takes a field back to the template's default. In `env`, a secret without `value` keeps it. */
+export const patchWorkspaceSchema = z.strictObject({
+  image: imageReference.nullable().optional(),
+  cpu: specShape.cpu.nullable(),
+  memoryBytes: specShape.memoryBytes.nullable(),
+  pids: specShape.pids.nullable(),
+  env: z
+    .array(z.strictObject({ ...envEntrySchema.shape, value: envEntrySchema.shape.value.optional() }))
+    .max(200)
+    .optional(),
+  command: specShape.command.nullable(),
+  ports: specShape.ports,
+})
+export type PatchWorkspace = z.infer<typeof patchWorkspaceSchema>
+
+/** The spec as it is given back: a secret's value never is. */
+export const specViewSchema = z.object({
+  template: z.string().nullable(),
+  image: z.string().nullable(),
+  cpu: z.number().nullable(),
+  memoryBytes: z.number().nullable(),
+  pids: z.number().nullable(),
+  env: z.array(z.object({ name: z.string(), value: z.string().optional(), secret: z.boolean() })),
+  command: z.array(z.string()).nullable(),
+  ports: z.array(z.object({ port: z.number(), name: z.string().nullable(), visibility: visibilitySchema })),
+})
+export type SpecView = z.infer<typeof specViewSchema>
+
+export const reasonSchema = z.object({
+  code: z.enum(reasonCodeList),
+  message: z.string(),
+  hint: z.string(),
+  sinceMs: z.number(),
+  nextTryAtMs: z.number().optional(),
+})
+export type Reason = z.infer<typeof reasonSchema>
+
+export const progressSchema = z.object({
+  step: z.enum(['pulling', 'starting']),
+  message: z.string().max(500),
+  done: z.number().optional(),
+  total: z.number().optional(),
+})
+
+export const workspaceViewSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  owner: z.object({ id: z.string(), username: z.string() }),
+  want: z.enum(['running', 'stopped', 'removed']),
+  phase: phaseSchema,
+  reason: reasonSchema.optional(),
+  progress: progressSchema.optional(),
+  generation: z.int(),
+  observedGeneration: z.int(),
+  spec: specViewSchema,
+  host: z.object({ id: z.string(), name: z.string() }).nullable(),
+  urls: z.object({ default: z.string(), ports: z.record(z.string(), z.string()) }),
+  createdAtMs: z.number(),
+  updatedAtMs: z.number(),
+  /** Since when it runs, on `running`. */
+  startedAtMs: z.number().optional(),
+  /** When the trash is emptied of it, on `trashed`. */
+  purgeAtMs: z.number().optional(),
+  revision: z.int(),
+})
+export type WorkspaceView = z.infer<typeof workspaceViewSchema>
+
+/** One line of a workspace's timeline; `message` is a sentence that names who where that is known. */
+export const timelineEventSchema = z.object({
+  id: z.int(),
+  workspaceId: z.string(),
+  atMs: z.number(),
+  phase: phaseSchema,
+  code: z.enum(reasonCodeList),
+  message: z.string(),
+  actor: z.string().nullable(),
+})
+export type TimelineEvent = z.infer<typeof timelineEventSchema>
+
+export const templateViewSchema = z.object({
+  name: z.string(),
+  title: z.string(),
+  summary: z.string(),
+  ports: z.array(z.object({ port: z.number(), name: z.string().nullable() })),
+  defaultPort: z.number().nullable(),
+  cpu: z.number().nullable(),
+  memoryBytes: z.number().nullable(),
+  pids: z.number().nullable(),
+  available: z.boolean(),
+  /** Why not, when not available. */
+  lacks: z.string().nullable(),
+})
+export type TemplateView = z.infer<typeof templateViewSchema>
+
+/** What the server enforces; null: no bound, or the limit cannot be held here and the form leaves it out. */
+export const limitsSchema = z.object({
+  maxRunning: z.object({ total: z.int(), perUser: z.int() }),
+  running: z.object({ total: z.int(), mine: z.int() }),
+  maxWorkspacesPerUser: z.int(),
+  /** Absent: no host holds such a limit. */
+  cpu: z.object({ min: z.number(), max: z.number(), default: z.number() }).optional(),
+  memoryBytes: z.object({ min: z.int(), max: z.int(), default: z.int() }).optional(),
+  pids: z.object({ min: z.int(), max: z.int(), default: z.int() }).optional(),
+  images: z.boolean(),
+  isolation: z.boolean(),
+  /** Members may create: false where the runtime isolates nothing and runs as one uid. */
+  mayCreate: z.boolean(),
+  maxPorts: z.int(),
+  maxEnv: z.int(),
+  trashMs: z.int(),
+  runtime: z.string(),
+})
+export type Limits = z.infer<typeof limitsSchema>

@@ -1,0 +1,49 @@
+/** What the gateway is given and gives: the only types that the composition root needs of this room. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Logger } from '@postern/plugin'
+import type { EdgeControl, EdgeSink, Identity, Origin } from '../control/wire/index.ts'
+
+export type ListenAddress = { readonly host: string; readonly port: number } | { readonly path: string }
+
+/** The dashboard's files and the API: reached on the dashboard's host (agent and health paths on any host), identity already found. */
+export interface InnerApp {
+  request(req: IncomingMessage, res: ServerResponse, identity: Identity, origin: Origin): void
+  /** Only for allowed upgrades; `socket` is already indexed for revocation. */
+  upgrade(req: IncomingMessage, socket: Duplex, head: Buffer, identity: Identity, origin: Origin): void
+}
+
+/** Asks the runtime in this process for a stream to a port; rejects with RuntimeError ERR_NOT_FOUND when nothing listens. */
+export type LocalConnect = (
+  target: { readonly workspaceId: string; readonly incarnation: string },
+  port: number,
+  call: { readonly signal: AbortSignal },
+) => Promise<Duplex>
+
+export interface GatewayOptions {
+  readonly listen: readonly ListenAddress[]
+  /** The forward-auth listener of its own; null: none. */
+  readonly authzListen: ListenAddress | null
+  /** Origin of the dashboard, such as `http://localhost:8090`. */
+  readonly publicUrl: string
+  /** Workspaces live under it, such as `ws.localhost`. */
+  readonly baseDomain: string
+  /** CIDR blocks whose forwarded headers are believed; empty: nobody's. */
+  readonly trustedProxies: readonly string[]
+  readonly control: EdgeControl
+  readonly app: InnerApp
+  /** Used where the route's reach isn't an address; absent: only direct dials. */
+  readonly connect?: LocalConnect
+  readonly log: Logger
+  now(): number
+}
+
+export interface Gateway {
+  /** Feed it with control's facts; until the first `reset` every decision is `unavailable`. */
+  readonly sink: EdgeSink
+  /** What it really listens on, ports filled in. */
+  readonly addresses: readonly ListenAddress[]
+  readonly authzAddress: ListenAddress | null
+  /** Stops accepting, lets requests finish for `drainMs`, then ends all. */
+  close(drainMs?: number): Promise<void>
+}

@@ -1,0 +1,89 @@
+/**
+ * What a runtime is asked to make, and what it says it has made.
+ * Plain data: no clock, no I/O, no third-party types.
+ */
+
+/** Immutable id of a workspace: `[a-z0-9]{8,40}`. Names may change, ids never. */
+export type WorkspaceId = string
+
+/** Milliseconds since 1970-01-01T00:00:00Z. */
+export type EpochMs = number
+
+/** One variable of a workspace's environment; `name` is `[A-Za-z_][A-Za-z0-9_]*`. */
+export interface EnvEntry {
+  readonly name: string
+  readonly value: string
+}
+
+/** A port that the owner declared; `port` is 1 to 65535. */
+export interface PortSpec {
+  readonly port: number
+  readonly name?: string
+}
+
+/** A file put into the workspace directory if nothing of that name is there; `path` is relative, without `..`. */
+export interface SeedFile {
+  readonly path: string
+  readonly content: string
+}
+
+/** The shape that a runtime is asked to make real. All limits are hard where the runtime can hold them. */
+export interface WorkspaceSpec {
+  readonly id: WorkspaceId
+  /** The workspace's name, for people; never used as a key. */
+  readonly name: string
+  /** Grows with each change of the spec; written into the runtime's own labels. */
+  readonly generation: number
+  /** Image reference, for runtimes with the capability `images`. */
+  readonly image?: string
+  /** The program and its arguments; absent: what the image says. */
+  readonly command?: readonly string[]
+  readonly env: readonly EnvEntry[]
+  readonly ports: readonly PortSpec[]
+  readonly files?: readonly SeedFile[]
+  /** Thousandths of a core, 10 and more; absent: no limit. */
+  readonly cpuMillis?: number
+  /** Bytes; absent: no limit. */
+  readonly memoryBytes?: number
+  /** Processes and threads at once; absent: no limit. */
+  readonly pids?: number
+  /** Size of `/tmp` in bytes; absent: the runtime's default. */
+  readonly tmpBytes?: number
+}
+
+/**
+ * `starting` is made but not yet up, `running` has a live program, `stopped` was ended on request or with exit
+ * code 0, `failed` ended by itself with another code, `retained` has nothing left but its data.
+ */
+export type InstanceState = 'starting' | 'running' | 'stopped' | 'failed' | 'retained'
+
+/**
+ * How a process on the same machine reaches the ports of an instance: `address` takes every port at one IP,
+ * `ports` only those listed (workspace port → TCP port on `host`), `none` cannot be dialled directly.
+ */
+export type Reach =
+  | { readonly kind: 'address'; readonly host: string }
+  | { readonly kind: 'ports'; readonly host: string; readonly ports: Readonly<Record<string, number>> }
+  | { readonly kind: 'none' }
+
+/** How a program ended; `code` is null where the runtime doesn't know. */
+export interface Exit {
+  readonly code: number | null
+  /** True when the memory limit ended it. */
+  readonly oom: boolean
+  readonly atMs: EpochMs
+}
+
+/** What a runtime has for one workspace, read from the runtime itself. */
+export interface Instance {
+  readonly workspaceId: WorkspaceId
+  /** The generation it was made from; 0 for `retained`. */
+  readonly generation: number
+  /** A new opaque id each time that the program is started anew, so that nothing pooled outlives it; '' for `retained`. */
+  readonly incarnation: string
+  readonly state: InstanceState
+  readonly createdAtMs: EpochMs
+  readonly reach: Reach
+  /** Present on `stopped` and `failed` where known. */
+  readonly exit?: Exit
+}
