@@ -1,36 +1,128 @@
 /** Every error that the API can answer with: code → HTTP status, what it means, and the next step. */
 
 export const apiCodes = {
-  bad_request: { status: 400, summary: 'The request is not well-formed.', hint: 'Send one JSON object with Content-Type: application/json.' },
-  invalid_body: { status: 422, summary: 'Some fields are not usable.', hint: 'Mend the fields listed in `errors`.' },
-  invalid_name: { status: 422, summary: 'The name is not usable.', hint: 'Small letters, digits and hyphens, at most 40; not ending in a hyphen and digits.' },
-  limit_exceeded: { status: 422, summary: 'The spec asks for more than this server allows.', hint: 'GET /api/v1/limits shows what is allowed.' },
-  unsupported: { status: 422, summary: 'No host here can do that.', hint: 'Choose another template, or add a host whose runtime can.' },
-  unauthenticated: { status: 401, summary: 'You are not signed in.', hint: 'Sign in, or send Authorization: Bearer with a token.' },
-  invalid_credentials: { status: 401, summary: 'User name and password don’t match.', hint: 'Check both; after several tries, wait a minute.' },
+  bad_request: {
+    status: 400,
+    summary: 'The request is not well-formed.',
+    hint: 'Send one JSON object with Content-Type: application/json.',
+  },
+  invalid_body: {
+    status: 422,
+    summary: 'Some fields are not usable.',
+    hint: 'Mend the fields listed in `errors`.',
+  },
+  invalid_name: {
+    status: 422,
+    summary: 'The name is not usable.',
+    hint: 'Small letters, digits and hyphens, at most 40; not ending in a hyphen and digits.',
+  },
+  limit_exceeded: {
+    status: 422,
+    summary: 'The spec asks for more than this server allows.',
+    hint: 'GET /api/v1/limits shows what is allowed.',
+  },
+  unsupported: {
+    status: 422,
+    summary: 'No host here can do that.',
+    hint: 'Choose another template, or add a host whose runtime can.',
+  },
+  unauthenticated: {
+    status: 401,
+    summary: 'You are not signed in.',
+    hint: 'Sign in, or send Authorization: Bearer with a token.',
+  },
+  invalid_credentials: {
+    status: 401,
+    summary: 'User name and password don’t match.',
+    hint: 'Check both; after several tries, wait a minute.',
+  },
   forbidden: { status: 403, summary: 'You may not do that.', hint: 'Ask an administrator.' },
-  wrong_origin: { status: 403, summary: 'The request came from another site.', hint: 'Use the dashboard at the public URL, or a token.' },
-  missing_scope: { status: 403, summary: 'This token may not do that.', hint: 'Make a token with the scope that is named.' },
-  not_found: { status: 404, summary: 'There is nothing here for you.', hint: 'Check the name; it may not exist or not be yours.' },
-  method_not_allowed: { status: 405, summary: 'This path does not take that method.', hint: 'See GET /api/v1/openapi.json.' },
+  wrong_origin: {
+    status: 403,
+    summary: 'The request came from another site.',
+    hint: 'Use the dashboard at the public URL, or a token.',
+  },
+  missing_scope: {
+    status: 403,
+    summary: 'This token may not do that.',
+    hint: 'Make a token with the scope that is named.',
+  },
+  not_found: {
+    status: 404,
+    summary: 'There is nothing here for you.',
+    hint: 'Check the name; it may not exist or not be yours.',
+  },
+  method_not_allowed: {
+    status: 405,
+    summary: 'This path does not take that method.',
+    hint: 'See GET /api/v1/openapi.json.',
+  },
   name_taken: { status: 409, summary: 'That name is taken.', hint: 'Choose another name.' },
-  setup_closed: { status: 409, summary: 'Postern is set up already.', hint: 'Sign in, or ask an administrator for an account.' },
-  not_trashed: { status: 409, summary: 'Only what is in the trash can be restored.', hint: 'Start it instead.' },
-  stale_epoch: { status: 409, summary: 'A newer process of this agent has registered.', hint: 'Stop the older process; one agent per state directory.' },
+  setup_closed: {
+    status: 409,
+    summary: 'Postern is set up already.',
+    hint: 'Sign in, or ask an administrator for an account.',
+  },
+  not_trashed: {
+    status: 409,
+    summary: 'Only what is in the trash can be restored.',
+    hint: 'Start it instead.',
+  },
+  stale_epoch: {
+    status: 409,
+    summary: 'A newer process of this agent has registered.',
+    hint: 'Stop the older process; one agent per state directory.',
+  },
   cap_reached: { status: 409, summary: 'No more workspaces may run at once.', hint: 'Stop one first.' },
   payload_too_large: { status: 413, summary: 'The body is too large.', hint: 'API bodies end at 1 MiB.' },
-  unsupported_media_type: { status: 415, summary: 'The body is not JSON.', hint: 'Send Content-Type: application/json.' },
-  misdirected: { status: 421, summary: 'This host name is not served here.', hint: 'Check base_domain and public_url of the server.' },
+  unsupported_media_type: {
+    status: 415,
+    summary: 'The body is not JSON.',
+    hint: 'Send Content-Type: application/json.',
+  },
+  misdirected: {
+    status: 421,
+    summary: 'This host name is not served here.',
+    hint: 'Check base_domain and public_url of the server.',
+  },
   rate_limited: { status: 429, summary: 'Too many tries.', hint: 'Wait as Retry-After says.' },
-  internal: { status: 500, summary: 'Something failed here.', hint: 'Try again; the log has more under the request id.' },
-  upstream_unreachable: { status: 502, summary: 'Nothing answers on that port.', hint: 'Start your program, listening on 0.0.0.0.' },
-  upstream_bad_answer: { status: 502, summary: 'The program’s answer was not valid HTTP.', hint: 'Look at the program’s log.' },
-  not_reachable_directly: { status: 502, summary: 'This gateway cannot reach that workspace’s host.', hint: 'Run the gateway on the host of the workspace.' },
-  workspace_stopped: { status: 503, summary: 'The workspace is not running.', hint: 'Start it; it answers soon after.' },
+  internal: {
+    status: 500,
+    summary: 'Something failed here.',
+    hint: 'Try again; the log has more under the request id.',
+  },
+  upstream_unreachable: {
+    status: 502,
+    summary: 'Nothing answers on that port.',
+    hint: 'Start your program, listening on 0.0.0.0.',
+  },
+  upstream_bad_answer: {
+    status: 502,
+    summary: 'The program’s answer was not valid HTTP.',
+    hint: 'Look at the program’s log.',
+  },
+  not_reachable_directly: {
+    status: 502,
+    summary: 'This gateway cannot reach that workspace’s host.',
+    hint: 'Run the gateway on the host of the workspace.',
+  },
+  workspace_stopped: {
+    status: 503,
+    summary: 'The workspace is not running.',
+    hint: 'Start it; it answers soon after.',
+  },
   workspace_starting: { status: 503, summary: 'The workspace is waking up.', hint: 'Try again in a moment.' },
   overloaded: { status: 503, summary: 'Too much at once.', hint: 'Try again in a moment.' },
-  unavailable: { status: 503, summary: 'The server cannot decide right now.', hint: 'Try again in a moment.' },
-  upstream_timeout: { status: 504, summary: 'The program did not answer in time.', hint: 'Look at the program’s log.' },
+  unavailable: {
+    status: 503,
+    summary: 'The server cannot decide right now.',
+    hint: 'Try again in a moment.',
+  },
+  upstream_timeout: {
+    status: 504,
+    summary: 'The program did not answer in time.',
+    hint: 'Look at the program’s log.',
+  },
 } as const satisfies Record<string, { status: number; summary: string; hint: string }>
 
 export type ApiCode = keyof typeof apiCodes

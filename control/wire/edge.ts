@@ -20,7 +20,11 @@ export interface EdgeRoute {
   readonly reach: Reach
   /** The port of `<name>.<base>`: the first declared one; null when none is declared. */
   readonly defaultPort: number | null
-  readonly ports: readonly { readonly port: number; readonly visibility: Visibility; readonly lenient: boolean }[]
+  readonly ports: readonly {
+    readonly port: number
+    readonly visibility: Visibility
+    readonly lenient: boolean
+  }[]
 }
 
 export interface EdgeUser {
@@ -36,7 +40,11 @@ export interface EdgeSession {
   readonly hash: string
   readonly userId: string
   readonly expiresAtMs: number
-  readonly workspace: { readonly parentHash: string; readonly workspaceId: string; readonly label: string } | null
+  readonly workspace: {
+    readonly parentHash: string
+    readonly workspaceId: string
+    readonly label: string
+  } | null
 }
 
 export interface EdgeToken {
@@ -66,7 +74,12 @@ export interface EdgeSink {
 export type Identity =
   | { readonly kind: 'anonymous' }
   | { readonly kind: 'session'; readonly user: EdgeUser; readonly sessionHash: string }
-  | { readonly kind: 'token'; readonly user: EdgeUser; readonly tokenId: string; readonly scopes: readonly Scope[] }
+  | {
+      readonly kind: 'token'
+      readonly user: EdgeUser
+      readonly tokenId: string
+      readonly scopes: readonly Scope[]
+    }
 
 /** Where a request came from, for limits, lists and audit. */
 export interface Origin {
@@ -86,7 +99,10 @@ export interface EdgeControl {
   /** True while there are no users. */
   setupOpen(): Promise<boolean>
   /** @throws ApiError setup_closed, forbidden (wrong token), invalid_body */
-  setup(body: { token: string; username: string; password: string; email?: string }, origin: Origin): Promise<NewSession>
+  setup(
+    body: { token: string; username: string; password: string; email?: string },
+    origin: Origin,
+  ): Promise<NewSession>
   /** @throws ApiError invalid_credentials, rate_limited */
   signIn(body: { username: string; password: string }, origin: Origin): Promise<NewSession>
   /** Ends a dashboard session and all its children. */

@@ -10,8 +10,26 @@ export const NAME_MAX_LENGTH = 40
 
 /** Names that hosts of a deployment need for themselves. */
 export const RESERVED_NAMES: ReadonlySet<string> = new Set([
-  'admin', 'api', 'app', 'apps', 'auth', 'dashboard', 'help', 'localhost', 'login', 'mail', 'postern', 'root',
-  'setup', 'sign-in', 'static', 'status', 'support', 'system', 'www', 'ws',
+  'admin',
+  'api',
+  'app',
+  'apps',
+  'auth',
+  'dashboard',
+  'help',
+  'localhost',
+  'login',
+  'mail',
+  'postern',
+  'root',
+  'setup',
+  'sign-in',
+  'static',
+  'status',
+  'support',
+  'system',
+  'www',
+  'ws',
 ])
 
 export type NameProblem = 'empty' | 'too_long' | 'characters' | 'looks_like_port' | 'reserved'

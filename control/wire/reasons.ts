@@ -2,8 +2,14 @@
 
 export const reasonCodes = {
   waiting_for_host: { text: 'No host can take it yet.', hint: 'It starts by itself when a host connects.' },
-  host_away: { text: 'Its host does not report.', hint: 'The workspace may still run; check the agent on the host.' },
-  cap_reached: { text: 'As many workspaces run as are allowed.', hint: 'Stop one; this one starts by itself.' },
+  host_away: {
+    text: 'Its host does not report.',
+    hint: 'The workspace may still run; check the agent on the host.',
+  },
+  cap_reached: {
+    text: 'As many workspaces run as are allowed.',
+    hint: 'Stop one; this one starts by itself.',
+  },
   placed: { text: 'A host has been chosen.', hint: '' },
   pulling: { text: 'The image is being fetched.', hint: '' },
   building: { text: 'The image is being built.', hint: '' },
@@ -14,15 +20,33 @@ export const reasonCodes = {
   exited: { text: 'Its program ended.', hint: 'It is started again by itself; look at its log.' },
   oom: { text: 'It ran out of memory.', hint: 'Raise the memory limit.' },
   vanished: { text: 'It was removed from outside Postern.', hint: 'It is made again by itself.' },
-  image_unavailable: { text: 'Its image is not here and could not be had.', hint: 'Run `npm run images`, or choose an image that the host can pull.' },
+  image_unavailable: {
+    text: 'Its image is not here and could not be had.',
+    hint: 'Run `npm run images`, or choose an image that the host can pull.',
+  },
   no_capacity: { text: 'The host has no room for it.', hint: 'Free disk, memory or addresses on the host.' },
   invalid_spec: { text: 'The host’s runtime refuses the spec.', hint: 'Change the spec.' },
-  unsupported: { text: 'The host’s runtime lacks what it asks for.', hint: 'Change the spec, or use another host.' },
-  conflict: { text: 'Something else stands in its place on the host.', hint: 'Remove what is named in the message.' },
-  permission: { text: 'The agent may not use the runtime.', hint: 'Give the agent’s user access to the runtime.' },
-  runtime_unavailable: { text: 'The runtime on the host does not answer.', hint: 'Look at the runtime’s own log on the host.' },
+  unsupported: {
+    text: 'The host’s runtime lacks what it asks for.',
+    hint: 'Change the spec, or use another host.',
+  },
+  conflict: {
+    text: 'Something else stands in its place on the host.',
+    hint: 'Remove what is named in the message.',
+  },
+  permission: {
+    text: 'The agent may not use the runtime.',
+    hint: 'Give the agent’s user access to the runtime.',
+  },
+  runtime_unavailable: {
+    text: 'The runtime on the host does not answer.',
+    hint: 'Look at the runtime’s own log on the host.',
+  },
   timeout: { text: 'It took too long.', hint: 'It is tried again by itself.' },
-  internal: { text: 'The host’s runtime failed unexpectedly.', hint: 'It is tried again by itself; the agent’s log has more.' },
+  internal: {
+    text: 'The host’s runtime failed unexpectedly.',
+    hint: 'It is tried again by itself; the agent’s log has more.',
+  },
   restarted: { text: 'It was restarted on request.', hint: '' },
   trashed: { text: 'It is in the trash.', hint: 'Restore it before its time is over.' },
   restored: { text: 'It was brought back from the trash.', hint: '' },

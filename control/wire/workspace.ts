@@ -3,7 +3,16 @@ import { z } from 'zod'
 import { reasonCodeList } from './reasons.ts'
 
 export const phases = [
-  'pending', 'pulling', 'building', 'starting', 'running', 'stopping', 'stopped', 'failed', 'removing', 'trashed',
+  'pending',
+  'pulling',
+  'building',
+  'starting',
+  'running',
+  'stopping',
+  'stopped',
+  'failed',
+  'removing',
+  'trashed',
 ] as const
 export const phaseSchema = z.enum(phases)
 export type Phase = z.infer<typeof phaseSchema>
@@ -21,12 +30,22 @@ export const portSchema = z.strictObject({
 })
 
 export const envEntrySchema = z.strictObject({
-  name: z.string().max(128).regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'letters, digits and _, not beginning with a digit'),
-  value: z.string().max(32_768).refine((v) => !v.includes('\0'), 'no NUL'),
+  name: z
+    .string()
+    .max(128)
+    .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'letters, digits and _, not beginning with a digit'),
+  value: z
+    .string()
+    .max(32_768)
+    .refine((v) => !v.includes('\0'), 'no NUL'),
   secret: z.boolean().optional(),
 })
 
-const imageReference = z.string().min(1).max(255).regex(/^[\w][\w.:/@-]*$/, 'an image reference such as node:22')
+const imageReference = z
+  .string()
+  .min(1)
+  .max(255)
+  .regex(/^[\w][\w.:/@-]*$/, 'an image reference such as node:22')
 
 /** The parts of a spec that a user may set; bounds beyond these come from GET /api/v1/limits. */
 const specShape = {

@@ -3,11 +3,17 @@
 /** Code → is it worth trying again with nothing changed, and a sentence for people. */
 export const runtimeCodes = {
   ERR_INVALID_SPEC: { retryable: false, summary: 'The spec is not one that this runtime can make.' },
-  ERR_UNSUPPORTED: { retryable: false, summary: 'This runtime does not have the ability that was asked for.' },
+  ERR_UNSUPPORTED: {
+    retryable: false,
+    summary: 'This runtime does not have the ability that was asked for.',
+  },
   ERR_CONFLICT: { retryable: true, summary: 'Something else stands where the instance should be made.' },
   ERR_NOT_FOUND: { retryable: false, summary: 'There is no such instance or port.' },
   ERR_IMAGE_UNAVAILABLE: { retryable: true, summary: 'The image is not here and could not be had.' },
-  ERR_NO_CAPACITY: { retryable: true, summary: 'The host has no room for it: disk, memory, addresses or processes.' },
+  ERR_NO_CAPACITY: {
+    retryable: true,
+    summary: 'The host has no room for it: disk, memory, addresses or processes.',
+  },
   ERR_PERMISSION: { retryable: false, summary: 'The agent is not allowed to use the runtime.' },
   ERR_UNAVAILABLE: { retryable: true, summary: 'The runtime does not answer.' },
   ERR_TIMEOUT: { retryable: true, summary: 'It took longer than the deadline.' },
