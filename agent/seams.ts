@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream'
 import type { Logger, Runtime, RuntimePlugin } from '@postern/plugin'
 import type { AgentControl } from '../control/wire/index.ts'
+import type { PlanLimits } from './plan.ts'
 
 /** Time as an argument; `sleep` rejects with `signal.reason` on abort. */
 export interface Clock {
@@ -21,6 +22,12 @@ export interface AgentOptions {
   readonly version: string
   readonly log: Logger
   readonly clock: Clock
+  /** 0 to 1, for jitter; default `Math.random`. */
+  readonly random?: () => number
+  /** Changes of the defaults, `defaultLimits`. */
+  readonly limits?: Partial<PlanLimits>
+  /** Gives up a start that still waits for control's first answer. */
+  readonly signal?: AbortSignal
 }
 
 export interface Agent {
@@ -32,6 +39,8 @@ export interface Agent {
     port: number,
     call: { readonly signal: AbortSignal },
   ): Promise<Duplex>
-  /** Ends the loop and the runtime; workspaces live on. */
+  /** Resolves with why when the agent has ended for good by itself, such as ApiError stale_epoch; else never. */
+  readonly ended: Promise<Error>
+  /** Ends the loop and the runtime; workspaces live on. May be called twice. */
   close(): Promise<void>
 }

@@ -24,7 +24,8 @@ export const capabilitiesSchema = z.object({
 
 /**
  * Sent at each start of an agent process. The first time with a join token that an administrator made (or the
- * embedded agent's own); later with the credential that the first answer gave. `proof` is an Ed25519 signature by
+ * embedded agent's own); later with the credential that the first answer gave. `publicKey` is the SPKI DER of an
+ * Ed25519 key, base64url; `proof` is an Ed25519 signature by
  * `publicKey` over `postern-register\n<machineId>\n<publicKey>\n<issuedAtMs>`, base64url.
  */
 export const registerSchema = z.strictObject({
