@@ -1,0 +1,67 @@
+/** A configuration comes in; an agent that obeys a server elsewhere runs in this process. Loads no database. */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { systemClock } from './clock.ts'
+import { Closing } from './closing.ts'
+import type { RootLog } from './log.ts'
+import type { AgentConfig } from './options.ts'
+import { findProduct } from './product.ts'
+import { chooseRuntime } from './runtime-choice.ts'
+import { StartupError } from './startup-error.ts'
+import { holdStateDirectory, readMachineId } from './state-directory.ts'
+
+/** A running agent, as its starter needs it. */
+export interface StartedAgent {
+  readonly hostId: string
+  readonly runtime: string
+  readonly warnings: readonly string[]
+  /** Ends the loop; workspaces live on. */
+  close(): Promise<void>
+}
+
+/** Starts `postern agent`. @throws StartupError or the error of a room, which `explain` makes into one */
+export async function startAgentProcess(config: AgentConfig, root: RootLog): Promise<StartedAgent> {
+  // Plugins ask the system for its temporary folder; this is how they are told of another.
+  process.env['TMPDIR'] = config.buildDirectory
+  const runtime = await chooseRuntime(config.runtime, config.runtimeConfig, process.env)
+  const closing = new Closing()
+  return closing.guard(async () => {
+    const held = await holdStateDirectory(config.stateDirectory)
+    closing.add(() => held.release())
+    const joinToken = await readJoinToken(config)
+    const { startAgent } = await import('../../agent/index.ts')
+    const { httpControl } = await import('../../agent/http-control.ts')
+    const stateDirectory = join(held.path, 'agent')
+    const agent = await startAgent({
+      control: httpControl({ serverUrl: config.serverUrl, joinToken, stateDirectory }),
+      plugin: runtime.plugin,
+      pluginConfig: config.runtimeConfig ?? {},
+      stateDirectory,
+      name: config.deploymentName,
+      machineId: await readMachineId(held.path),
+      version: findProduct().version,
+      log: root.log.child({ room: 'agent' }),
+      clock: systemClock,
+    })
+    closing.add(() => agent.close())
+    return {
+      hostId: agent.hostId,
+      runtime: runtime.plugin.name,
+      warnings: runtime.warnings,
+      close: () => closing.close(),
+    }
+  })
+}
+
+async function readJoinToken(config: AgentConfig): Promise<string | null> {
+  if (config.joinTokenFile === null) return config.joinToken
+  try {
+    return (await readFile(config.joinTokenFile, 'utf8')).trim()
+  } catch (cause) {
+    throw new StartupError('config_unreadable', {
+      message: `The join token's file ${config.joinTokenFile} cannot be read.`,
+      next: 'Let this user read it, or name another with --join-token-file.',
+      cause,
+    })
+  }
+}

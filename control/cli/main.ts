@@ -1,0 +1,115 @@
+#!/usr/bin/env node
+/** The command line: arguments, environment and signals come in; a service runs until it is told to stop. */
+import { join } from 'node:path'
+import { runArguments, type Commands } from './arguments.ts'
+import { loadConfigFile } from './config-file.ts'
+import { resolveConfig, type Given } from './config.ts'
+import { explain } from './explain.ts'
+import { openLog, type LogOptions, type RootLog } from './log.ts'
+import {
+  agentOptions,
+  serverOptions,
+  standaloneOptions,
+  type CommandName,
+  type ServerConfig,
+} from './options.ts'
+import { findProduct } from './product.ts'
+import type { Started } from './server.ts'
+import { firstSignal } from './signals.ts'
+import { describeStartupError } from './startup-error.ts'
+
+const say = (text: string) => void process.stdout.write(text)
+
+interface Running {
+  readonly lines: readonly string[]
+  readonly warnings: readonly string[]
+  close(): Promise<void>
+}
+
+const commands: Commands = {
+  async service(name, flags) {
+    const { config, ...rest } = flags
+    const named = typeof config === 'string' ? config : undefined
+    const { file, fileName } = await loadConfigFile(named, process.env)
+    await serve(name, { flags: rest, env: process.env, file, fileName })
+  },
+  async buildImages(templates, buildDirectory) {
+    if (buildDirectory !== undefined) process.env['TMPDIR'] = buildDirectory
+    const { buildImages } = await import('./images.ts')
+    await buildImages(templates, say)
+  },
+  async checkPlugin(specifier) {
+    const { checkPlugin } = await import('./plugin-check.ts')
+    await checkPlugin(specifier, say)
+  },
+}
+
+async function serve(name: CommandName, given: Given): Promise<void> {
+  const signal = firstSignal()
+  const { root, running } = await start(name, given)
+  for (const line of running.lines) say(`${line}\n`)
+  for (const warning of running.warnings) process.stderr.write(`Warning: ${warning}\n`)
+  root.log.info('started', { command: name })
+  root.log.info('stopping', { signal: await signal })
+  await running.close()
+  root.log.info('stopped')
+  root.close()
+  // Whatever a library still holds open must not keep the process.
+  process.exit(0)
+}
+
+/** Opens the log, then the parts of the command. */
+async function start(name: CommandName, given: Given): Promise<{ root: RootLog; running: Running }> {
+  if (name === 'agent') {
+    const config = resolveConfig(agentOptions, given)
+    const root = openLog(logOptions(config, name, join(config.stateDirectory, 'log')))
+    const { startAgentProcess } = await import('./agent.ts')
+    const started = await startAgentProcess(config, root)
+    const line = `Postern agent ${config.deploymentName} runs workspaces by ${started.runtime} for ${config.serverUrl}`
+    return { root, running: { lines: [line], warnings: started.warnings, close: started.close } }
+  }
+  if (name === 'server') {
+    const config = resolveConfig(serverOptions, given)
+    const root = openLog(logOptions(config, name, null))
+    const { startServer } = await import('./server.ts')
+    return { root, running: asRunning(await startServer(config, root)) }
+  }
+  const config = resolveConfig(standaloneOptions, given)
+  const root = openLog(logOptions(config, name, null))
+  const { startStandalone } = await import('./standalone.ts')
+  return { root, running: asRunning(await startStandalone(config, root)) }
+}
+
+function asRunning(started: Started): Running {
+  return {
+    lines: [
+      ...(started.setupUrl === null ? [] : [`Set up Postern: ${started.setupUrl}`]),
+      `Postern ${findProduct().version} answers on ${started.url}`,
+      ...(started.authz === null ? [] : [`Forward auth answers on ${started.authz}`]),
+    ],
+    warnings: started.warnings,
+    close: started.close,
+  }
+}
+
+type LogConfig = Pick<ServerConfig, 'logLevel' | 'logMaxSize' | 'logDirectory'>
+
+/** `-` is standard output. */
+function logOptions(config: LogConfig, name: string, usual: string | null): LogOptions {
+  const directory = config.logDirectory ?? usual
+  return {
+    level: config.logLevel,
+    directory: directory === '-' ? null : directory,
+    maxBytes: config.logMaxSize,
+    name,
+  }
+}
+
+try {
+  await runArguments(process.argv.slice(2), findProduct().version, commands)
+} catch (err) {
+  process.stderr.write(describeStartupError(explain(err)))
+  if (process.env['POSTERN_LOG_LEVEL'] === 'debug') console.error(err)
+  // Not process.exitCode: what a failed start left open must not keep the process.
+  process.exit(2)
+}

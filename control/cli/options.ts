@@ -1,0 +1,232 @@
+/** Every option, once: flags, environment, file keys, help, types and the README table are made of these rows. */
+import { availableParallelism, homedir, hostname, tmpdir, totalmem } from 'node:os'
+import { join } from 'node:path'
+import {
+  readAddressOrOff,
+  readAddresses,
+  readAmount,
+  readBlocks,
+  readBytes,
+  readCount,
+  readDatabaseUrl,
+  readDomain,
+  readDuration,
+  readMapping,
+  readOneOf,
+  readOrigin,
+  readPath,
+  readPathOrDash,
+  readText,
+} from './option-values.ts'
+
+/** A row in yargs' own shape (`alias`, `array`, `describe`, `defaultDescription`), and what it means to us. */
+export interface OptionRow<T = unknown> {
+  readonly describe: string
+  readonly alias?: string
+  readonly array?: boolean
+  readonly defaultDescription?: string
+  /** Turns what was written into a value. @throws Error that says what is wrong, without the option's name. */
+  readonly read: (raw: unknown) => T
+  /** The default, as a person would write it; absent: the value is null. */
+  readonly initial?: string | (() => string)
+  /** Where it may be written: `any` (the default), or not as a flag, or only in the file. */
+  readonly from?: 'any' | 'env-or-file' | 'file'
+}
+export type OptionTable = Readonly<Record<string, OptionRow>>
+
+type Camel<S extends string> = S extends `${infer A}-${infer B}` ? `${A}${Capitalize<Camel<B>>}` : S
+type ValueOf<R> = R extends { read: (raw: unknown) => infer T }
+  ? R extends { initial: unknown }
+    ? T
+    : T | null
+  : never
+/** The typed values of a table: `public-url` becomes `publicUrl`. */
+export type Values<T extends OptionTable> = {
+  readonly [K in keyof T & string as Camel<K>]: ValueOf<T[K]>
+}
+
+const stateHome = () => process.env.XDG_STATE_HOME || join(homedir(), '.local', 'state')
+
+const logOptions = {
+  'log-level': {
+    describe: 'What is logged: debug, info, warn or error',
+    initial: 'info',
+    read: readOneOf('debug', 'info', 'warn', 'error'),
+  },
+  'log-max-size': {
+    describe: 'Most bytes of log files kept in the log directory',
+    initial: '10M',
+    read: readBytes,
+  },
+} as const satisfies OptionTable
+
+const runtimeOptions = {
+  runtime: {
+    describe: 'What runs workspaces: docker, process, or the name or path of a plugin package',
+    defaultDescription: 'docker where its socket answers, else process',
+    read: readText,
+  },
+  'runtime-config': {
+    describe: 'Settings of the runtime plugin, as its own documentation says',
+    from: 'file',
+    read: readMapping,
+  },
+} as const satisfies OptionTable
+
+/** Of `postern server`. */
+export const serverOptions = {
+  listen: {
+    describe: 'Address to serve on, host:port; repeat it or separate with commas',
+    array: true,
+    initial: '127.0.0.1:8090,[::1]:8090',
+    read: readAddresses,
+  },
+  'authz-listen': {
+    describe: 'Address of the forward-auth endpoints, host:port or the path of a unix socket; off: none',
+    initial: '127.0.0.1:8091',
+    read: readAddressOrOff,
+  },
+  'public-url': {
+    describe: 'Origin of the dashboard as browsers see it',
+    defaultDescription: 'http://localhost:<port of the first --listen>',
+    read: readOrigin,
+  },
+  'base-domain': {
+    describe: 'Workspaces live under this domain, as <workspace>-<port>.<base>',
+    initial: 'ws.localhost',
+    read: readDomain,
+  },
+  'trusted-proxies': {
+    describe: 'CIDR blocks of the proxies in front, whose forwarded headers are believed',
+    array: true,
+    defaultDescription: 'nobody',
+    read: readBlocks,
+  },
+  'state-directory': {
+    describe: 'Folder of the database, keys and runtime state (0700)',
+    initial: () => join(stateHome(), 'postern'),
+    defaultDescription: '$XDG_STATE_HOME/postern',
+    read: readPath,
+  },
+  'database-url': {
+    describe: 'PostgreSQL instead of SQLite, postgres://…; better by environment or file: ps shows flags',
+    defaultDescription: 'SQLite in the state directory',
+    read: readDatabaseUrl,
+  },
+  'templates-directory': {
+    describe: 'Folder of your own templates, added to the built-in ones',
+    defaultDescription: 'none',
+    read: readPath,
+  },
+  'max-running': {
+    describe: 'Workspaces that may run at once, all users together',
+    initial: '100',
+    read: readCount,
+  },
+  'max-running-per-user': {
+    describe: 'Workspaces that may run at once, of one user',
+    initial: '20',
+    read: readCount,
+  },
+  'max-workspaces-per-user': {
+    describe: 'Workspaces that one user may have, running or not',
+    initial: '50',
+    read: readCount,
+  },
+  'max-cpu': {
+    describe: 'Most CPU cores of one workspace',
+    initial: () => String(availableParallelism()),
+    defaultDescription: 'the cores of this machine',
+    read: readAmount,
+  },
+  'max-memory': {
+    describe: 'Most memory of one workspace, such as 8G',
+    initial: () => String(totalmem()),
+    defaultDescription: 'the memory of this machine',
+    read: readBytes,
+  },
+  'max-pids': {
+    describe: 'Most processes and threads of one workspace',
+    initial: '4096',
+    read: readCount,
+  },
+  'trash-period': {
+    describe: 'How long a deleted workspace can be brought back, such as 7d',
+    initial: '7d',
+    read: readDuration,
+  },
+  'drain-period': {
+    describe: 'How long open requests may go on when Postern is stopped',
+    initial: '5s',
+    read: readDuration,
+  },
+  ...logOptions,
+  'log-directory': {
+    describe: 'Folder of log files (JSON lines)',
+    defaultDescription: '-: JSON lines on standard output, or plain lines on a terminal',
+    read: readPathOrDash,
+  },
+} as const satisfies OptionTable
+
+/** Of `postern standalone`, the default command. */
+export const standaloneOptions = { ...serverOptions, ...runtimeOptions } as const satisfies OptionTable
+
+/** Of `postern agent`. */
+export const agentOptions = {
+  'server-url': {
+    describe: 'Where the server is',
+    alias: 'S',
+    initial: 'http://localhost:8090',
+    read: readOrigin,
+  },
+  'deployment-name': {
+    describe: 'Name shown for this host in the server',
+    alias: 'D',
+    initial: () => hostname(),
+    defaultDescription: 'the host name',
+    read: readText,
+  },
+  'build-directory': {
+    describe: 'Folder for temporary files, such as those of image builds',
+    alias: 'b',
+    initial: () => tmpdir(),
+    defaultDescription: 'the system’s, such as /tmp',
+    read: readPath,
+  },
+  'join-token-file': {
+    describe: 'File with the token that an administrator made for this host; needed once',
+    read: readPath,
+    defaultDescription: 'none',
+  },
+  'join-token': {
+    describe: 'That token itself, where a file is unhandy',
+    from: 'env-or-file',
+    defaultDescription: 'none',
+    read: readText,
+  },
+  'state-directory': {
+    describe: 'Folder of the agent’s key and runtime state (0700)',
+    initial: () => join(stateHome(), 'postern-agent'),
+    defaultDescription: '$XDG_STATE_HOME/postern-agent',
+    read: readPath,
+  },
+  ...runtimeOptions,
+  ...logOptions,
+  'log-directory': {
+    describe: 'Folder of log files (JSON lines); -: standard output',
+    defaultDescription: '<state directory>/log',
+    read: readPathOrDash,
+  },
+} as const satisfies OptionTable
+
+export type ServerConfig = Values<typeof serverOptions>
+export type StandaloneConfig = Values<typeof standaloneOptions>
+export type AgentConfig = Values<typeof agentOptions>
+
+/** The tables by command, for help, the file's keys and the README. */
+export const optionTables = {
+  standalone: standaloneOptions,
+  server: serverOptions,
+  agent: agentOptions,
+} as const
+export type CommandName = keyof typeof optionTables

@@ -1,0 +1,124 @@
+/** A configuration comes in; control and gateway are put together and listen. */
+import type { Logger } from '@postern/plugin'
+import type { LocalConnect } from '../../gateway/seams.ts'
+import type { Control } from '../seams.ts'
+import { Closing } from './closing.ts'
+import { defaultPublicUrl, showAddress, usableAddresses } from './listen-addresses.ts'
+import type { RootLog } from './log.ts'
+import type { ServerConfig } from './options.ts'
+import { findProduct, type Product } from './product.ts'
+import { holdStateDirectory, readMachineId } from './state-directory.ts'
+
+/** A running Postern, as its starter needs it. */
+export interface Started {
+  /** Origin of the dashboard. */
+  readonly url: string
+  /** Where forward auth listens; null: nowhere. */
+  readonly authz: string | null
+  /** Null when there are users. */
+  readonly setupUrl: string | null
+  /** Sentences for a person. */
+  readonly warnings: readonly string[]
+  /** Lets requests finish, then ends; workspaces live on. */
+  close(): Promise<void>
+}
+
+/** What `standalone` and `server` share: everything but an agent in this process. */
+export interface Core extends Started {
+  readonly control: Control
+  readonly machineId: string
+  readonly product: Product
+  readonly closing: Closing
+  readonly log: Logger
+}
+
+/** Starts `postern server`. @throws StartupError or the error of a room, which `explain` makes into one */
+export async function startServer(config: ServerConfig, root: RootLog): Promise<Started> {
+  return startCore(config, root)
+}
+
+/** An agent in this process: dialled by the gateway, closed after it. */
+export interface LocalAgent {
+  readonly connect: LocalConnect
+  close(): Promise<void>
+}
+
+/** Holds the state directory, opens control, listens. */
+export async function startCore(config: ServerConfig, root: RootLog, local?: LocalAgent): Promise<Core> {
+  const closing = new Closing()
+  return closing.guard(async () => {
+    const product = findProduct()
+    const held = await holdStateDirectory(config.stateDirectory)
+    closing.add(() => held.release())
+    const machineId = await readMachineId(held.path)
+    const listen = await usableAddresses(config.listen)
+    const publicUrl = config.publicUrl ?? defaultPublicUrl(listen)
+    const control = await openControl(config, { publicUrl, machineId, product, log: root.log })
+    closing.add(() => control.close())
+    closing.add(() => local?.close())
+    const { startGateway, sameSiteWarning } = await import('../../gateway/index.ts')
+    const gateway = await startGateway({
+      listen,
+      authzListen: config.authzListen,
+      publicUrl,
+      baseDomain: config.baseDomain,
+      trustedProxies: config.trustedProxies ?? [],
+      control: control.edge,
+      app: control.app,
+      ...(local === undefined ? {} : { connect: local.connect }),
+      log: root.log.child({ room: 'gateway' }),
+      now: Date.now,
+    })
+    let unsubscribe = () => {}
+    closing.add(() => unsubscribe())
+    // Closed before the feed, so that a revocation still ends what is draining.
+    closing.add(() => gateway.close(config.drainPeriod))
+    unsubscribe = await control.feed(gateway.sink)
+    const warning = sameSiteWarning(publicUrl, config.baseDomain)
+    return {
+      url: publicUrl,
+      authz: gateway.authzAddress === null ? null : showAddress(gateway.authzAddress),
+      setupUrl: await control.setupUrl(),
+      warnings: [...(warning ? [warning] : []), ...(product.web === null ? [noDashboard] : [])],
+      close: () => closing.close(),
+      control,
+      machineId,
+      product,
+      closing,
+      log: root.log,
+    }
+  })
+}
+
+const noDashboard = 'The dashboard has not been built; the API works. `npm run build` makes it.'
+
+async function openControl(
+  config: ServerConfig,
+  given: { publicUrl: string; machineId: string; product: Product; log: Logger },
+): Promise<Control> {
+  const { openControl: open } = await import('../index.ts')
+  return open({
+    stateDirectory: config.stateDirectory,
+    databaseUrl: config.databaseUrl,
+    publicUrl: given.publicUrl,
+    baseDomain: config.baseDomain,
+    machineId: given.machineId,
+    templateDirectories: [
+      given.product.templates,
+      ...(config.templatesDirectory === null ? [] : [config.templatesDirectory]),
+    ],
+    limits: {
+      maxRunning: config.maxRunning,
+      maxRunningPerUser: config.maxRunningPerUser,
+      maxWorkspacesPerUser: config.maxWorkspacesPerUser,
+      maxCpu: config.maxCpu,
+      maxMemoryBytes: config.maxMemory,
+      maxPids: config.maxPids,
+      trashMs: config.trashPeriod,
+    },
+    webRoot: given.product.web,
+    version: given.product.version,
+    log: given.log.child({ room: 'control' }),
+    now: Date.now,
+  })
+}

@@ -1,0 +1,38 @@
+/** A configuration comes in; gateway, control and agent run in this one process. */
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import type { Agent } from '../../agent/seams.ts'
+import { RuntimeError } from '@postern/plugin'
+import { systemClock } from './clock.ts'
+import type { RootLog } from './log.ts'
+import type { StandaloneConfig } from './options.ts'
+import { chooseRuntime } from './runtime-choice.ts'
+import { startCore, type Started } from './server.ts'
+
+/** Starts `postern standalone`. @throws StartupError or the error of a room, which `explain` makes into one */
+export async function startStandalone(config: StandaloneConfig, root: RootLog): Promise<Started> {
+  const runtime = await chooseRuntime(config.runtime, config.runtimeConfig, process.env)
+  let agent: Agent | undefined
+  const core = await startCore(config, root, {
+    connect: (target, port, call) => {
+      if (agent) return agent.connect(target, port, call)
+      return Promise.reject(new RuntimeError('ERR_UNAVAILABLE', 'The agent has not started yet.'))
+    },
+    close: async () => agent?.close(),
+  })
+  await core.closing.guard(async () => {
+    const { startAgent } = await import('../../agent/index.ts')
+    agent = await startAgent({
+      control: core.control.embeddedAgent(),
+      plugin: runtime.plugin,
+      pluginConfig: config.runtimeConfig ?? {},
+      stateDirectory: join(config.stateDirectory, 'agent'),
+      name: hostname(),
+      machineId: core.machineId,
+      version: core.product.version,
+      log: root.log.child({ room: 'agent' }),
+      clock: systemClock,
+    })
+  })
+  return { ...core, warnings: [...runtime.warnings, ...core.warnings] }
+}
