@@ -2,3 +2,4 @@
 export * from './spec.ts'
 export * from './errors.ts'
 export * from './runtime.ts'
+export * from './check.ts'
