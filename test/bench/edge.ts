@@ -1,0 +1,148 @@
+/**
+ * Row 1: small authenticated GETs through Postern's gateway, and its forward-auth decision, beside their peers: rounds
+ * interleaved in one run, CPU time of all processes involved, load generator and upstream left out.
+ */
+import { cpuMicros } from './cpu.ts'
+import { load, type Load, type LoadResult } from './load.ts'
+import { nginxPart, nodePart, type Part } from './part.ts'
+
+/** What is loaded, and whose CPU time counts. */
+export interface Target extends Load {
+  readonly name: string
+  /** `proxy` moves a small answer, `decision` only says yes. */
+  readonly kind: 'proxy' | 'proxy with a decision' | 'decision'
+  readonly pids: readonly number[]
+}
+
+export interface Row extends LoadResult {
+  readonly name: string
+  readonly kind: Target['kind']
+  /** User and system time of all processes involved, per request. */
+  readonly cpuMicros: number
+}
+
+export interface EdgeOptions {
+  /** Of one round of one target. */
+  readonly seconds: number
+  readonly rounds: number
+  /** Only targets whose name has this; '' takes all. */
+  readonly only: string
+}
+
+const upstreamHttp = (port: number): string =>
+  `upstream app { server 127.0.0.1:${port}; keepalive 128; keepalive_requests 1000000; }`
+
+const proxyToApp = `proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection '';
+  proxy_set_header Host $http_host; proxy_set_header X-Forwarded-For $remote_addr;`
+
+/** What nginx asks a decision endpoint for. */
+const askDecision = (port: number, path: string): string => `
+  upstream decision { server 127.0.0.1:${port}; keepalive 128; keepalive_requests 1000000; }
+  server { listen 127.0.0.1:PORT; 
+    location / { auth_request /decision; auth_request_set $user $upstream_http_x_auth_user; ${proxyToApp}
+      proxy_set_header X-Auth-User $user; }
+    location = /decision { internal; proxy_pass http://decision${path}; proxy_http_version 1.1;
+      proxy_set_header Connection ''; proxy_pass_request_body off; proxy_set_header Content-Length '';
+      proxy_set_header X-Original-URL $scheme://$http_host$request_uri;
+      proxy_set_header X-Original-Method $request_method; } }`
+
+interface Field {
+  readonly parts: readonly Part[]
+  readonly targets: readonly Target[]
+}
+
+/** Starts everything that is measured: the upstream (nginx, 1 kB), Postern's gateway and the peers. */
+async function startField(): Promise<Field> {
+  const upstream = await nginxPart(
+    `access_log off; server { listen 127.0.0.1:PORT; location / { return 200 'a small answer of the workspace'; } }`,
+  )
+  const upstreamPort = upstream.ports['main']!
+  const gateway = await nodePart('gateway', { upstreamPort })
+  const bare = await nodePart('bare', null)
+  const peers = {
+    nginx: await nginxPart(
+      `${upstreamHttp(upstreamPort)} server { listen 127.0.0.1:PORT; location / { ${proxyToApp} } }`,
+    ),
+    authRequest: await nginxPart(`${upstreamHttp(upstreamPort)} ${askDecision(bare.ports['main']!, '/')}`),
+    undici: await nodePart('undici', { upstreamPort }),
+    bothSides: await nodePart('node-both-sides', { upstreamPort }),
+    httpProxy: await nodePart('http-proxy', { upstreamPort }),
+  }
+  const host = 'bench-3000.ws.localhost'
+  const cookie = 'postern_workspace=bench-session-of-the-workspace-host-0123456789'
+  const headers = { host, cookie, accept: '*/*', 'user-agent': 'wrk' }
+  const asked = {
+    ...headers,
+    host: '127.0.0.1',
+    'x-original-url': `http://${host}/small?a=1`,
+    'x-original-method': 'GET',
+  }
+  const proxied = { path: '/small?a=1', headers }
+  const main = (part: Part): { port: number; pids: number[] } => ({
+    port: part.ports['main']!,
+    pids: [part.pid],
+  })
+  const decision = { path: '/api/authz/auth-request', headers: asked, kind: 'decision' as const }
+  const withDecision = { ...proxied, kind: 'proxy with a decision' as const }
+  const plain = { ...proxied, kind: 'proxy' as const }
+  return {
+    parts: [upstream, gateway, bare, ...Object.values(peers)],
+    targets: [
+      { name: 'nginx', ...plain, ...main(peers.nginx) },
+      { name: 'undici between Node servers', ...plain, ...main(peers.undici) },
+      { name: 'node:http both sides', ...plain, ...main(peers.bothSides) },
+      { name: 'http-proxy', ...plain, ...main(peers.httpProxy) },
+      {
+        name: 'nginx + auth_request to a minimal Node server',
+        ...withDecision,
+        port: peers.authRequest.ports['main']!,
+        pids: [peers.authRequest.pid, bare.pid],
+      },
+      { name: 'Postern', ...withDecision, ...main(gateway) },
+      { name: 'bare node:http handler', ...decision, ...main(bare) },
+      { name: 'Postern forward auth', ...decision, port: gateway.ports['authz']!, pids: [gateway.pid] },
+    ],
+  }
+}
+
+const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!
+
+async function measure(target: Target, seconds: number): Promise<Row> {
+  const before = cpuMicros(target.pids)
+  const result = await load(target, seconds)
+  const used = cpuMicros(target.pids) - before
+  return { name: target.name, kind: target.kind, ...result, cpuMicros: used / result.requests }
+}
+
+/** Runs all targets `rounds` times, one after the other, and gives the median of each figure. */
+export async function edgeRows(options: EdgeOptions): Promise<Row[]> {
+  const field = await startField()
+  try {
+    const targets = field.targets.filter((target) => target.name.includes(options.only))
+    for (const target of targets) await load(target, 1)
+    const seen = new Map<string, Row[]>()
+    for (let round = 0; round < options.rounds; round++) {
+      for (const target of targets) {
+        const row = await measure(target, options.seconds)
+        seen.set(target.name, [...(seen.get(target.name) ?? []), row])
+        console.error(`round ${round + 1}: ${target.name}: ${row.cpuMicros.toFixed(1)} µs`)
+      }
+    }
+    return targets.map((target) => {
+      const rows = seen.get(target.name)!
+      const mid = (key: 'cpuMicros' | 'perSecond' | 'p50Micros' | 'p99Micros' | 'requests'): number =>
+        median(rows.map((row) => row[key]))
+      return {
+        name: target.name,
+        kind: target.kind,
+        requests: mid('requests'),
+        cpuMicros: mid('cpuMicros'),
+        perSecond: mid('perSecond'),
+        p50Micros: mid('p50Micros'),
+        p99Micros: mid('p99Micros'),
+      }
+    })
+  } finally {
+    for (const part of field.parts) await part.stop()
+  }
+}

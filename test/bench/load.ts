@@ -1,0 +1,54 @@
+/** A URL on the loopback goes in; requests per second and latencies by `wrk` come out. Never aims elsewhere. */
+import { execFile } from 'node:child_process'
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+
+/** Prints one line of JSON at the end of a run. Source: wrk's SCRIPTING document, `done`. */
+const script = `
+done = function(summary, latency, requests)
+  local e = summary.errors
+  io.write(string.format('{"requests":%d,"durationMicros":%d,"p50":%d,"p99":%d,"failed":%d}\\n',
+    summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
+    e.connect + e.read + e.write + e.status + e.timeout))
+end
+`
+const scriptPath = join(mkdtempSync(join(tmpdir(), 'postern-bench-')), 'done.lua')
+writeFileSync(scriptPath, script)
+
+export interface Load {
+  readonly port: number
+  readonly path: string
+  readonly headers: Readonly<Record<string, string>>
+}
+
+export interface LoadResult {
+  readonly requests: number
+  readonly perSecond: number
+  readonly p50Micros: number
+  readonly p99Micros: number
+}
+
+/**
+ * 64 keep-alive connections from one thread for `seconds` (1 to 60).
+ * @throws Error when any request failed: a figure of error answers would be worthless.
+ */
+export async function load(target: Load, seconds: number): Promise<LoadResult> {
+  const headers = Object.entries(target.headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`])
+  const url = `http://127.0.0.1:${target.port}${target.path}`
+  const args = ['-t1', '-c64', `-d${seconds}s`, '--timeout', '5s', '-s', scriptPath, ...headers, url]
+  const { stdout } = await run('wrk', args)
+  const line = stdout.split('\n').find((text) => text.startsWith('{"requests"'))
+  if (!line) throw new Error(`wrk printed no summary: ${stdout}`)
+  const done = JSON.parse(line) as Record<'requests' | 'durationMicros' | 'p50' | 'p99' | 'failed', number>
+  if (done.failed > 0) throw new Error(`${done.failed} of ${done.requests} requests to ${url} failed`)
+  return {
+    requests: done.requests,
+    perSecond: done.requests / (done.durationMicros / 1e6),
+    p50Micros: done.p50,
+    p99Micros: done.p99,
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * `npm run bench`: measures, prints tables, and writes them into test/bench/README.md between its markers.
+ * `-- --part edge|create|idle` takes one part, `--seconds`, `--rounds`, `--only <word>` bound the first; with any of
+ * them the README stays as it is.
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { canCreate, createFigures, createImage } from './create.ts'
+import { edgeRows } from './edge.ts'
+import { firstLoadBytes, idleBytes } from './idle.ts'
+import { createReport, edgeReport, idleReport, machineLine } from './report.ts'
+
+const root = new URL('../../../', import.meta.url)
+const { values } = parseArgs({
+  options: {
+    part: { type: 'string', default: '' },
+    seconds: { type: 'string', default: '5' },
+    rounds: { type: 'string', default: '3' },
+    only: { type: 'string', default: '' },
+    count: { type: 'string', default: '8' },
+  },
+})
+const wants = (part: string): boolean => values.part === '' || values.part === part
+const sections = [machineLine(new Date())]
+
+if (wants('edge')) {
+  const { seconds, rounds, only } = values
+  sections.push(edgeReport(await edgeRows({ seconds: Number(seconds), rounds: Number(rounds), only })))
+}
+if (wants('create')) {
+  if (await canCreate()) sections.push(createReport(await createFigures(Number(values.count))))
+  else
+    sections.push(
+      `(create: no Docker Engine with ${createImage}; \`postern images build node-web\` makes it)`,
+    )
+}
+if (wants('idle')) {
+  sections.push(idleReport(await idleBytes(5), firstLoadBytes(new URL('web/dist/index.html', root).pathname)))
+}
+
+const text = sections.join('\n\n')
+console.log(text)
+if (process.argv.length === 2) {
+  const file = new URL('test/bench/README.md', root)
+  const [before, , after] = readFileSync(file, 'utf8').split(/<!-- figures:begin -->|<!-- figures:end -->/)
+  writeFileSync(file, `${before}<!-- figures:begin -->\n\n${text}\n\n<!-- figures:end -->${after}`)
+}

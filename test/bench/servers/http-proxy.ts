@@ -1,0 +1,12 @@
+/** Peer: http-proxy with a keep-alive agent, no decision, no header work. */
+import { Agent, createServer } from 'node:http'
+import httpProxy from 'http-proxy'
+import { announce, argument } from './listen.ts'
+
+const { upstreamPort } = argument<{ upstreamPort: number }>()
+const proxy = httpProxy.createProxyServer({
+  target: `http://127.0.0.1:${upstreamPort}`,
+  agent: new Agent({ keepAlive: true, maxSockets: 128 }),
+})
+proxy.on('error', (_err, _req, res) => res.destroy())
+announce(createServer((req, res) => proxy.web(req, res)))
