@@ -37,6 +37,27 @@ export const userViewSchema = z.object({
 })
 export type UserView = z.infer<typeof userViewSchema>
 
+/** What an administrator changes of a user; a new password, a new role or disabling ends the user's sessions. */
+export const patchUserSchema = z.strictObject({
+  email: emailSchema.nullable().optional(),
+  role: roleSchema.optional(),
+  disabled: z.boolean().optional(),
+  password: passwordSchema.optional(),
+})
+/** Ends the user's other sessions. */
+export const changePasswordSchema = z.strictObject({
+  currentPassword: z.string().max(1024),
+  newPassword: passwordSchema,
+})
+
+/** `GET /api/v1/me`: who asks, and by what. */
+export const meSchema = z.object({
+  user: userViewSchema,
+  by: z.enum(['session', 'token']),
+  scopes: z.array(z.string()),
+})
+export type Me = z.infer<typeof meSchema>
+
 /** `workspaces:read` sees; `workspaces:write` changes; `connect` opens ports; `admin` all that the user may. */
 export const scopes = ['workspaces:read', 'workspaces:write', 'connect', 'admin'] as const
 export const scopeSchema = z.enum(scopes)

@@ -12,6 +12,7 @@ export const capabilitiesSchema = z.object({
   images: z.boolean().optional(),
   volumes: z.boolean().optional(),
   isolation: z.boolean().optional(),
+  workspaceUsers: z.boolean().optional(),
   limits: z
     .object({
       cpu: z.boolean().optional(),

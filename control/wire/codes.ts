@@ -68,6 +68,16 @@ export const apiCodes = {
     summary: 'Only what is in the trash can be restored.',
     hint: 'Start it instead.',
   },
+  has_workspaces: {
+    status: 409,
+    summary: 'This user still has workspaces.',
+    hint: 'Purge them first, or disable the user instead.',
+  },
+  last_administrator: {
+    status: 409,
+    summary: 'Without this user there would be no administrator.',
+    hint: 'Make another user an administrator first.',
+  },
   stale_epoch: {
     status: 409,
     summary: 'A newer process of this agent has registered.',

@@ -28,6 +28,8 @@ export interface Capabilities {
   readonly volumes?: boolean
   /** Holds one workspace away from the others and from the host. */
   readonly isolation?: boolean
+  /** Runs each workspace as an operating-system user of its own, where `isolation` is not had. */
+  readonly workspaceUsers?: boolean
   /** Limits that are really held; what is absent is not offered to users. */
   readonly limits?: {
     readonly cpu?: boolean
