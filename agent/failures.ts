@@ -61,6 +61,23 @@ export function afterOutcome(failures: Failures, action: Action, outcome: Outcom
   return next
 }
 
+/**
+ * The table after a new desired set: what failed for another goal is forgotten, so that a new wish is tried at once.
+ * Ends that we brought about are kept, since the next look must not take them for the program's own.
+ */
+export function afterDesired(failures: Failures, desired: Desired): Failures {
+  const goals = new Map(desired.workspaces.map((entry) => [entryId(entry), goalOf(entry)]))
+  return new Map(
+    [...failures].filter(
+      ([id, failure]) => failure.goal === (goals.get(id) ?? 'orphan') || isOurEnd(failure),
+    ),
+  )
+}
+
+function isOurEnd(failure: Failure): boolean {
+  return failure.settledAtMs !== null && (failure.did === 'stop' || failure.did === 'remove')
+}
+
 /** What `afterObserved` looks at; `before` is the observation before this one. */
 export interface Sight {
   readonly desired: Desired
@@ -84,7 +101,7 @@ export function afterObserved(failures: Failures, sight: Sight): Failures {
     const known = had?.goal === goalOf(entry) ? had : undefined
     const was = before === 'unknown' ? 'unknown' : (before.get(id) ?? [])
     // An end that we brought about for another goal is no news for this one.
-    const ours = known === undefined && (had?.did === 'stop' || had?.did === 'remove')
+    const ours = known === undefined && had !== undefined && isOurEnd(had)
     const failure =
       ours || sight.busy.has(id) ? known : noted(id, entry, known, there.get(id) ?? [], was, sight)
     if (failure !== undefined) next.set(id, failure)
@@ -116,7 +133,8 @@ function noted(
     const ended = endedOf(there, entry.spec.generation)
     if (step === null) return steady(known, sight)
     if (known === undefined || (known.settledAtMs !== null && known.did === 'start')) {
-      if (ended !== null) return isNews(known, ended, was) ? exited(goalOf(entry), known, ended, sight) : known
+      if (ended !== null)
+        return isNews(known, ended, was) ? exited(goalOf(entry), known, ended, sight) : known
       const ran = known !== undefined || (was !== 'unknown' && was.some(isLive))
       if (ran && step.do === 'start' && step.why !== 'unfinished') {
         return again(known ?? blank(step.goal, sight.now), 'vanished', 'it is no longer there', sight)
@@ -143,11 +161,7 @@ function endedOf(there: readonly Instance[], generation: number): Instance | nul
 }
 
 /** An end counts when we started it, saw it live before, or meet it failed for the first time; not after our own stop. */
-function isNews(
-  known: Failure | undefined,
-  ended: Instance,
-  was: readonly Instance[] | 'unknown',
-): boolean {
+function isNews(known: Failure | undefined, ended: Instance, was: readonly Instance[] | 'unknown'): boolean {
   if (known !== undefined) return true
   if (was === 'unknown' || was.length === 0) return ended.state === 'failed'
   return was.some(isLive)

@@ -1,8 +1,8 @@
 /** What the agent says of each workspace: desired, observed, failures and work in flight in, statuses out. Pure. */
 import type { EpochMs, Instance, Progress, WorkspaceId } from '@postern/plugin'
 import type { Desired, DesiredEntry, ReasonCode, Status } from '../control/wire/index.ts'
-import type { Action, Verb } from './action.ts'
-import { byWorkspace, isTerminal, type Failure, type Failures, type Trouble } from './failures.ts'
+import type { Verb } from './action.ts'
+import { byWorkspace, type Failure, type Failures, type Trouble } from './failures.ts'
 import { dueAt, type PlanLimits } from './plan.ts'
 import { entryId, goalOf, nextStep } from './step.ts'
 
@@ -114,13 +114,15 @@ function reasonOfStatus(
   if (failure.settledAtMs !== null) return undefined
   const action = nextStep(id, entry, there, failure, input.limits.stopGraceMs)
   if (action === null) return undefined
+  // A runtime may take its time to bring a program up; that is no failure to tell of.
+  if (failure.code === 'no_effect' && action.do === 'start') return undefined
   // While it is tried again the reason stays, without a time.
   const at = input.inFlight.has(id) ? Infinity : dueAt(action, failure, input.now)
   return {
     code: reasonFor(failure),
     message: failure.message.slice(0, 2000),
     atMs: failure.atMs,
-    ...(isTerminal(failure.code) || at === Infinity ? {} : { nextTryAtMs: at }),
+    ...(at === Infinity ? {} : { nextTryAtMs: at }),
   }
 }
 

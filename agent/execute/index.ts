@@ -45,7 +45,11 @@ export async function execute(action: Action, execution: Execution): Promise<Out
   }
 }
 
-function call(action: Action, { runtime, onProgress }: Execution, signal: AbortSignal): Promise<Instance | null> {
+function call(
+  action: Action,
+  { runtime, onProgress }: Execution,
+  signal: AbortSignal,
+): Promise<Instance | null> {
   switch (action.do) {
     case 'start':
       return start(runtime, action, { signal, onProgress })
