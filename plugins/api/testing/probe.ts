@@ -69,7 +69,8 @@ esac
 `
 
 const shellSource = `
-export PROBE_DIR="\${TMPDIR:-/tmp}/probe.$$" PROBE_PID=$$
+export PROBE_DIR="$HOME/.probe" PROBE_PID=$$
+rm -rf "$PROBE_DIR"
 mkdir -p "$PROBE_DIR/cgi-bin"
 printf '%s' "$1" > "$PROBE_DIR/cgi-bin/probe"
 chmod 755 "$PROBE_DIR/cgi-bin/probe"
@@ -89,7 +90,7 @@ server=$!
 while kill -0 "$server" 2>/dev/null; do wait "$server"; done
 `
 
-/** A command that runs the probe with busybox (`sh` and `busybox` on its path, `/tmp` writable and executable). */
+/** A command that runs the probe with busybox (`sh` and `busybox` on its path, `$HOME` writable and executable). */
 export function shellProbe(shell = '/bin/sh'): readonly string[] {
   return [shell, '-c', shellSource, 'probe', cgiSource]
 }
