@@ -1,0 +1,182 @@
+// Pure. Facts of one request come in; one of a closed set of decisions comes out. HTTP, Upgrade and forward auth all ask here.
+import type { EdgeRoute, Identity, Visibility } from '../control/wire/index.ts'
+
+/** What says where a request was made, as the browser put it; null: absent. */
+export interface Provenance {
+  readonly origin: string | null
+  readonly fetchSite: string | null
+  readonly fetchMode: string | null
+  readonly fetchDest: string | null
+}
+
+/** All that a decision on a workspace's port depends on. */
+export interface Facts extends Provenance {
+  /** False until control's facts have come: nothing is decided then. */
+  readonly ready: boolean
+  /** The port that the host names; null: the default app. */
+  readonly port: number | null
+  readonly route: EdgeRoute | undefined
+  readonly identity: Identity
+  readonly method: string
+  /** The request asks for a WebSocket. */
+  readonly upgrade: boolean
+  /** The origin of the host that is asked for. */
+  readonly ownOrigin: string
+}
+
+export type Refusal = 'origin' | 'scope'
+
+/** `identity` is who the app is told of: anonymous where a public port is used by somebody who proved nothing. */
+export type Decision =
+  | { readonly kind: 'allow'; readonly route: EdgeRoute; readonly port: number; readonly identity: Identity }
+  | { readonly kind: 'unavailable' }
+  | { readonly kind: 'sign-in' }
+  | { readonly kind: 'not-found' }
+  | { readonly kind: 'refused'; readonly why: Refusal }
+  | { readonly kind: 'no-default-port'; readonly route: EdgeRoute; readonly isOwner: boolean }
+  | { readonly kind: 'stopped'; readonly route: EdgeRoute; readonly isOwner: boolean }
+  | { readonly kind: 'starting'; readonly route: EdgeRoute; readonly isOwner: boolean }
+  | { readonly kind: 'not-reachable'; readonly route: EdgeRoute; readonly port: number }
+
+const UNAVAILABLE: Decision = { kind: 'unavailable' }
+const SIGN_IN: Decision = { kind: 'sign-in' }
+const NOT_FOUND: Decision = { kind: 'not-found' }
+const WRONG_ORIGIN: Decision = { kind: 'refused', why: 'origin' }
+const NO_SCOPE: Decision = { kind: 'refused', why: 'scope' }
+const NOBODY: Identity = { kind: 'anonymous' }
+
+const isSafe = (method: string): boolean => method === 'GET' || method === 'HEAD' || method === 'OPTIONS'
+
+/**
+ * True when the browser proves that the request was made by `ownOrigin` itself: its Origin, or, where the Origin is
+ * absent or `null` (a form under `Referrer-Policy: no-referrer`), `Sec-Fetch-Site: same-origin`.
+ */
+export function provesOwnOrigin(from: Provenance, ownOrigin: string): boolean {
+  if (from.origin !== null && from.origin !== 'null') return from.origin === ownOrigin
+  return from.fetchSite === 'same-origin'
+}
+
+/** True when nothing in the request says that another origin made it; programs say nothing at all. */
+export function deniesNothing(from: Provenance, ownOrigin: string): boolean {
+  if (from.origin !== null && from.origin !== ownOrigin)
+    return from.origin === 'null' && from.fetchSite === 'same-origin'
+  return from.fetchSite === null || from.fetchSite === 'same-origin' || from.fetchSite === 'none'
+}
+
+/**
+ * May a request ride on a cookie? Unsafe ones and WebSockets need the proof of their own origin, as siblings are
+ * same-site; safe ones may also be a person's top-level navigation from anywhere.
+ */
+export function mayRideOnCookie(
+  from: Provenance,
+  request: { readonly method: string; readonly upgrade: boolean },
+  ownOrigin: string,
+): boolean {
+  if (request.upgrade || !isSafe(request.method)) return provesOwnOrigin(from, ownOrigin)
+  if (deniesNothing(from, ownOrigin)) return true
+  return (
+    from.origin === null &&
+    from.fetchMode === 'navigate' &&
+    from.fetchDest === 'document' &&
+    request.method !== 'OPTIONS'
+  )
+}
+
+/** Who may use a port; one that isn't declared is its owner's alone. */
+export function visibilityOf(route: EdgeRoute, port: number | null): Visibility {
+  if (port === null) return 'owner'
+  for (const declared of route.ports) if (declared.port === port) return declared.visibility
+  return 'owner'
+}
+
+/** `shared` and `link` open to nobody but the owner until grants exist. */
+function mayUse(visibility: Visibility, route: EdgeRoute, identity: Identity): boolean {
+  if (visibility === 'public') return true
+  if (identity.kind === 'anonymous') return false
+  return visibility === 'members' || identity.user.id === route.ownerId
+}
+
+const opensPorts = (identity: Identity): boolean =>
+  identity.kind !== 'token' || identity.scopes.includes('connect') || identity.scopes.includes('admin')
+
+/** A credential that may not act here is worth nothing on a public port, and a refusal elsewhere. */
+function actingIdentity(facts: Facts): Identity | Refusal {
+  if (!opensPorts(facts.identity)) return 'scope'
+  if (facts.identity.kind === 'session' && !mayRideOnCookie(facts, facts, facts.ownOrigin)) return 'origin'
+  return facts.identity
+}
+
+/** The one decision on a request for a workspace's host. */
+export function decide(facts: Facts): Decision {
+  if (!facts.ready) return UNAVAILABLE
+  const { route, identity } = facts
+  if (route === undefined) return identity.kind === 'anonymous' ? SIGN_IN : NOT_FOUND
+  const port = facts.port ?? route.defaultPort
+  const visibility = visibilityOf(route, port)
+  if (!mayUse(visibility, route, identity)) return identity.kind === 'anonymous' ? SIGN_IN : NOT_FOUND
+  const acting = actingIdentity(facts)
+  if (typeof acting === 'string') {
+    if (visibility !== 'public') return acting === 'origin' ? WRONG_ORIGIN : NO_SCOPE
+    return reach(facts, route, port, NOBODY)
+  }
+  return reach(facts, route, port, acting)
+}
+
+function reach(facts: Facts, route: EdgeRoute, port: number | null, identity: Identity): Decision {
+  const isOwner = identity.kind !== 'anonymous' && identity.user.id === route.ownerId
+  switch (route.phase) {
+    case 'running':
+      break
+    case 'pending':
+    case 'pulling':
+    case 'building':
+    case 'starting':
+      return { kind: 'starting', route, isOwner }
+    case 'stopping':
+    case 'stopped':
+    case 'failed':
+      return { kind: 'stopped', route, isOwner }
+    case 'removing':
+    case 'trashed':
+      // Only its owner may know that it was there.
+      if (isOwner) return { kind: 'stopped', route, isOwner }
+      return facts.identity.kind === 'anonymous' ? SIGN_IN : NOT_FOUND
+    default:
+      return UNAVAILABLE
+  }
+  if (port === null) return { kind: 'no-default-port', route, isOwner }
+  if (route.reach.kind === 'none') return { kind: 'not-reachable', route, port }
+  return { kind: 'allow', route, port, identity }
+}
+
+/** All that a decision on the dashboard's host depends on. */
+export interface DashboardFacts extends Provenance {
+  readonly ready: boolean
+  readonly identity: Identity
+  readonly method: string
+  readonly upgrade: boolean
+  readonly ownOrigin: string
+  /** The API; files and pages may be linked to from anywhere. */
+  readonly isApi: boolean
+  /** A call that takes its own password or link, so that a cookie adds nothing to it. */
+  readonly provesItself: boolean
+}
+
+export type DashboardDecision =
+  { readonly kind: 'allow' } | { readonly kind: 'unavailable' } | { readonly kind: 'refused' }
+
+const DASHBOARD_ALLOWS: DashboardDecision = { kind: 'allow' }
+const DASHBOARD_REFUSES: DashboardDecision = { kind: 'refused' }
+
+/** The decision on a request for the dashboard's host: where it was made from; who may what is control's to say. */
+export function decideDashboard(facts: DashboardFacts): DashboardDecision {
+  if (!facts.ready) return { kind: 'unavailable' }
+  const isPlainRead = isSafe(facts.method) && !facts.upgrade
+  if (isPlainRead && !facts.isApi) return DASHBOARD_ALLOWS
+  const allowed =
+    facts.identity.kind === 'token' ||
+    (facts.identity.kind === 'session' && !facts.provesItself && !isPlainRead
+      ? provesOwnOrigin(facts, facts.ownOrigin)
+      : deniesNothing(facts, facts.ownOrigin))
+  return allowed ? DASHBOARD_ALLOWS : DASHBOARD_REFUSES
+}

@@ -1,0 +1,46 @@
+// A scanned request and the table come in; the facts of a decision come out. The same for every door.
+import type { Identity } from '../control/wire/index.ts'
+import type { Facts } from './decide.ts'
+import type { WorkspacePlace } from './host.ts'
+import { type Credential, credentialOf, identityOf } from './identity.ts'
+import type { Scan } from './scan.ts'
+import { type Site, workspaceOrigin } from './site.ts'
+import type { TableView } from './table.ts'
+
+/** The facts of a request for a workspace host, and by what credential the identity was found. */
+export interface GatheredFacts extends Facts {
+  readonly credential: Credential
+  readonly identity: Identity
+}
+
+/** What a door gives: `method` and `upgrade` are those of the visitor's own request, not of a sub-request. */
+export interface FactsInput {
+  readonly table: TableView
+  readonly site: Site
+  readonly place: WorkspacePlace
+  readonly scan: Scan
+  readonly method: string
+  readonly upgrade: boolean
+  readonly nowMs: number
+}
+
+/** Gathers the facts of one request for a workspace host. */
+export function factsOf(input: FactsInput): GatheredFacts {
+  const { table, site, place, scan } = input
+  const credential = credentialOf(scan, place, site)
+  const route = table.routeByName(place.name)
+  return {
+    ready: table.isReady,
+    port: place.port,
+    route,
+    credential,
+    identity: identityOf(table, credential, place, route, input.nowMs),
+    method: input.method,
+    upgrade: input.upgrade,
+    origin: scan.origin,
+    fetchSite: scan.fetchSite,
+    fetchMode: scan.fetchMode,
+    fetchDest: scan.fetchDest,
+    ownOrigin: workspaceOrigin(site, place.label),
+  }
+}

@@ -1,0 +1,102 @@
+// Pure. A header field's name as it was sent comes in; what the edge does with such a field comes out.
+
+/** What a field name means to the edge; a number, as it is looked up for each field of each request. */
+export const Field = {
+  pass: 0,
+  /** Connection-level (RFC 9110 §7.6.1): never goes further. */
+  hop: 1,
+  /** Identity, forwarding families and aliases of names that matter: inbound ones are never believed nor passed on. */
+  refuse: 2,
+  host: 3,
+  cookie: 4,
+  authorization: 5,
+  token: 6,
+  connection: 7,
+  te: 8,
+  transferEncoding: 9,
+  contentLength: 10,
+  origin: 11,
+  fetchSite: 12,
+  fetchMode: 13,
+  fetchDest: 14,
+  accept: 15,
+  via: 16,
+  forwardedFor: 17,
+  forwardedProto: 18,
+  upgrade: 19,
+  expect: 20,
+  userAgent: 21,
+  setCookie: 22,
+  contentType: 23,
+  trailer: 24,
+} as const
+export type FieldKind = (typeof Field)[keyof typeof Field]
+
+const special: ReadonlyMap<string, FieldKind> = new Map<string, FieldKind>([
+  ['host', Field.host],
+  ['cookie', Field.cookie],
+  ['authorization', Field.authorization],
+  ['x-postern-token', Field.token],
+  ['connection', Field.connection],
+  ['te', Field.te],
+  ['transfer-encoding', Field.transferEncoding],
+  ['content-length', Field.contentLength],
+  ['content-type', Field.contentType],
+  ['origin', Field.origin],
+  ['sec-fetch-site', Field.fetchSite],
+  ['sec-fetch-mode', Field.fetchMode],
+  ['sec-fetch-dest', Field.fetchDest],
+  ['accept', Field.accept],
+  ['via', Field.via],
+  ['x-forwarded-for', Field.forwardedFor],
+  ['x-forwarded-proto', Field.forwardedProto],
+  ['upgrade', Field.upgrade],
+  ['expect', Field.expect],
+  ['user-agent', Field.userAgent],
+  ['set-cookie', Field.setCookie],
+  ['trailer', Field.trailer],
+  ['keep-alive', Field.hop],
+  ['proxy-connection', Field.hop],
+  ['proxy-authenticate', Field.hop],
+  ['proxy-authorization', Field.hop],
+  ['http2-settings', Field.hop],
+  ['forwarded', Field.refuse],
+  ['x-real-ip', Field.refuse],
+  ['x-client-ip', Field.refuse],
+  ['x-cluster-client-ip', Field.refuse],
+  ['cf-connecting-ip', Field.refuse],
+  ['true-client-ip', Field.refuse],
+  ['remote-user', Field.refuse],
+  ['remote-name', Field.refuse],
+  ['remote-email', Field.refuse],
+  ['remote-groups', Field.refuse],
+])
+const refusedPrefixes = ['x-postern-', 'x-forwarded-', 'x-original-', 'x-auth-request-']
+
+function classify(name: string): FieldKind {
+  const lower = name.toLowerCase()
+  const canonical = lower.replace(/[_.]/g, '-')
+  const kind = special.get(canonical)
+  // `X_Forwarded_For`, `Content_Length`: gateways to other languages fold these into the real name.
+  if (kind !== undefined) return canonical === lower ? kind : Field.refuse
+  return refusedPrefixes.some((prefix) => canonical.startsWith(prefix)) ? Field.refuse : Field.pass
+}
+
+const known = new Map<string, FieldKind>()
+const KNOWN_MAX = 2000
+
+/** What the edge does with a field of that name, whatever its case and however its words are joined. */
+export function fieldKind(name: string): FieldKind {
+  const kind = known.get(name)
+  if (kind !== undefined) return kind
+  const fresh = classify(name)
+  if (known.size < KNOWN_MAX && name.length <= 64) known.set(name, fresh)
+  return fresh
+}
+
+/** Fields that a `Connection` header may not take away: they are end-to-end, or ours. */
+export function isProtectedFromConnection(lowerName: string): boolean {
+  return (
+    fieldKind(lowerName) !== Field.pass || lowerName.startsWith('content-') || lowerName.startsWith('sec-')
+  )
+}

@@ -1,0 +1,215 @@
+// Pure. Raw header fields come in, flat arrays of names and values; what goes to the app, or back to the visitor, comes out.
+import type { Identity } from '../control/wire/index.ts'
+import { isOurAuthorization, isOurCookieName, readCookies } from './cookies.ts'
+import { Field, type FieldKind, fieldKind, isProtectedFromConnection } from './fields.ts'
+import { type Scan, VIA_NAME } from './scan.ts'
+
+/** What the edge adds to a request. */
+export interface Forwarding {
+  readonly forwardedFor: string
+  readonly proto: 'http' | 'https'
+  readonly identity: Identity
+  /** HTTP version of the visitor's request, for `Via`. */
+  readonly httpVersion: string
+}
+
+/** How often the pseudonym may be in `Via` already: more is a loop (508). */
+export const VIA_MAX = 3
+
+const CONNECTION_DEFAULTS: ReadonlySet<string> = new Set([
+  'keep-alive',
+  'close',
+  'upgrade',
+  'te',
+  'http2-settings',
+])
+const NONE: ReadonlySet<string> = new Set()
+
+/** The fields that a Connection header takes away with it; those that matter stay. */
+function nominated(connection: string | null): ReadonlySet<string> {
+  if (connection === null) return NONE
+  const lower = connection.toLowerCase()
+  if (lower === 'keep-alive' || lower === 'close' || lower === 'upgrade') return NONE
+  const names = new Set<string>()
+  for (const token of lower.split(',')) {
+    const name = token.trim()
+    if (name !== '' && !CONNECTION_DEFAULTS.has(name) && !isProtectedFromConnection(name)) names.add(name)
+  }
+  return names
+}
+
+/** The fields of a request as the app gets them. Host stays the public one; framing is the engine's. */
+export function upstreamHeaders(raw: readonly string[], scan: Scan, forwarding: Forwarding): string[] {
+  const gone = nominated(scan.connection)
+  const out: string[] = []
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i] as string
+    const kind = fieldKind(name)
+    if (kind === Field.pass) {
+      if (gone.size === 0 || !gone.has(name.toLowerCase())) out.push(name, raw[i + 1] as string)
+    } else pass(out, kind, name, raw[i + 1] as string)
+  }
+  const cookie = readCookies(scan.cookie).rest
+  if (cookie !== '') out.push('Cookie', cookie)
+  if (scan.te !== null && asksForTrailers(scan.te)) out.push('TE', 'trailers')
+  addForwarding(out, scan, forwarding)
+  return out
+}
+
+function pass(out: string[], kind: FieldKind, name: string, value: string): void {
+  switch (kind) {
+    case Field.host:
+    case Field.origin:
+    case Field.fetchSite:
+    case Field.fetchMode:
+    case Field.fetchDest:
+    case Field.accept:
+    case Field.via:
+    case Field.userAgent:
+    case Field.contentLength:
+    case Field.contentType:
+    case Field.setCookie:
+      out.push(name, value)
+      return
+    case Field.authorization:
+      if (!isOurAuthorization(value)) out.push(name, value)
+      return
+    default:
+  }
+}
+
+const asksForTrailers = (te: string): boolean =>
+  te.split(',').some((coding) => coding.trim().toLowerCase() === 'trailers')
+
+/** Only ASCII goes into a header: all else of Unicode, and `%` itself, is percent-encoded; a lone surrogate is dropped. */
+function headerText(text: string): string {
+  return text.replace(/[^\x20-\x7e]|%/gu, (char) =>
+    /^[\ud800-\udfff]$/u.test(char) ? '' : encodeURIComponent(char),
+  )
+}
+
+/** Who the app is told of; each header always, empty where unknown, so that none of another's making stays. */
+export function identityHeaders(identity: Identity): string[] {
+  if (identity.kind === 'anonymous')
+    return ['X-Postern-User', '', 'X-Postern-Email', '', 'X-Postern-Groups', '']
+  const { user } = identity
+  return [
+    'X-Postern-User',
+    headerText(user.username),
+    'X-Postern-Email',
+    headerText(user.email),
+    'X-Postern-Groups',
+    user.groups.map((group) => headerText(group).replaceAll(',', '%2C')).join(','),
+  ]
+}
+
+function addForwarding(out: string[], scan: Scan, forwarding: Forwarding): void {
+  out.push(
+    'X-Forwarded-For',
+    forwarding.forwardedFor,
+    'X-Forwarded-Proto',
+    forwarding.proto,
+    'X-Forwarded-Host',
+    scan.host,
+    'Via',
+    forwarding.httpVersion === '1.0' ? `1.0 ${VIA_NAME}` : `1.1 ${VIA_NAME}`,
+  )
+  out.push(...identityHeaders(forwarding.identity))
+}
+
+/** What an answer's head says beside its fields. */
+export interface AnswerHead {
+  /** For `writeHead`: flat, duplicates, case and order kept. */
+  readonly headers: string[]
+  /** The declared length of the body in bytes; -1: not declared. */
+  readonly contentLength: number
+  readonly isEventStream: boolean
+}
+
+function connectionOf(raw: readonly Uint8Array[]): string | null {
+  let found: string | null = null
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i] as Buffer
+    if (name.length === 10 && name.toString('latin1').toLowerCase() === 'connection')
+      found = `${found === null ? '' : `${found}, `}${(raw[i + 1] as Buffer).toString('latin1')}`
+  }
+  return found
+}
+
+/** The fields of an app's answer as the visitor gets them; `host` is the workspace host, without port. */
+export function answerHeaders(raw: readonly Uint8Array[], host: string): AnswerHead {
+  const gone = nominated(connectionOf(raw))
+  const headers: string[] = []
+  let contentLength = -1
+  let isEventStream = false
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = (raw[i] as Buffer).toString('latin1')
+    const kind = fieldKind(name)
+    const value = (raw[i + 1] as Buffer).toString('latin1')
+    switch (kind) {
+      case Field.hop:
+      case Field.connection:
+      case Field.te:
+      case Field.transferEncoding:
+      case Field.upgrade:
+        continue
+      case Field.setCookie: {
+        const cookie = narrowedCookie(value, host)
+        if (cookie !== null) headers.push(name, cookie)
+        continue
+      }
+      case Field.contentLength:
+        contentLength = Number(value)
+        break
+      case Field.contentType:
+        isEventStream = /^text\/event-stream\b/i.test(value)
+        break
+      default:
+        if (gone.size > 0 && gone.has(name.toLowerCase())) continue
+    }
+    headers.push(name, value)
+  }
+  // A front nginx would hold the events back.
+  if (isEventStream) headers.push('X-Accel-Buffering', 'no')
+  return { headers, contentLength, isEventStream }
+}
+
+/** A `Set-Cookie` of an app: null when it names a cookie of ours; a Domain wider than the host is cut off, all else kept. */
+export function narrowedCookie(value: string, host: string): string | null {
+  const semicolon = value.indexOf(';')
+  const pair = semicolon < 0 ? value : value.slice(0, semicolon)
+  const equals = pair.indexOf('=')
+  // A nameless cookie is sent back as its bare value, which a server may read as a name and value.
+  if (isOurCookieName(equals < 1 ? pair.slice(equals + 1) : pair)) return null
+  if (semicolon < 0 || !/;[\s]*domain/i.test(value)) return value
+  return value
+    .split(';')
+    .filter((part, index) => index === 0 || !isWiderDomain(part, host))
+    .join(';')
+}
+
+function isWiderDomain(attribute: string, host: string): boolean {
+  const equals = attribute.indexOf('=')
+  if (equals < 0 || attribute.slice(0, equals).trim().toLowerCase() !== 'domain') return false
+  const domain = attribute
+    .slice(equals + 1)
+    .trim()
+    .toLowerCase()
+    .replace(/^\.+/, '')
+    .replace(/\.$/, '')
+  return domain !== host && host.endsWith(`.${domain}`)
+}
+
+/** Trailer fields that may be passed on (RFC 9110 §6.5.1): nothing that frames, routes, authenticates or sets state. */
+export function answerTrailers(raw: readonly Uint8Array[] | null): [string, string][] {
+  const trailers: [string, string][] = []
+  for (let i = 0; raw !== null && i + 1 < raw.length; i += 2) {
+    const name = (raw[i] as Buffer).toString('latin1')
+    if (
+      fieldKind(name) === Field.pass &&
+      !/^(content-|cache-control$|www-authenticate$|location$)/i.test(name)
+    )
+      trailers.push([name, (raw[i + 1] as Buffer).toString('latin1')])
+  }
+  return trailers
+}

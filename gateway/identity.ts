@@ -1,0 +1,110 @@
+// Scanned fields and the table come in; who stands behind the request comes out. Every doubt is `anonymous`.
+import type { EdgeRoute, EdgeSession, EdgeToken, Identity } from '../control/wire/index.ts'
+import { bearerToken, isOurAuthorization, plainToken, readCookies, secretHash } from './cookies.ts'
+import type { Place } from './host.ts'
+import type { Scan } from './scan.ts'
+import type { Site } from './site.ts'
+import type { TableView } from './table.ts'
+
+export const ANONYMOUS: Identity = { kind: 'anonymous' }
+
+/** How a request proves who it is from, before the table is asked. Hashes only. */
+export type Credential =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'session'; readonly hash: string }
+  | { readonly kind: 'token'; readonly hash: string }
+  /** Something of ours is there and not well-formed, or there twice: nobody. `clear`: a cookie to be cleared. */
+  | { readonly kind: 'broken'; readonly clear: boolean }
+
+const NONE: Credential = { kind: 'none' }
+const BROKEN_TOKEN: Credential = { kind: 'broken', clear: false }
+const BROKEN_COOKIE: Credential = { kind: 'broken', clear: true }
+
+function tokenCredential(scan: Scan): Credential | null {
+  if (scan.tokenCount > 0) {
+    const token = scan.tokenCount === 1 && scan.token !== null ? plainToken(scan.token) : null
+    return token === null ? BROKEN_TOKEN : { kind: 'token', hash: secretHash(token) }
+  }
+  if (scan.authorization === null) return null
+  const values = typeof scan.authorization === 'string' ? [scan.authorization] : scan.authorization
+  const ours = values.filter(isOurAuthorization)
+  if (ours.length === 0) return null
+  const token = ours.length === 1 ? bearerToken(ours[0] as string) : null
+  return token === null ? BROKEN_TOKEN : { kind: 'token', hash: secretHash(token) }
+}
+
+/**
+ * What proof a request carries at that kind of place. A token of ours stands before a cookie, and a broken one is not
+ * made good by a cookie; an Authorization that isn't ours is the app's own and hides nothing.
+ */
+export function credentialOf(scan: Scan, place: Place, site: Site): Credential {
+  const token = tokenCredential(scan)
+  if (token !== null) return token
+  if (scan.cookie === null || place.kind === 'elsewhere') return NONE
+  const name = place.kind === 'dashboard' ? site.cookies.session : site.cookies.workspace
+  const hash = readCookies(scan.cookie).hashes.get(name)
+  if (hash === undefined) return NONE
+  return hash === null ? BROKEN_COOKIE : { kind: 'session', hash }
+}
+
+function liveSession(table: TableView, hash: string, nowMs: number): EdgeSession | null {
+  const session = table.session(hash)
+  return session !== undefined && session.expiresAtMs > nowMs ? session : null
+}
+
+/** True for a session of that very workspace host whose dashboard session still lives. */
+function opensWorkspace(
+  table: TableView,
+  session: EdgeSession,
+  label: string,
+  route: EdgeRoute | undefined,
+  nowMs: number,
+): boolean {
+  const bound = session.workspace
+  if (bound === null || route === undefined) return false
+  if (bound.label !== label || bound.workspaceId !== route.workspaceId) return false
+  const parent = liveSession(table, bound.parentHash, nowMs)
+  return parent !== null && parent.workspace === null && parent.userId === session.userId
+}
+
+/** Who a credential stands for at a place, now; `route` is what the place names. */
+export function identityOf(
+  table: TableView,
+  credential: Credential,
+  place: Place,
+  route: EdgeRoute | undefined,
+  nowMs: number,
+): Identity {
+  if (credential.kind === 'token') {
+    const token = table.token(credential.hash)
+    return token !== undefined && isLive(token, nowMs) ? identityOfToken(table, token) : ANONYMOUS
+  }
+  if (credential.kind !== 'session') return ANONYMOUS
+  const session = liveSession(table, credential.hash, nowMs)
+  if (session === null) return ANONYMOUS
+  const fits =
+    place.kind === 'dashboard'
+      ? session.workspace === null
+      : place.kind === 'workspace' && opensWorkspace(table, session, place.label, route, nowMs)
+  const user = fits ? table.user(session.userId) : undefined
+  return user === undefined ? ANONYMOUS : { kind: 'session', user, sessionHash: credential.hash }
+}
+
+const isLive = (token: EdgeToken, nowMs: number): boolean =>
+  token.expiresAtMs === null || token.expiresAtMs > nowMs
+
+function identityOfToken(table: TableView, token: EdgeToken): Identity {
+  const user = table.user(token.userId)
+  return user === undefined ? ANONYMOUS : { kind: 'token', user, tokenId: token.id, scopes: token.scopes }
+}
+
+/** When (ms) the credential ends by itself, the parent session's end included; Infinity: never, or unknown. */
+export function credentialEndsAtMs(table: TableView, credential: Credential): number {
+  if (credential.kind === 'token')
+    return table.token(credential.hash)?.expiresAtMs ?? Number.POSITIVE_INFINITY
+  if (credential.kind !== 'session') return Number.POSITIVE_INFINITY
+  const session = table.session(credential.hash)
+  if (session === undefined) return Number.POSITIVE_INFINITY
+  const parent = session.workspace === null ? session : table.session(session.workspace.parentHash)
+  return Math.min(session.expiresAtMs, parent?.expiresAtMs ?? session.expiresAtMs)
+}

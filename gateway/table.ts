@@ -1,0 +1,163 @@
+// Control's facts come in; routes, users, sessions and tokens are looked up here in memory. Decides nothing.
+import type {
+  EdgeFact,
+  EdgeRoute,
+  EdgeSession,
+  EdgeSink,
+  EdgeToken,
+  EdgeUser,
+} from '../control/wire/index.ts'
+
+/** The keys that one change touched; `all` after a reset. */
+export interface TableChange {
+  readonly all: boolean
+  readonly routes: ReadonlySet<string>
+  readonly users: ReadonlySet<string>
+  readonly sessions: ReadonlySet<string>
+  readonly tokens: ReadonlySet<string>
+}
+
+/** What decisions read. Before the first `reset` nothing is known and `isReady` is false: unknown is not empty. */
+export interface TableView {
+  readonly isReady: boolean
+  /** By name or alias. */
+  routeByName(name: string): EdgeRoute | undefined
+  routeById(workspaceId: string): EdgeRoute | undefined
+  user(id: string): EdgeUser | undefined
+  session(hash: string): EdgeSession | undefined
+  token(hash: string): EdgeToken | undefined
+  /** Since when (ms) this incarnation is seen running here; -Infinity: since before this gateway knew. */
+  runningSinceMs(workspaceId: string): number
+}
+
+interface Since {
+  readonly incarnation: string
+  readonly atMs: number
+}
+
+/** The table of one gateway: the sink of facts, and the view that decisions read. */
+export class Table implements EdgeSink, TableView {
+  isReady = false
+  revision = -1
+  /** Hosts' workspace networks, as CIDR. */
+  subnets: readonly string[] = []
+  readonly #now: () => number
+  readonly #routes = new Map<string, EdgeRoute>()
+  readonly #names = new Map<string, string>()
+  readonly #users = new Map<string, EdgeUser>()
+  readonly #sessions = new Map<string, EdgeSession>()
+  readonly #tokens = new Map<string, EdgeToken>()
+  readonly #running = new Map<string, Since>()
+  readonly #listeners: ((change: TableChange) => void)[] = []
+
+  constructor(now: () => number) {
+    this.#now = now
+  }
+
+  /** Called after each change, before `reset` or `apply` returns. */
+  onChange(listener: (change: TableChange) => void): void {
+    this.#listeners.push(listener)
+  }
+
+  reset(revision: number, facts: readonly EdgeFact[]): void {
+    const before = new Map(this.#running)
+    for (const map of [this.#routes, this.#names, this.#users, this.#sessions, this.#tokens, this.#running])
+      map.clear()
+    this.subnets = []
+    for (const fact of facts) this.#take(fact, Number.NEGATIVE_INFINITY)
+    for (const [id, since] of before)
+      if (this.#running.get(id)?.incarnation === since.incarnation) this.#running.set(id, since)
+    this.revision = revision
+    this.isReady = true
+    const none: ReadonlySet<string> = new Set()
+    this.#tell({ all: true, routes: none, users: none, sessions: none, tokens: none })
+  }
+
+  apply(revision: number, facts: readonly EdgeFact[]): void {
+    const change = {
+      all: false,
+      routes: new Set<string>(),
+      users: new Set<string>(),
+      sessions: new Set<string>(),
+      tokens: new Set<string>(),
+    }
+    for (const fact of facts) {
+      this.#take(fact, this.#now())
+      if (fact.kind === 'subnets') continue
+      change[`${fact.kind === 'gone' ? fact.of : fact.kind}s`].add(fact.key)
+    }
+    this.revision = revision
+    this.#tell(change)
+  }
+
+  routeByName(name: string): EdgeRoute | undefined {
+    const id = this.#names.get(name)
+    return id === undefined ? undefined : this.#routes.get(id)
+  }
+  routeById(workspaceId: string): EdgeRoute | undefined {
+    return this.#routes.get(workspaceId)
+  }
+  user(id: string): EdgeUser | undefined {
+    return this.#users.get(id)
+  }
+  session(hash: string): EdgeSession | undefined {
+    return this.#sessions.get(hash)
+  }
+  token(hash: string): EdgeToken | undefined {
+    return this.#tokens.get(hash)
+  }
+  runningSinceMs(workspaceId: string): number {
+    return this.#running.get(workspaceId)?.atMs ?? Number.NEGATIVE_INFINITY
+  }
+
+  #tell(change: TableChange): void {
+    for (const listener of this.#listeners) listener(change)
+  }
+
+  #take(fact: EdgeFact, nowMs: number): void {
+    switch (fact.kind) {
+      case 'route':
+        this.#forgetNames(fact.key)
+        this.#routes.set(fact.key, fact.row)
+        for (const name of [fact.row.name, ...fact.row.aliases]) this.#names.set(name, fact.key)
+        this.#noteRunning(fact.row, nowMs)
+        return
+      case 'user':
+        this.#users.set(fact.key, fact.row)
+        return
+      case 'session':
+        this.#sessions.set(fact.key, fact.row)
+        return
+      case 'token':
+        this.#tokens.set(fact.key, fact.row)
+        return
+      case 'subnets':
+        this.subnets = fact.row
+        return
+      case 'gone':
+        this.#forget(fact.of, fact.key)
+    }
+  }
+
+  #forget(of: 'route' | 'user' | 'session' | 'token', key: string): void {
+    if (of === 'route') {
+      this.#forgetNames(key)
+      this.#routes.delete(key)
+      this.#running.delete(key)
+    } else if (of === 'user') this.#users.delete(key)
+    else if (of === 'session') this.#sessions.delete(key)
+    else this.#tokens.delete(key)
+  }
+
+  #forgetNames(key: string): void {
+    const old = this.#routes.get(key)
+    if (old === undefined) return
+    for (const name of [old.name, ...old.aliases]) if (this.#names.get(name) === key) this.#names.delete(name)
+  }
+
+  #noteRunning(row: EdgeRoute, nowMs: number): void {
+    if (row.phase !== 'running') this.#running.delete(row.workspaceId)
+    else if (this.#running.get(row.workspaceId)?.incarnation !== row.incarnation)
+      this.#running.set(row.workspaceId, { incarnation: row.incarnation, atMs: nowMs })
+  }
+}
