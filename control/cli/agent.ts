@@ -15,12 +15,18 @@ export interface StartedAgent {
   readonly hostId: string
   readonly runtime: string
   readonly warnings: readonly string[]
+  /** Resolves with why when it has ended for good by itself, such as a newer process of this agent. */
+  readonly ended: Promise<Error>
   /** Ends the loop; workspaces live on. */
   close(): Promise<void>
 }
 
 /** Starts `postern agent`. @throws StartupError or the error of a room, which `explain` makes into one */
-export async function startAgentProcess(config: AgentConfig, root: RootLog): Promise<StartedAgent> {
+export async function startAgentProcess(
+  config: AgentConfig,
+  root: RootLog,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<StartedAgent> {
   // Plugins ask the system for its temporary folder; this is how they are told of another.
   process.env['TMPDIR'] = config.buildDirectory
   const runtime = await chooseRuntime(config.runtime, config.runtimeConfig, process.env)
@@ -32,8 +38,10 @@ export async function startAgentProcess(config: AgentConfig, root: RootLog): Pro
     const { startAgent } = await import('../../agent/index.ts')
     const { httpControl } = await import('../../agent/http-control.ts')
     const stateDirectory = join(held.path, 'agent')
+    const control = httpControl({ serverUrl: config.serverUrl, joinToken, stateDirectory })
+    closing.add(() => control.close())
     const agent = await startAgent({
-      control: httpControl({ serverUrl: config.serverUrl, joinToken, stateDirectory }),
+      control,
       plugin: runtime.plugin,
       pluginConfig: config.runtimeConfig ?? {},
       stateDirectory,
@@ -42,12 +50,14 @@ export async function startAgentProcess(config: AgentConfig, root: RootLog): Pro
       version: findProduct().version,
       log: root.log.child({ room: 'agent' }),
       clock: systemClock,
+      signal,
     })
     closing.add(() => agent.close())
     return {
       hostId: agent.hostId,
       runtime: runtime.plugin.name,
       warnings: runtime.warnings,
+      ended: agent.ended,
       close: () => closing.close(),
     }
   })

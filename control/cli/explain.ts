@@ -1,8 +1,10 @@
 /** Whatever a room threw while starting comes in; a StartupError with code, cause and next step comes out. Pure. */
+import { apiCodes, type ApiCode } from '../wire/codes.ts'
 import { StartupError, type StartupCode } from './startup-error.ts'
 
 /** What control's StartError, the plugin's RuntimeError and Node's own errors have in common. */
 interface Coded {
+  readonly name: string
   readonly code: string
   readonly message: string
   readonly fix?: string | undefined
@@ -16,7 +18,7 @@ interface Coded {
 export function explain(err: unknown): StartupError {
   if (err instanceof StartupError) return err
   for (const link of causes(err)) {
-    const found = fromFix(link) ?? fromAddress(link)
+    const found = fromFix(link) ?? fromServer(link) ?? fromAddress(link)
     if (found) return found
   }
   return new StartupError('unexpected', {
@@ -47,6 +49,19 @@ function fromFix(err: Coded): StartupError | undefined {
   return new StartupError(runtimeCode ?? err.code, {
     message: err.message,
     next: err.fix ?? 'Mend the runtime, or choose another with --runtime.',
+    cause: err.cause,
+  })
+}
+
+/** What the server said to an agent. */
+function fromServer(err: Coded): StartupError | undefined {
+  if (err.name !== 'ApiError' || !(err.code in apiCodes)) return undefined
+  const isRefused = err.code === 'unauthenticated' || err.code === 'forbidden'
+  return new StartupError(isRefused ? 'join_refused' : err.code, {
+    message: isRefused ? `The server does not take this agent: ${err.message}.` : err.message,
+    next: isRefused
+      ? 'Ask an administrator for a new join token (dashboard: Hosts), and give it with --join-token-file.'
+      : apiCodes[err.code as ApiCode].hint,
     cause: err.cause,
   })
 }

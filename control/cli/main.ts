@@ -15,7 +15,7 @@ import {
 } from './options.ts'
 import { findProduct } from './product.ts'
 import type { Started } from './server.ts'
-import { firstSignal } from './signals.ts'
+import { aborted, stopSignal } from './signals.ts'
 import { describeStartupError } from './startup-error.ts'
 
 const say = (text: string) => void process.stdout.write(text)
@@ -23,6 +23,8 @@ const say = (text: string) => void process.stdout.write(text)
 interface Running {
   readonly lines: readonly string[]
   readonly warnings: readonly string[]
+  /** Resolves with why when it has ended for good by itself; else never. */
+  readonly ended: Promise<Error>
   close(): Promise<void>
 }
 
@@ -45,28 +47,38 @@ const commands: Commands = {
 }
 
 async function serve(name: CommandName, given: Given): Promise<void> {
-  const signal = firstSignal()
-  const { root, running } = await start(name, given)
+  const stop = stopSignal()
+  const { root, running } = await start(name, given, stop).catch((err: unknown) => {
+    if (stop.aborted) process.exit(0)
+    throw err
+  })
   for (const line of running.lines) say(`${line}\n`)
   for (const warning of running.warnings) process.stderr.write(`Warning: ${warning}\n`)
   root.log.info('started', { command: name })
-  root.log.info('stopping', { signal: await signal })
+  const failure = await Promise.race([aborted(stop), running.ended])
+  root.log.info('stopping', failure === undefined ? {} : { err: failure })
   await running.close()
   root.log.info('stopped')
   root.close()
+  if (failure !== undefined) throw failure
   // Whatever a library still holds open must not keep the process.
   process.exit(0)
 }
 
 /** Opens the log, then the parts of the command. */
-async function start(name: CommandName, given: Given): Promise<{ root: RootLog; running: Running }> {
+async function start(
+  name: CommandName,
+  given: Given,
+  signal: AbortSignal,
+): Promise<{ root: RootLog; running: Running }> {
   if (name === 'agent') {
     const config = resolveConfig(agentOptions, given)
     const root = openLog(logOptions(config, name, join(config.stateDirectory, 'log')))
     const { startAgentProcess } = await import('./agent.ts')
-    const started = await startAgentProcess(config, root)
-    const line = `Postern agent ${config.deploymentName} runs workspaces by ${started.runtime} for ${config.serverUrl}`
-    return { root, running: { lines: [line], warnings: started.warnings, close: started.close } }
+    say(`Joining ${config.serverUrl} as ${config.deploymentName} …\n`)
+    const started = await startAgentProcess(config, root, signal)
+    const line = `Postern agent ${config.deploymentName} runs workspaces by ${started.runtime}`
+    return { root, running: { ...started, lines: [line] } }
   }
   if (name === 'server') {
     const config = resolveConfig(serverOptions, given)
@@ -77,7 +89,7 @@ async function start(name: CommandName, given: Given): Promise<{ root: RootLog; 
   const config = resolveConfig(standaloneOptions, given)
   const root = openLog(logOptions(config, name, null))
   const { startStandalone } = await import('./standalone.ts')
-  return { root, running: asRunning(await startStandalone(config, root)) }
+  return { root, running: asRunning(await startStandalone(config, root, signal)) }
 }
 
 function asRunning(started: Started): Running {
@@ -88,6 +100,7 @@ function asRunning(started: Started): Running {
       ...(started.authz === null ? [] : [`Forward auth answers on ${started.authz}`]),
     ],
     warnings: started.warnings,
+    ended: started.ended,
     close: started.close,
   }
 }

@@ -19,6 +19,8 @@ export interface Started {
   readonly setupUrl: string | null
   /** Sentences for a person. */
   readonly warnings: readonly string[]
+  /** Resolves with why when a part has ended for good by itself; else never. */
+  readonly ended: Promise<Error>
   /** Lets requests finish, then ends; workspaces live on. */
   close(): Promise<void>
 }
@@ -80,6 +82,7 @@ export async function startCore(config: ServerConfig, root: RootLog, local?: Loc
       authz: gateway.authzAddress === null ? null : showAddress(gateway.authzAddress),
       setupUrl: await control.setupUrl(),
       warnings: [...(warning ? [warning] : []), ...(product.web === null ? [noDashboard] : [])],
+      ended: new Promise(() => undefined),
       close: () => closing.close(),
       control,
       machineId,

@@ -3,19 +3,27 @@
 /** What npm and the terminal both deliver for one Ctrl-C comes within this time. */
 const sameSignalMs = 500
 
-/** Resolves at the first SIGTERM or SIGINT; one that comes later than the same Ctrl-C ends the process at once. */
-export function firstSignal(): Promise<NodeJS.Signals> {
-  return new Promise((done) => {
-    let firstAt: number | undefined
-    const onSignal = (signal: NodeJS.Signals) => {
-      if (firstAt === undefined) {
-        firstAt = Date.now()
-        done(signal)
-      } else if (Date.now() - firstAt > sameSignalMs) {
-        process.exit(1)
-      }
+/** Aborted at the first SIGTERM or SIGINT; one that comes later than the same Ctrl-C ends the process at once. */
+export function stopSignal(): AbortSignal {
+  const stop = new AbortController()
+  let firstAt = 0
+  const onSignal = (name: NodeJS.Signals) => {
+    if (!stop.signal.aborted) {
+      firstAt = Date.now()
+      stop.abort(new Error(`stopped by ${name}`))
+    } else if (Date.now() - firstAt > sameSignalMs) {
+      process.exit(1)
     }
-    process.on('SIGTERM', onSignal)
-    process.on('SIGINT', onSignal)
+  }
+  process.on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal)
+  return stop.signal
+}
+
+/** Resolves when the signal is aborted, at once if it was before. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((done) => {
+    if (signal.aborted) done()
+    else signal.addEventListener('abort', () => done(), { once: true })
   })
 }

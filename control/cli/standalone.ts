@@ -10,7 +10,11 @@ import { chooseRuntime } from './runtime-choice.ts'
 import { startCore, type Started } from './server.ts'
 
 /** Starts `postern standalone`. @throws StartupError or the error of a room, which `explain` makes into one */
-export async function startStandalone(config: StandaloneConfig, root: RootLog): Promise<Started> {
+export async function startStandalone(
+  config: StandaloneConfig,
+  root: RootLog,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<Started> {
   const runtime = await chooseRuntime(config.runtime, config.runtimeConfig, process.env)
   let agent: Agent | undefined
   const core = await startCore(config, root, {
@@ -20,7 +24,7 @@ export async function startStandalone(config: StandaloneConfig, root: RootLog): 
     },
     close: async () => agent?.close(),
   })
-  await core.closing.guard(async () => {
+  return core.closing.guard(async () => {
     const { startAgent } = await import('../../agent/index.ts')
     agent = await startAgent({
       control: core.control.embeddedAgent(),
@@ -32,7 +36,8 @@ export async function startStandalone(config: StandaloneConfig, root: RootLog): 
       version: core.product.version,
       log: root.log.child({ room: 'agent' }),
       clock: systemClock,
+      signal,
     })
+    return { ...core, ended: agent.ended, warnings: [...runtime.warnings, ...core.warnings] }
   })
-  return { ...core, warnings: [...runtime.warnings, ...core.warnings] }
 }

@@ -11,6 +11,7 @@ export const startupCodes = {
   plugin_unloadable: 'The runtime plugin cannot be loaded.',
   runtime_permission: 'The runtime may not be used by this user.',
   runtime_unavailable: 'The runtime does not answer.',
+  join_refused: 'The server does not take this agent.',
   runtime_unsupported: 'The runtime plugin cannot do that yet.',
   unexpected: 'Something failed that was not foreseen.',
 } as const
