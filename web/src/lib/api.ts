@@ -1,0 +1,123 @@
+/** The typed client of the users' API: verbs in, the wire's views out, ApiProblem thrown. Knows no browser globals. */
+import type {
+  HostView,
+  Role,
+  Scope,
+  SessionView,
+  TokenView,
+  UserView,
+} from '../../../control/wire/account.ts'
+import { paths } from '../../../control/wire/paths.ts'
+import type {
+  CreateWorkspace,
+  Limits,
+  PatchWorkspace,
+  TemplateView,
+  TimelineEvent,
+  WorkspaceView,
+} from '../../../control/wire/workspace.ts'
+import { ApiProblem, offline, problemOf } from './problem.ts'
+
+/** One page of a list; `next` asks for the following one. */
+export interface Page<T> {
+  readonly items: readonly T[]
+  readonly next?: string
+}
+/** A secret that is shown once. */
+export interface Minted {
+  readonly id: string
+  readonly token: string
+}
+
+export interface ApiOptions {
+  fetch(this: void, path: string, init: RequestInit): Promise<Response>
+  /** Called on a 401 before the error is thrown; goes to the sign-in. */
+  onSignedOut(): void
+}
+
+async function body(response: Response): Promise<unknown> {
+  const text = await response.text()
+  if (text === '') return undefined
+  try {
+    return JSON.parse(text) as unknown
+  } catch {
+    // Not JSON: a page of some proxy. The caller says so by status.
+    return undefined
+  }
+}
+
+function fill(path: string, id: string): string {
+  return path.replace(':id', encodeURIComponent(id))
+}
+
+/** Makes the client. Each call throws ApiProblem; an AbortSignal's abort passes through untouched. */
+export function createApi(options: ApiOptions) {
+  async function call<T>(method: string, path: string, send?: unknown, signal?: AbortSignal): Promise<T> {
+    const headers: Record<string, string> = { accept: 'application/json' }
+    if (send !== undefined) headers['content-type'] = 'application/json'
+    const init: RequestInit = { method, headers, credentials: 'same-origin' }
+    if (send !== undefined) init.body = JSON.stringify(send)
+    if (signal !== undefined) init.signal = signal
+    let response: Response
+    try {
+      response = await options.fetch(path, init)
+    } catch (err) {
+      if (signal?.aborted === true) throw err
+      throw offline(err)
+    }
+    const answer = await body(response)
+    if (response.ok) {
+      if (answer === undefined && response.status !== 204 && response.status !== 202)
+        throw problemOf(response.status, undefined)
+      return answer as T
+    }
+    const problem: ApiProblem = problemOf(response.status, answer)
+    // A wrong password in a form is a 401 too, but the session is fine.
+    if (problem.status === 401 && problem.code !== 'invalid_credentials') options.onSignedOut()
+    throw problem
+  }
+
+  return {
+    me: (signal?: AbortSignal) => call<UserView>('GET', paths.me, undefined, signal),
+    changePassword: (given: { currentPassword: string; newPassword: string }) =>
+      call<void>('POST', paths.password, given),
+    signOut: () => call<void>('DELETE', paths.currentSession),
+
+    sessions: (signal?: AbortSignal) => call<Page<SessionView>>('GET', paths.sessions, undefined, signal),
+    endSession: (id: string) => call<void>('DELETE', fill(paths.session, id)),
+    tokens: (signal?: AbortSignal) => call<Page<TokenView>>('GET', paths.tokens, undefined, signal),
+    createToken: (given: { name: string; scopes: Scope[]; expiresAt?: string }) =>
+      call<Minted>('POST', paths.tokens, given),
+    deleteToken: (id: string) => call<void>('DELETE', fill(paths.token, id)),
+
+    createWorkspace: (given: CreateWorkspace) => call<WorkspaceView>('POST', paths.workspaces, given),
+    patchWorkspace: (id: string, given: PatchWorkspace) =>
+      call<WorkspaceView>('PATCH', fill(paths.workspace, id), given),
+    start: (id: string) => call<WorkspaceView>('POST', fill(paths.workspaceStart, id)),
+    stop: (id: string) => call<WorkspaceView>('POST', fill(paths.workspaceStop, id)),
+    restart: (id: string) => call<WorkspaceView>('POST', fill(paths.workspaceRestart, id)),
+    restore: (id: string) => call<WorkspaceView>('POST', fill(paths.workspaceRestore, id)),
+    trash: (id: string) => call<WorkspaceView>('DELETE', fill(paths.workspace, id)),
+    purge: (id: string) => call<WorkspaceView>('DELETE', `${fill(paths.workspace, id)}?purge=true`),
+    timeline: (id: string, next?: string, signal?: AbortSignal) =>
+      call<Page<TimelineEvent>>(
+        'GET',
+        fill(paths.workspaceEvents, id) + (next === undefined ? '' : `?after=${encodeURIComponent(next)}`),
+        undefined,
+        signal,
+      ),
+
+    templates: (signal?: AbortSignal) => call<Page<TemplateView>>('GET', paths.templates, undefined, signal),
+    limits: (signal?: AbortSignal) => call<Limits>('GET', paths.limits, undefined, signal),
+    hosts: (signal?: AbortSignal) => call<Page<HostView>>('GET', paths.hosts, undefined, signal),
+    createHostToken: (given: { name: string }) => call<{ token: string }>('POST', paths.hostTokens, given),
+
+    users: (signal?: AbortSignal) => call<Page<UserView>>('GET', paths.users, undefined, signal),
+    createUser: (given: { username: string; password: string; email?: string; role: Role }) =>
+      call<UserView>('POST', paths.users, given),
+    patchUser: (id: string, given: { disabled?: boolean; role?: Role }) =>
+      call<UserView>('PATCH', fill(paths.user, id), given),
+    deleteUser: (id: string) => call<void>('DELETE', fill(paths.user, id)),
+  }
+}
+export type Api = ReturnType<typeof createApi>

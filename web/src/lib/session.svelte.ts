@@ -1,0 +1,38 @@
+/** Who is signed in, and the client that speaks for them. A 401 leads to the sign-in and back to this very place. */
+import type { UserView } from '../../../control/wire/account.ts'
+import { createApi } from './api.ts'
+import { asProblem, type ApiProblem } from './problem.ts'
+
+/** Leaves for the sign-in page, which leads back here. */
+export function goToSignIn(): void {
+  const here = location.pathname + location.search
+  location.assign(`/sign-in?next=${encodeURIComponent(here)}`)
+}
+
+/** The client of the API for this page. */
+export const api = createApi({ fetch: (path, init) => fetch(path, init), onSignedOut: goToSignIn })
+
+class Session {
+  me: UserView | null = $state.raw(null)
+  problem: ApiProblem | null = $state.raw(null)
+  readonly isAdministrator: boolean = $derived(this.me?.role === 'administrator')
+
+  /** Reads who is signed in; `problem` says why that could not be known. */
+  async load(): Promise<void> {
+    try {
+      this.me = await api.me()
+      this.problem = null
+    } catch (err) {
+      this.problem = asProblem(err)
+    }
+  }
+
+  /** Ends the session on the server, then shows the sign-in. */
+  async signOut(): Promise<void> {
+    await api.signOut()
+    location.assign('/sign-in')
+  }
+}
+
+/** The session of the page. */
+export const session = new Session()

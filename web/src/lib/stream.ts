@@ -1,0 +1,99 @@
+/** What the dashboard knows, as messages of the event stream make it. Pure: a snapshot and messages in, a snapshot out. */
+import type { HostView } from '../../../control/wire/account.ts'
+import type { StreamMessage } from '../../../control/wire/events.ts'
+import type { Limits, TimelineEvent, WorkspaceView } from '../../../control/wire/workspace.ts'
+
+export interface Snapshot {
+  readonly revision: number
+  readonly workspaces: ReadonlyMap<string, WorkspaceView>
+  readonly hosts: ReadonlyMap<string, HostView>
+  readonly limits: Limits | null
+  /** By workspace; newest first; only what came while this page was open. */
+  readonly timelines: ReadonlyMap<string, readonly TimelineEvent[]>
+  readonly version: string
+}
+
+export const nothingYet: Snapshot = {
+  revision: 0,
+  workspaces: new Map(),
+  hosts: new Map(),
+  limits: null,
+  timelines: new Map(),
+  version: '',
+}
+
+const TIMELINE_KEPT = 200
+
+/** Both lists as one, each event once, newest first. */
+export function mergedEvents(
+  a: readonly TimelineEvent[],
+  b: readonly TimelineEvent[],
+): readonly TimelineEvent[] {
+  const byId = new Map([...a, ...b].map((event) => [event.id, event]))
+  return [...byId.values()].sort((x, y) => y.id - x.id)
+}
+
+/** The snapshot after the messages. Each message is a level, so one that comes twice changes nothing. */
+export function applied(before: Snapshot, messages: readonly StreamMessage[]): Snapshot {
+  const workspaces = new Map(before.workspaces)
+  const hosts = new Map(before.hosts)
+  const timelines = new Map(before.timelines)
+  let { revision, limits, version } = before
+  for (const message of messages) {
+    if (message.type !== 'resync') revision = Math.max(revision, message.revision)
+    switch (message.type) {
+      case 'workspace':
+        workspaces.set(message.workspace.id, message.workspace)
+        break
+      case 'workspace-gone':
+        workspaces.delete(message.id)
+        timelines.delete(message.id)
+        break
+      case 'timeline': {
+        const { workspaceId } = message.event
+        const merged = mergedEvents(timelines.get(workspaceId) ?? [], [message.event])
+        timelines.set(workspaceId, merged.slice(0, TIMELINE_KEPT))
+        break
+      }
+      case 'host':
+        hosts.set(message.host.id, message.host)
+        break
+      case 'host-gone':
+        hosts.delete(message.id)
+        break
+      case 'limits':
+        limits = message.limits
+        break
+      case 'live':
+        version = message.version
+        break
+      case 'resync':
+        break
+    }
+  }
+  return { revision, workspaces, hosts, limits, timelines, version }
+}
+
+/** Puts one answer of the API in at once, unless the stream has told of a later one. */
+export function withWorkspace(before: Snapshot, workspace: WorkspaceView): Snapshot {
+  const known = before.workspaces.get(workspace.id)
+  if (known !== undefined && known.revision > workspace.revision) return before
+  return { ...before, workspaces: new Map(before.workspaces).set(workspace.id, workspace) }
+}
+
+/** A message of the stream, or null for what isn't one of those that this page knows. */
+export function parseMessage(data: unknown): StreamMessage | null {
+  if (typeof data !== 'string') return null
+  try {
+    const message = JSON.parse(data) as { type?: unknown } | null
+    return typeof message?.type === 'string' ? (message as StreamMessage) : null
+  } catch {
+    // A frame that is no JSON tells nothing; the next one will.
+    return null
+  }
+}
+
+/** How long to wait before try `n` (from 0): 0.5 s doubling to 15 s, spread by `chance` in [0, 1). */
+export function reconnectMs(n: number, chance: number): number {
+  return Math.min(15_000, 500 * 2 ** Math.min(n, 10)) * (0.75 + 0.5 * chance)
+}
