@@ -1,0 +1,46 @@
+/** An allowed request comes in; the header fields that a front sets on it before it moves the bytes itself go out. Pure. */
+import type { Identity } from '../../control/wire/index.ts'
+import type { Reach } from '@postern/plugin'
+import { isOurAuthorization, readCookies } from '../cookies.ts'
+import { identityHeaders } from '../headers.ts'
+import type { Scan } from '../scan.ts'
+
+/** `address:port` that a front can dial for a port of an instance; null where only Postern itself can. */
+export function dialAddress(reach: Reach, port: number): string | null {
+  if (reach.kind === 'none') return null
+  const dialled = reach.kind === 'address' ? port : reach.ports[String(port)]
+  if (dialled === undefined) return null
+  return `${reach.host.includes(':') ? `[${reach.host}]` : reach.host}:${dialled}`
+}
+
+const authorizationValues = (scan: Scan): readonly string[] =>
+  scan.authorization === null
+    ? []
+    : typeof scan.authorization === 'string'
+      ? [scan.authorization]
+      : scan.authorization
+
+/**
+ * Always every field, empty where there is nothing to say: some fronts leave the visitor's own in place of an absent
+ * one. `upstream` null sends the request to `postern`, with all that it needs to decide there again.
+ */
+export function allowHeaders(
+  scan: Scan,
+  identity: Identity,
+  upstream: string | null,
+  postern: string,
+): string[] {
+  const again = upstream === null
+  const authorization = authorizationValues(scan).filter((value) => again || !isOurAuthorization(value))
+  return [
+    ...identityHeaders(identity),
+    'X-Postern-Upstream',
+    upstream ?? postern,
+    'X-Postern-Token',
+    again ? (scan.token ?? '') : '',
+    'Cookie',
+    again ? (scan.cookie ?? '') : readCookies(scan.cookie).rest,
+    'Authorization',
+    authorization.join(', '),
+  ]
+}
