@@ -75,15 +75,19 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     if (!ending.signal.aborted) room.loop.follow()
   }
 
-  const known = identity.ids()
-  const first = known === null ? await register(parts, [], starting) : null
-  if (first !== null) await identity.keepIds(first)
-  let room = await open(known ?? idsOf(first))
+  let first: Registered | null = null
+  let ids = identity.ids()
+  if (ids === null) {
+    first = await register(parts, [], starting)
+    ids = { deploymentId: first.deploymentId, hostId: first.hostId }
+    await identity.keepIds(ids)
+  }
+  let room = await open(ids)
   const subnets = room.runtime.workspaceSubnets ?? []
   const joining = (async (): Promise<void> => {
     // The subnets are known only now; the first register could not tell them.
-    const isTold = first !== null && subnets.length === 0
-    await settle(isTold ? first : await register(parts, subnets, ending.signal))
+    const told = subnets.length === 0 ? first : null
+    await settle(told ?? (await register(parts, subnets, ending.signal)))
   })().catch((err: unknown) => {
     if (!ending.signal.aborted) onEnd(err instanceof Error ? err : new Error(String(err)))
   })
@@ -112,9 +116,4 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 async function closeRoom(room: Room): Promise<void> {
   await room.loop.close()
   await room.runtime.close()
-}
-
-function idsOf(answer: Registered | null): HostIds {
-  if (answer === null) throw new Error('registered without an answer')
-  return { deploymentId: answer.deploymentId, hostId: answer.hostId }
 }
