@@ -96,6 +96,36 @@ export const apiCodes = {
     hint: 'Check base_domain and public_url of the server.',
   },
   rate_limited: { status: 429, summary: 'Too many tries.', hint: 'Wait as Retry-After says.' },
+  no_default_port: {
+    status: 404,
+    summary: 'This workspace has no default app.',
+    hint: 'Name a port in the host, as in <name>-3000, or declare one in its spec.',
+  },
+  expectation_failed: {
+    status: 417,
+    summary: 'The request expects what is not known here.',
+    hint: 'Leave the Expect header out, or send 100-continue.',
+  },
+  headers_too_large: {
+    status: 431,
+    summary: 'The request has too many header fields.',
+    hint: 'Send fewer or smaller header fields; clearing cookies may help.',
+  },
+  not_implemented: {
+    status: 501,
+    summary: 'The transfer coding is not known here.',
+    hint: 'Use Transfer-Encoding: chunked alone, or Content-Length.',
+  },
+  http_version: {
+    status: 505,
+    summary: 'That version of HTTP is not spoken here.',
+    hint: 'Use HTTP/1.1.',
+  },
+  loop_detected: {
+    status: 508,
+    summary: 'The request came through here too often.',
+    hint: 'A program in a workspace sends its requests back to Postern; look at its proxy settings.',
+  },
   internal: {
     status: 500,
     summary: 'Something failed here.',
