@@ -40,5 +40,5 @@ export function commandOf(press: KeyPress, at: { typing: boolean; dialog: boolea
   if ((press.ctrlKey || press.metaKey) && !press.altKey && press.key.toLowerCase() === 'k') return 'palette'
   if (press.key === 'Escape') return 'close'
   if (press.ctrlKey || press.metaKey || press.altKey || at.typing || at.dialog) return null
-  return plain[press.key] ?? null
+  return Object.hasOwn(plain, press.key) ? (plain[press.key] ?? null) : null
 }

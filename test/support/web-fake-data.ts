@@ -1,0 +1,158 @@
+/** What the fake server of the dashboard's tests holds at its start: views of the wire, made up. */
+import type {
+  HostView,
+  Limits,
+  PatchWorkspace,
+  SessionView,
+  SpecView,
+  TemplateView,
+  UserView,
+  WorkspaceView,
+} from '../../control/wire/index.ts'
+
+const GIB = 1024 ** 3
+
+/** A person, not disabled. */
+export function fakeUser(username: string, role: UserView['role']): UserView {
+  return { id: `u-${username}`, username, email: null, role, disabled: false, createdAtMs: Date.now() - 1e9 }
+}
+
+/** A connected host without warnings. */
+export function fakeHost(id: string, name: string): HostView {
+  return {
+    id,
+    name,
+    runtime: 'docker',
+    connected: true,
+    lastSeenAtMs: Date.now(),
+    health: { status: 'healthy', message: 'Docker Engine 20.10', warnings: [] },
+    workspaces: 3,
+  }
+}
+
+/** Limits of a Docker host that enforces all of them. */
+export function fakeLimits(): Limits {
+  return {
+    maxRunning: { total: 50, perUser: 10 },
+    running: { total: 4, mine: 4 },
+    maxWorkspacesPerUser: 50,
+    cpu: { min: 0.1, max: 4, default: 1 },
+    memoryBytes: { min: 64 * 1024 ** 2, max: 8 * GIB, default: 2 * GIB },
+    pids: { min: 16, max: 4096, default: 512 },
+    images: true,
+    isolation: true,
+    mayCreate: true,
+    maxPorts: 32,
+    maxEnv: 200,
+    trashMs: 7 * 86_400_000,
+    runtime: 'docker',
+  }
+}
+
+function template(name: string, title: string, summary: string, ports: TemplateView['ports']): TemplateView {
+  const defaultPort = ports[0]?.port ?? null
+  const sizes = { cpu: null, memoryBytes: null, pids: null }
+  return { name, title, summary, ports, defaultPort, ...sizes, available: true, lacks: null }
+}
+
+/** The three built-in templates, the middle one not available. */
+export function fakeTemplates(): TemplateView[] {
+  return [
+    template('node-web', 'Node web app', 'A web app with a WebSocket on 3000', [{ port: 3000, name: 'web' }]),
+    {
+      ...template('code-server', 'VS Code', 'VS Code in the browser', [{ port: 8443, name: 'ide' }]),
+      available: false,
+      lacks: 'Its image is not built here: run npm run images.',
+    },
+    template('blank', 'Blank', 'A shell and nothing else', []),
+  ]
+}
+
+/** The spec view after a create or a patch: nulls go back to nothing, a secret loses its value. */
+export function specOf(
+  given: PatchWorkspace & { template?: string | undefined },
+  before?: SpecView,
+): SpecView {
+  return {
+    template: given.template ?? before?.template ?? null,
+    image: given.image === undefined ? (before?.image ?? null) : given.image,
+    cpu: given.cpu === undefined ? (before?.cpu ?? null) : given.cpu,
+    memoryBytes: given.memoryBytes === undefined ? (before?.memoryBytes ?? null) : given.memoryBytes,
+    pids: given.pids === undefined ? (before?.pids ?? null) : given.pids,
+    command: given.command === undefined ? (before?.command ?? null) : given.command,
+    env:
+      given.env?.map((e) => ({
+        name: e.name,
+        secret: e.secret ?? false,
+        ...(e.secret === true || e.value === undefined ? {} : { value: e.value }),
+      })) ??
+      before?.env ??
+      [],
+    ports:
+      given.ports?.map((p) => ({
+        port: p.port,
+        name: p.name ?? null,
+        visibility: p.visibility ?? 'owner',
+      })) ??
+      before?.ports ??
+      [],
+  }
+}
+
+/** A running workspace of `owner` with a web port. */
+export function fakeWorkspace(id: string, name: string, owner: UserView): WorkspaceView {
+  const now = Date.now()
+  return {
+    id,
+    name,
+    owner: { id: owner.id, username: owner.username },
+    want: 'running',
+    phase: 'running',
+    generation: 1,
+    observedGeneration: 1,
+    spec: {
+      template: 'node-web',
+      image: null,
+      cpu: 2,
+      memoryBytes: 4 * GIB,
+      pids: null,
+      env: [],
+      command: null,
+      ports: [{ port: 3000, name: 'web', visibility: 'owner' }],
+    },
+    host: { id: 'h1', name: 'forge-1' },
+    urls: {
+      default: `http://${name}.ws.localhost:8090/`,
+      ports: { '3000': `http://${name}-3000.ws.localhost:8090/` },
+    },
+    createdAtMs: now - 5 * 86_400_000,
+    updatedAtMs: now,
+    startedAtMs: now - 3 * 3_600_000,
+    revision: 1,
+  }
+}
+
+/** This session, and one on a phone. */
+export function fakeSessions(): SessionView[] {
+  const now = Date.now()
+  const day = 86_400_000
+  const expiresAtMs = now + 30 * day
+  return [
+    {
+      id: 's1',
+      current: true,
+      createdAtMs: now - day,
+      lastUsedAtMs: now,
+      expiresAtMs,
+      device: 'Chromium on Linux',
+    },
+    {
+      id: 's2',
+      current: false,
+      createdAtMs: now - 3 * day,
+      lastUsedAtMs: now - day,
+      expiresAtMs,
+      device: 'Firefox on Android',
+    },
+  ]
+}
