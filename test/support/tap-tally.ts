@@ -54,12 +54,12 @@ export class TapTally implements Tally {
     const inner = this.#closeLevelsBelow(indent)
     const skip = /# SKIP\b\s*(.*?)(?:\s*\{)?$/i.exec(rest)
     this.#levelAt(indent).points++
-    this.#failing = isFailure
+    this.#failing = isFailure && (inner === 0 || indent === 0)
     if (isOpening) return isFailure ? line : null
     if (inner > 0) return indent === 0 || isFailure ? line : null
     if (skip)
       this.skips.push({ file: this.#file, reason: `${rest.split(' # ')[0]}: ${skip[1] || 'no reason'}` })
-    else if (/# TODO\b/i.test(rest)) return null
+    else if (/# todo\b/i.test(rest)) return null
     else if (isFailure) this.failed++
     else this.passed++
     return isFailure ? line : null

@@ -1,0 +1,59 @@
+/** What is written twice is compared: options with the README, codes and dependencies with the pages that list them. */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { optionsMarkdown } from '../support/options-table.ts'
+import { productRoot } from '../support/product-process.ts'
+import { startupCodes } from '../../control/cli/startup-error.ts'
+import { startCodes } from '../../control/start-error.ts'
+
+const read = (name: string) => readFileSync(join(productRoot, name), 'utf8')
+const begin = '<!-- options: made of control/cli/options.ts -->'
+const end = '<!-- end of options -->'
+
+/** Prettier pads tables; what counts is what the cells say. */
+const loose = (text: string) =>
+  text
+    .split('\n')
+    .map((line) =>
+      line
+        .replace(/\s*\|\s*/g, '|')
+        .replace(/-{3,}/g, '---')
+        .trim(),
+    )
+    .filter(Boolean)
+
+t.test('the README shows every option as it is', async (t) => {
+  const readme = read('README.md')
+  const from = readme.indexOf(begin)
+  const to = readme.indexOf(end)
+  t.ok(from > 0 && to > from, 'the markers are there')
+  if (process.env['UPDATE'] === '1')
+    writeFileSync(
+      join(productRoot, 'README.md'),
+      `${readme.slice(0, from)}${begin}\n\n${optionsMarkdown()}\n\n${readme.slice(to)}`,
+    )
+  t.same(loose(readme.slice(from + begin.length, to)), loose(optionsMarkdown()))
+})
+
+t.test('every reason not to start is in the README', async (t) => {
+  const readme = read('README.md')
+  for (const code of [...Object.keys(startupCodes), ...Object.keys(startCodes)])
+    t.ok(readme.includes(`\`${code}\``), code)
+})
+
+t.test('CONTRIBUTING says of each dependency why it is there', async (t) => {
+  const text = read('CONTRIBUTING.md')
+  const manifest = JSON.parse(read('package.json')) as Record<
+    'dependencies' | 'devDependencies',
+    Record<string, string>
+  >
+  for (const name of [...Object.keys(manifest.dependencies), ...Object.keys(manifest.devDependencies)])
+    if (!name.startsWith('@types/')) t.ok(text.includes(`\`${name}\``), name)
+})
+
+t.test('links between the pages lead somewhere', async (t) => {
+  for (const page of ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.md'])
+    for (const [, target = ''] of read(page).matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)/g))
+      t.doesNotThrow(() => readFileSync(join(productRoot, target)), `${page}: ${target}`)
+})
