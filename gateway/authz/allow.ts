@@ -5,12 +5,13 @@ import { isOurAuthorization, readCookies } from '../cookies.ts'
 import { identityHeaders } from '../headers.ts'
 import type { Scan } from '../scan.ts'
 
-/** `address:port` that a front can dial for a port of an instance; null where only Postern itself can. */
+/**
+ * `address:port` that a front can dial for a port of an instance; null where only Postern itself may: ports that a
+ * runtime maps are dialled through it, as it knows whose socket it is.
+ */
 export function dialAddress(reach: Reach, port: number): string | null {
-  if (reach.kind === 'none') return null
-  const dialled = reach.kind === 'address' ? port : reach.ports[String(port)]
-  if (dialled === undefined) return null
-  return `${reach.host.includes(':') ? `[${reach.host}]` : reach.host}:${dialled}`
+  if (reach.kind !== 'address') return null
+  return `${reach.host.includes(':') ? `[${reach.host}]` : reach.host}:${port}`
 }
 
 const authorizationValues = (scan: Scan): readonly string[] =>

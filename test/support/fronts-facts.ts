@@ -7,12 +7,14 @@ const sha256 = (secret: string): string => createHash('sha256').update(secret).d
 export const secrets = {
   adaDashboard: 'dashboard-session-of-ada-000000000000000000',
   bobDashboard: 'dashboard-session-of-bob-000000000000000000',
-  /** Ada's session on web-3000, her own workspace. */
-  adaOnWeb: 'session-of-ada-on-web-3000-0000000000000000',
-  adaOnWeb4000: 'session-of-ada-on-web-4000-0000000000000000',
+  /** Sessions on one workspace host each. */
+  adaOnWeb: 'session-of-ada-on-web-own-00000000000000000',
+  adaOnOpen: 'session-of-ada-on-web-open-0000000000000000',
+  adaOnMapped: 'session-of-ada-on-mapped-3000-0000000000000',
   adaOnSleepy: 'session-of-ada-on-sleepy-3000-0000000000000',
-  /** Bob's session on web-3000: as if he had been let in by mistake. */
-  bobOnWeb: 'session-of-bob-on-web-3000-0000000000000000',
+  /** As if he had been let in once. */
+  bobOnWeb: 'session-of-bob-on-web-own-00000000000000000',
+  bobOnMembers: 'session-of-bob-on-web-members-0000000000000',
   adaToken: 'pst_ada-token-with-scope-connect-0000000000',
   bobToken: 'pst_bob-token-with-scope-connect-0000000000',
 } as const
@@ -28,8 +30,16 @@ export const ada: EdgeUser = {
 }
 export const bob: EdgeUser = { id: 'u-bob', username: 'bob', email: '', role: 'member', groups: [] }
 
-/** Ada's workspace `web`: 3000 is hers, 4000 public, 5000 for members, all served by one program. */
-export function webRoute(upstreamPort: number): EdgeRoute {
+/** Ports of the workspace `web`: Ada's own, a public one, one for members. */
+export interface WebPorts {
+  readonly own: number
+  readonly open: number
+  readonly members: number
+}
+export const webPorts: WebPorts = { own: 3000, open: 4000, members: 5000 }
+
+/** Ada's workspace `web`, whose programs listen on the loopback. */
+export function webRoute(ports: WebPorts): EdgeRoute {
   return {
     workspaceId: 'w-web',
     name: 'web',
@@ -38,26 +48,32 @@ export function webRoute(upstreamPort: number): EdgeRoute {
     phase: 'running',
     reason: '',
     incarnation: 'i-1',
-    reach: {
-      kind: 'ports',
-      host: '127.0.0.1',
-      ports: { '3000': upstreamPort, '4000': upstreamPort, '5000': upstreamPort },
-    },
-    defaultPort: 3000,
+    reach: { kind: 'address', host: '127.0.0.1' },
+    defaultPort: ports.own,
     ports: [
-      { port: 3000, visibility: 'owner', lenient: false },
-      { port: 4000, visibility: 'public', lenient: false },
-      { port: 5000, visibility: 'members', lenient: false },
+      { port: ports.own, visibility: 'owner', lenient: false },
+      { port: ports.open, visibility: 'public', lenient: false },
+      { port: ports.members, visibility: 'members', lenient: false },
     ],
   }
 }
 
+/** Ada's workspace whose one port 3000 a runtime maps to that of web. */
+const mappedRoute = (ports: WebPorts): EdgeRoute => ({
+  ...webRoute(ports),
+  workspaceId: 'w-mapped',
+  name: 'mapped',
+  aliases: [],
+  reach: { kind: 'ports', host: '127.0.0.1', ports: { '3000': ports.own } },
+  defaultPort: 3000,
+  ports: [{ port: 3000, visibility: 'owner', lenient: false }],
+})
+
 /** Ada's stopped workspace. */
-export const sleepyRoute: EdgeRoute = {
-  ...webRoute(0),
+const sleepyRoute: EdgeRoute = {
+  ...mappedRoute(webPorts),
   workspaceId: 'w-sleepy',
   name: 'sleepy',
-  aliases: [],
   phase: 'stopped',
   incarnation: '',
   reach: { kind: 'none' },
@@ -89,25 +105,28 @@ function token(secret: string, userId: string): EdgeFact {
   }
 }
 
-/** All of them; `upstreamPort` is where web's program listens on the loopback. */
-export function frontFacts(upstreamPort: number): EdgeFact[] {
+/** All of them. */
+export function frontFacts(ports: WebPorts = webPorts): EdgeFact[] {
   const { adaDashboard, bobDashboard } = secrets
-  const onWeb = { parent: adaDashboard, workspaceId: 'w-web' }
+  const on = (workspaceId: string, label: string, parent: string = adaDashboard) => ({
+    parent,
+    workspaceId,
+    label,
+  })
   return [
     row('user', ada.id, ada),
     row('user', bob.id, bob),
-    row('route', 'w-web', webRoute(upstreamPort)),
+    row('route', 'w-web', webRoute(ports)),
+    row('route', 'w-mapped', mappedRoute(ports)),
     row('route', 'w-sleepy', sleepyRoute),
     session(adaDashboard, ada.id, null),
     session(bobDashboard, bob.id, null),
-    session(secrets.adaOnWeb, ada.id, { ...onWeb, label: 'web-3000' }),
-    session(secrets.adaOnWeb4000, ada.id, { ...onWeb, label: 'web-4000' }),
-    session(secrets.adaOnSleepy, ada.id, {
-      parent: adaDashboard,
-      workspaceId: 'w-sleepy',
-      label: 'sleepy-3000',
-    }),
-    session(secrets.bobOnWeb, bob.id, { parent: bobDashboard, workspaceId: 'w-web', label: 'web-3000' }),
+    session(secrets.adaOnWeb, ada.id, on('w-web', `web-${ports.own}`)),
+    session(secrets.adaOnOpen, ada.id, on('w-web', `web-${ports.open}`)),
+    session(secrets.adaOnMapped, ada.id, on('w-mapped', 'mapped-3000')),
+    session(secrets.adaOnSleepy, ada.id, on('w-sleepy', 'sleepy-3000')),
+    session(secrets.bobOnWeb, bob.id, on('w-web', `web-${ports.own}`, bobDashboard)),
+    session(secrets.bobOnMembers, bob.id, on('w-web', `web-${ports.members}`, bobDashboard)),
     token(secrets.adaToken, ada.id),
     token(secrets.bobToken, bob.id),
   ]
