@@ -50,14 +50,6 @@ export const changePasswordSchema = z.strictObject({
   newPassword: passwordSchema,
 })
 
-/** `GET /api/v1/me`: who asks, and by what. */
-export const meSchema = z.object({
-  user: userViewSchema,
-  by: z.enum(['session', 'token']),
-  scopes: z.array(z.string()),
-})
-export type Me = z.infer<typeof meSchema>
-
 /** `workspaces:read` sees; `workspaces:write` changes; `connect` opens ports; `admin` all that the user may. */
 export const scopes = ['workspaces:read', 'workspaces:write', 'connect', 'admin'] as const
 export const scopeSchema = z.enum(scopes)

@@ -1,0 +1,190 @@
+/** Routes go in, a Koa app comes out: body → who → whose → route → answer; one way for every error. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import Koa from 'koa'
+import Router from 'koa-router'
+import type { Need, Person } from './authorization.ts'
+import { authorize, routeNeeds } from './authorization.ts'
+import { BODY_MAX, readJson } from './body.ts'
+import type { Call, Needs, Reply, Route } from './call.ts'
+import type { Deployment } from './deployment.ts'
+import type { SessionKeeper } from './service/sessions.ts'
+import type { Workspace } from './store/workspaces.ts'
+import { findWorkspace } from './store/workspaces.ts'
+import { ApiError, nameProblem } from './wire/index.ts'
+import type { Identity, NewSession, Origin } from './wire/index.ts'
+
+interface Given {
+  readonly identity: Identity
+  readonly origin: Origin
+}
+
+export interface Api {
+  readonly router: Router
+  request(req: IncomingMessage, res: ServerResponse, identity: Identity, origin: Origin): void
+}
+
+/** The dashboard's cookie: host-only, `__Host-` where TLS is. */
+export function sessionCookie(publicUrl: string, session: NewSession | 'clear', now: number): string {
+  const secure = publicUrl.startsWith('https:')
+  const name = secure ? '__Host-postern_session' : 'postern_session'
+  const [value, maxAge] =
+    session === 'clear'
+      ? ['', 0]
+      : [session.token, Math.max(0, Math.floor((session.expiresAtMs - now) / 1000))]
+  return `${name}=${value}; Path=/; Max-Age=${maxAge}; HttpOnly; SameSite=Lax${secure ? '; Secure' : ''}`
+}
+
+/** The workspace that a path names by id or name, if it is this person's: absent and not theirs are one answer. */
+export async function workspaceOf(deployment: Deployment, person: Person, ref: string): Promise<Workspace> {
+  const { db } = deployment.feed
+  // Only what can be a name is looked up as one; an id of 20 letters could be a name too, so ids go first.
+  const found =
+    (await findWorkspace(db, { id: ref.slice(0, 64) })) ??
+    (nameProblem(ref) === null ? await findWorkspace(db, { name: ref }) : null)
+  if (found === null || (found.ownerId !== person.id && !person.administrator))
+    throw new ApiError('not_found')
+  return found
+}
+
+function problemOf(err: unknown): ApiError {
+  if (err instanceof ApiError) return err
+  const status = (err as { status?: unknown }).status
+  if (status === 405 || status === 501) return new ApiError('method_not_allowed')
+  if (status === 400) return new ApiError('bad_request', undefined, { cause: err })
+  return new ApiError('internal', undefined, { cause: err })
+}
+
+class HttpApi implements Api {
+  readonly router: Router
+  readonly #deployment: Deployment
+  readonly #sessions: SessionKeeper
+  readonly #given = new WeakMap<IncomingMessage, Given>()
+  readonly #handle: (req: IncomingMessage, res: ServerResponse) => Promise<void>
+
+  constructor(deployment: Deployment, sessions: SessionKeeper, routes: readonly Route[], needs: Needs) {
+    this.#deployment = deployment
+    this.#sessions = sessions
+    this.router = new Router({ sensitive: true, strict: true })
+    for (const route of routes) this.#mount(route, needs)
+    const app = new Koa()
+    app.silent = true
+    app.use((ctx, next) => this.#answer(ctx, next))
+    app.use(this.router.routes() as unknown as Koa.Middleware)
+    app.use(
+      this.router.allowedMethods({
+        throw: true,
+        methodNotAllowed: () => new ApiError('method_not_allowed'),
+        notImplemented: () => new ApiError('method_not_allowed'),
+      }) as unknown as Koa.Middleware,
+    )
+    this.#handle = app.callback()
+  }
+
+  request(req: IncomingMessage, res: ServerResponse, identity: Identity, origin: Origin): void {
+    this.#given.set(req, { identity, origin })
+    this.#handle(req, res).catch((err: unknown) => {
+      this.#deployment.log.error('an answer could not be written', { err, requestId: origin.requestId })
+      res.destroy()
+    })
+  }
+
+  /** Runs first and last: common headers, and every error as problem+json. */
+  async #answer(ctx: Koa.Context, next: () => Promise<void>): Promise<void> {
+    const origin = this.#given.get(ctx.req)?.origin
+    const requestId = origin?.requestId ?? ''
+    ctx.set('Cache-Control', 'no-store')
+    ctx.set('X-Content-Type-Options', 'nosniff')
+    ctx.set('X-Request-Id', requestId)
+    ctx.set('Cross-Origin-Resource-Policy', 'same-origin')
+    try {
+      await next()
+      if (ctx.status === 404 && ctx.body == null) throw new ApiError('not_found')
+    } catch (err) {
+      const problem = problemOf(err)
+      if (problem.status >= 500)
+        this.#deployment.log.error('a request failed', {
+          err: problem.cause ?? problem,
+          requestId,
+          method: ctx.method,
+        })
+      ctx.status = problem.status
+      ctx.set('Content-Type', 'application/problem+json')
+      if (problem.code === 'unauthenticated') ctx.set('WWW-Authenticate', 'Bearer realm="postern"')
+      if (problem.code === 'payload_too_large') ctx.set('Connection', 'close')
+      if (problem.retryAfterSeconds !== undefined) ctx.set('Retry-After', String(problem.retryAfterSeconds))
+      ctx.body = JSON.stringify(problem.problem(requestId))
+    }
+  }
+
+  #mount(route: Route, needs: Needs): void {
+    const key = `${route.method} ${route.path}`
+    const need = needs[key]
+    if (need === undefined) throw new Error(`${key} has no row in the authorisation table`)
+    this.router.register(route.path, [route.method.toLowerCase()], async (ctx) => {
+      const body = await readJson(ctx.req, route.bodyMax ?? BODY_MAX)
+      const given = this.#given.get(ctx.req)
+      if (given === undefined) throw new ApiError('unavailable')
+      const leave = new AbortController()
+      ctx.res.once('close', () => leave.abort(new ApiError('bad_request', 'The client went away.')))
+      const reply = await this.#run(route, need, given, {
+        params: ctx.params as Record<string, string>,
+        query: new URLSearchParams(ctx.querystring),
+        headers: ctx.req.headers,
+        body,
+        origin: given.origin,
+        signal: leave.signal,
+      })
+      this.#write(ctx as unknown as Koa.Context, reply)
+    })
+  }
+
+  async #run(
+    route: Route,
+    need: Need,
+    { identity }: Given,
+    call: Omit<Call, 'person' | 'workspace'>,
+  ): Promise<Reply> {
+    const person = authorize(need, identity)
+    if (person !== null && identity.kind === 'session') await this.#sessions.used(identity.sessionHash)
+    if (person !== null && identity.kind === 'token') this.#sessions.tokenUsed(identity.tokenId)
+    const workspace =
+      need.who === 'owner' && person !== null
+        ? await workspaceOf(this.#deployment, person, call.params['id'] ?? '')
+        : null
+    return route.run({
+      ...call,
+      get person(): Person {
+        if (person === null) throw new Error(`${route.path} has nobody behind it`)
+        return person
+      },
+      get workspace(): Workspace {
+        if (workspace === null) throw new Error(`${route.path} has no workspace in its path`)
+        return workspace
+      },
+    })
+  }
+
+  #write(ctx: Koa.Context, reply: Reply): void {
+    const { options, now } = this.#deployment
+    ctx.status = reply.status
+    if (reply.session !== undefined)
+      ctx.set('Set-Cookie', sessionCookie(options.publicUrl, reply.session, now()))
+    if (reply.body === undefined) {
+      ctx.body = null
+      ctx.status = reply.status
+      return
+    }
+    ctx.set('Content-Type', 'application/json; charset=utf-8')
+    ctx.body = JSON.stringify(reply.body)
+  }
+}
+
+/** @throws Error for a route without a row in the table. */
+export function httpApi(
+  deployment: Deployment,
+  sessions: SessionKeeper,
+  routes: readonly Route[],
+  needs: Needs = routeNeeds,
+): Api {
+  return new HttpApi(deployment, sessions, routes, needs)
+}

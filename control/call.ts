@@ -1,0 +1,37 @@
+/** What a route is given and what it gives: the whole of HTTP that a route sees. */
+import type { Need, Person } from './authorization.ts'
+import type { Workspace } from './store/workspaces.ts'
+import type { NewSession, Origin } from './wire/index.ts'
+
+export interface Call {
+  readonly params: Readonly<Record<string, string>>
+  readonly query: URLSearchParams
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  /** Parsed JSON, undefined when there was no body. */
+  readonly body: unknown
+  readonly origin: Origin
+  /** Aborts when the client goes away. */
+  readonly signal: AbortSignal
+  /** @throws Error on a public route: there is nobody to ask for. */
+  readonly person: Person
+  /** The workspace in the path, on routes that need its owner. */
+  readonly workspace: Workspace
+}
+
+export interface Reply {
+  readonly status: number
+  readonly body?: unknown
+  /** Sets or clears the dashboard's session cookie. */
+  readonly session?: NewSession | 'clear'
+}
+
+/** One route: `key` is a row of the authorisation table. */
+export interface Route {
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
+  readonly path: string
+  /** Bytes; absent: 1 MiB. */
+  readonly bodyMax?: number
+  run(call: Call): Promise<Reply>
+}
+
+export type Needs = Readonly<Record<string, Need>>

@@ -1,0 +1,115 @@
+/** Rows go in; the facts that gateways decide on come out: all of them at first, then those of what changed. */
+import type { Reach } from '@postern/plugin'
+import type { Deployment } from './deployment.ts'
+import type { Batch } from './feed.ts'
+import type { Db } from './store/open.ts'
+import type { Host } from './store/hosts.ts'
+import { listHosts } from './store/hosts.ts'
+import type { Session } from './store/sessions.ts'
+import { listSessions } from './store/sessions.ts'
+import type { Token } from './store/tokens.ts'
+import { listTokens } from './store/tokens.ts'
+import type { User } from './store/users.ts'
+import { findUser, listUsers } from './store/users.ts'
+import type { Workspace } from './store/workspaces.ts'
+import { listWorkspaces } from './store/workspaces.ts'
+import type { EdgeFact } from './wire/index.ts'
+
+function routeFact(workspace: Workspace, host: Host | undefined, machineId: string): EdgeFact {
+  const { id, name, ownerId, phase, resolved, status, reason } = workspace
+  const live = status !== null && (status.state === 'running' || status.state === 'starting')
+  const near = host !== undefined && host.machineId === machineId
+  return {
+    kind: 'route',
+    key: id,
+    row: {
+      workspaceId: id,
+      name,
+      ownerId,
+      aliases: [],
+      phase,
+      reason: phase === 'running' ? '' : (reason?.message ?? ''),
+      incarnation: live ? status.incarnation : '',
+      reach: live && near ? (status.reach satisfies Reach) : { kind: 'none' },
+      defaultPort: resolved.defaultPort,
+      ports: resolved.ports.map(({ port, visibility }) => ({ port, visibility, lenient: false })),
+    },
+  }
+}
+
+const userFact = ({ id, username, email, role, disabled }: User): EdgeFact =>
+  disabled
+    ? { kind: 'gone', of: 'user', key: id }
+    : { kind: 'user', key: id, row: { id, username, email: email ?? '', role, groups: [] } }
+
+const sessionFact = ({ hash, userId, expiresAtMs, workspace }: Session): EdgeFact => ({
+  kind: 'session',
+  key: hash,
+  row: { hash, userId, expiresAtMs, workspace },
+})
+
+const tokenFact = ({ hash, id, userId, scopes, expiresAtMs }: Token): EdgeFact => ({
+  kind: 'token',
+  key: hash,
+  row: { hash, id, userId, scopes, expiresAtMs },
+})
+
+const subnetFact = (hosts: readonly Host[]): EdgeFact => ({
+  kind: 'subnets',
+  row: [...new Set(hosts.flatMap((host) => host.subnets))],
+})
+
+/** Everything, for a gateway that starts. */
+export async function allFacts({ options }: Deployment, db: Db): Promise<EdgeFact[]> {
+  const hosts = await listHosts(db)
+  const byId = new Map(hosts.map((host) => [host.id, host]))
+  return [
+    ...(await listUsers(db)).filter((user) => !user.disabled).map(userFact),
+    ...(await listSessions(db, 'all')).map(sessionFact),
+    ...(await listTokens(db, 'all')).map(tokenFact),
+    ...(await listWorkspaces(db, {})).map((row) =>
+      routeFact(row, byId.get(row.hostId ?? ''), options.machineId),
+    ),
+    subnetFact(hosts),
+  ]
+}
+
+/** The facts of what changed, as it is now; what is no longer there is `gone`. */
+export async function changedFacts({ options }: Deployment, db: Db, batch: Batch): Promise<EdgeFact[]> {
+  const subjects = (kind: string): string[] => [
+    ...new Set(batch.changes.filter((change) => change.kind === kind).map(({ subject }) => subject)),
+  ]
+  const facts: EdgeFact[] = []
+  const hostIds = subjects('host')
+  const workspaceIds = subjects('workspace')
+  const hosts = hostIds.length + workspaceIds.length > 0 ? await listHosts(db) : []
+  const byId = new Map(hosts.map((host) => [host.id, host]))
+  if (hostIds.length > 0) facts.push(subnetFact(hosts))
+  for (const id of subjects('user')) {
+    const user = await findUser(db, { id })
+    facts.push(user === null ? { kind: 'gone', of: 'user', key: id } : userFact(user))
+  }
+  for (const hash of subjects('session')) {
+    const [session] = await listSessions(db, { hash })
+    facts.push(session === undefined ? { kind: 'gone', of: 'session', key: hash } : sessionFact(session))
+  }
+  for (const hash of subjects('token')) {
+    const [token] = await listTokens(db, { hash })
+    facts.push(token === undefined ? { kind: 'gone', of: 'token', key: hash } : tokenFact(token))
+  }
+  const rows = new Map(
+    (workspaceIds.length > 0 ? await listWorkspaces(db, { ids: workspaceIds }) : []).map((row) => [
+      row.id,
+      row,
+    ]),
+  )
+  for (const id of workspaceIds) {
+    const row = rows.get(id)
+    facts.push(
+      row === undefined
+        ? { kind: 'gone', of: 'route', key: id }
+        : routeFact(row, byId.get(row.hostId ?? ''), options.machineId),
+    )
+  }
+  return facts
+}

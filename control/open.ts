@@ -1,0 +1,134 @@
+/** The operator's options go in; a control whose parts are put together comes out, with its hand on the sweep. */
+import type { AgentControl } from './wire/index.ts'
+import { ApiError } from './wire/index.ts'
+import { httpApi } from './app.ts'
+import { dashboardPages } from './dashboard.ts'
+import type { Deployment } from './deployment.ts'
+import { allFacts, changedFacts } from './facts.ts'
+import { openFeed } from './feed.ts'
+import { agentRoutes } from './routes/agents.ts'
+import { hostRoutes } from './routes/hosts.ts'
+import { offerRoutes } from './routes/offers.ts'
+import { sessionRoutes } from './routes/sessions.ts'
+import { tokenRoutes } from './routes/tokens.ts'
+import { userRoutes } from './routes/users.ts'
+import { workspaceRoutes } from './routes/workspaces.ts'
+import type { Control, ControlOptions } from './seams.ts'
+import { loadVault } from './secrets.ts'
+import { localAccounts } from './service/accounts.ts'
+import type { AgentIdentity, Agents } from './service/agents.ts'
+import { hostAgents } from './service/agents.ts'
+import { edgeControl } from './service/edge.ts'
+import { keepSessions } from './service/sessions.ts'
+import { signInLimit } from './sign-in-limit.ts'
+import { settleFact } from './store/facts.ts'
+import type { Database } from './store/open.ts'
+import { openDatabase } from './store/open.ts'
+import { eventStreams } from './stream.ts'
+import { sweep } from './sweep.ts'
+import { loadTemplates } from './templates.ts'
+import { newId } from './tokens.ts'
+
+/** How often time is looked at, in ms. */
+const SWEEP_MS = 5000
+
+async function openDeployment(options: ControlOptions, database: Database): Promise<Deployment> {
+  const templates = await loadTemplates(options.templateDirectories)
+  const id = await settleFact(database.db, 'deployment_id', newId())
+  const vault = await loadVault(database.db, options.stateDirectory, database.dialect === 'postgres')
+  const feed = await openFeed(database, options.log)
+  return { id, feed, options, vault, templates, log: options.log, now: () => options.now() }
+}
+
+/** The contract with agents in this process: what HTTP checks on each call is held by the closure. */
+function embedded(agents: Agents): AgentControl {
+  let agent: AgentIdentity | null = null
+  const registered = (): AgentIdentity => {
+    if (agent === null) throw new ApiError('unauthenticated', 'The agent has not registered yet.')
+    return agent
+  }
+  return {
+    async register(body) {
+      const answer = await agents.register(body, { kind: 'embedded' })
+      agent = { hostId: answer.hostId, epoch: answer.epoch }
+      return answer
+    },
+    desired: async (since, call) => agents.desired(registered(), since, call),
+    report: async (body) => agents.report(registered(), body),
+  }
+}
+
+/** Control with the sweep in the caller's hand: `openControl` runs it by a timer. */
+export async function openParts(
+  options: ControlOptions,
+): Promise<{ control: Control; deployment: Deployment; sweep(): Promise<void> }> {
+  const database = await openDatabase(options)
+  const deployment = await openDeployment(options, database).catch(async (err: unknown) => {
+    await database.close()
+    throw err
+  })
+  const { feed } = deployment
+  const accounts = localAccounts(deployment, signInLimit(deployment.now))
+  const sessions = keepSessions(deployment)
+  const agents = hostAgents(deployment)
+  const streams = eventStreams(deployment)
+  const pages = dashboardPages(options.webRoot, options.publicUrl)
+  const api = httpApi(deployment, sessions, [
+    ...sessionRoutes(deployment, accounts),
+    ...tokenRoutes(deployment),
+    ...userRoutes(deployment, accounts),
+    ...workspaceRoutes(deployment),
+    ...offerRoutes(deployment),
+    ...hostRoutes(deployment),
+    ...agentRoutes(agents),
+  ])
+  await feed.subscribe(
+    async () => undefined,
+    (batch) => agents.changed(batch),
+  )
+  const control: Control = {
+    edge: edgeControl(deployment, accounts, sessions),
+    feed: (sink) =>
+      feed.subscribe(
+        async (revision) => sink.reset(revision, await allFacts(deployment, feed.db)),
+        async (batch) => {
+          if (batch.missed) sink.reset(batch.revision, await allFacts(deployment, feed.db))
+          else sink.apply(batch.revision, await changedFacts(deployment, feed.db, batch))
+        },
+      ),
+    app: {
+      request(req, res, identity, origin) {
+        if (req.url?.startsWith('/api/') === true) api.request(req, res, identity, origin)
+        else pages(req, res)
+      },
+      upgrade: (req, socket, head, identity, origin) => streams.upgrade(req, socket, head, identity, origin),
+    },
+    embeddedAgent: () => embedded(agents),
+    setupUrl: () => accounts.setupUrl(),
+    async close() {
+      streams.close()
+      agents.close()
+      await feed.close()
+      await database.close()
+    },
+  }
+  return { control, deployment, sweep: () => sweep(deployment, agents, sessions) }
+}
+
+/** Opens the store, migrates it, and starts the sweep. @throws StartError */
+export async function openControl(options: ControlOptions): Promise<Control> {
+  const { control, sweep: round } = await openParts(options)
+  let sweeping = Promise.resolve()
+  const timer = setInterval(() => {
+    sweeping = sweeping.then(round).catch((err: unknown) => options.log.warn('a sweep failed', { err }))
+  }, SWEEP_MS)
+  timer.unref()
+  return {
+    ...control,
+    async close() {
+      clearInterval(timer)
+      await sweeping
+      await control.close()
+    },
+  }
+}

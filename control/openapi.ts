@@ -1,0 +1,161 @@
+/** The schemas of the wire go in; the OpenAPI description of the users' API comes out. */
+import { z } from 'zod'
+import { routeNeeds } from './authorization.ts'
+import * as wire from './wire/index.ts'
+
+const list = (item: z.ZodType): z.ZodType => z.object({ items: z.array(item), next: z.string().optional() })
+const secret = z.object({ id: z.string(), token: z.string() })
+
+interface Operation {
+  readonly summary: string
+  readonly body?: z.ZodType
+  readonly answers: Readonly<Record<number, z.ZodType | null>>
+}
+
+const { paths } = wire
+const accepted = { 202: wire.workspaceViewSchema }
+
+/** `METHOD path` → what it takes and gives; a test holds it against the router. */
+export const operations: Readonly<Record<string, Operation>> = {
+  [`POST ${paths.setup}`]: {
+    summary: 'Make the first administrator.',
+    body: wire.setupSchema,
+    answers: { 201: wire.userViewSchema },
+  },
+  [`POST ${paths.sessions}`]: {
+    summary: 'Sign in.',
+    body: wire.signInSchema,
+    answers: { 201: wire.userViewSchema },
+  },
+  [`GET ${paths.sessions}`]: { summary: 'My sessions.', answers: { 200: list(wire.sessionViewSchema) } },
+  [`DELETE ${paths.currentSession}`]: { summary: 'Sign out.', answers: { 204: null } },
+  [`DELETE ${paths.session}`]: { summary: 'End one of my sessions.', answers: { 204: null } },
+  [`GET ${paths.me}`]: { summary: 'Who I am.', answers: { 200: wire.userViewSchema } },
+  [`POST ${paths.password}`]: {
+    summary: 'Change my password.',
+    body: wire.changePasswordSchema,
+    answers: { 204: null },
+  },
+  [`GET ${paths.tokens}`]: { summary: 'My API tokens.', answers: { 200: list(wire.tokenViewSchema) } },
+  [`POST ${paths.tokens}`]: {
+    summary: 'Make an API token; it is shown once.',
+    body: wire.createTokenSchema,
+    answers: { 201: secret },
+  },
+  [`DELETE ${paths.token}`]: { summary: 'Delete one of my tokens.', answers: { 204: null } },
+  [`GET ${paths.users}`]: { summary: 'All users.', answers: { 200: list(wire.userViewSchema) } },
+  [`POST ${paths.users}`]: {
+    summary: 'Make a user.',
+    body: wire.createUserSchema,
+    answers: { 201: wire.userViewSchema },
+  },
+  [`PATCH ${paths.user}`]: {
+    summary: 'Change a user.',
+    body: wire.patchUserSchema,
+    answers: { 200: wire.userViewSchema },
+  },
+  [`DELETE ${paths.user}`]: { summary: 'Delete a user without workspaces.', answers: { 204: null } },
+  [`GET ${paths.workspaces}`]: {
+    summary: 'My workspaces; all with ?owner=all.',
+    answers: { 200: list(wire.workspaceViewSchema) },
+  },
+  [`POST ${paths.workspaces}`]: {
+    summary: 'Create a workspace.',
+    body: wire.createWorkspaceSchema,
+    answers: accepted,
+  },
+  [`GET ${paths.workspace}`]: {
+    summary: 'One workspace, by id or name.',
+    answers: { 200: wire.workspaceViewSchema },
+  },
+  [`PATCH ${paths.workspace}`]: {
+    summary: 'Change a part of the spec.',
+    body: wire.patchWorkspaceSchema,
+    answers: accepted,
+  },
+  [`DELETE ${paths.workspace}`]: { summary: 'To the trash; for ever with ?purge=true.', answers: accepted },
+  [`POST ${paths.workspaceStart}`]: { summary: 'Start it.', answers: accepted },
+  [`POST ${paths.workspaceStop}`]: { summary: 'Stop it.', answers: accepted },
+  [`POST ${paths.workspaceRestart}`]: { summary: 'Restart it.', answers: accepted },
+  [`POST ${paths.workspaceRestore}`]: { summary: 'Bring it back from the trash.', answers: accepted },
+  [`GET ${paths.workspaceEvents}`]: {
+    summary: 'Its timeline, newest first.',
+    answers: { 200: list(wire.timelineEventSchema) },
+  },
+  [`GET ${paths.templates}`]: { summary: 'The templates.', answers: { 200: list(wire.templateViewSchema) } },
+  [`GET ${paths.limits}`]: { summary: 'What the server enforces.', answers: { 200: wire.limitsSchema } },
+  [`GET ${paths.hosts}`]: { summary: 'The hosts.', answers: { 200: list(wire.hostViewSchema) } },
+  [`POST ${paths.hostTokens}`]: {
+    summary: 'Make a one-use token for a new agent.',
+    body: wire.createHostTokenSchema,
+    answers: { 201: secret },
+  },
+  [`GET ${paths.openapi}`]: {
+    summary: 'This description.',
+    answers: { 200: z.record(z.string(), z.unknown()) },
+  },
+}
+
+const problem = z.object({
+  type: z.literal('about:blank'),
+  status: z.int(),
+  title: z.string(),
+  code: z.enum(Object.keys(wire.apiCodes) as [string, ...string[]]),
+  hint: z.string(),
+  requestId: z.string(),
+  detail: z.string().optional(),
+  errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
+})
+
+const json = (schema: z.ZodType, io: 'input' | 'output', type = 'application/json'): object => ({
+  content: {
+    [type]: { schema: z.toJSONSchema(schema, { io, target: 'draft-2020-12', unrepresentable: 'any' }) },
+  },
+})
+
+function describe(key: string, { summary, body, answers }: Operation): object {
+  const need = routeNeeds[key]
+  const parameters = [...key.matchAll(/:([a-z]+)/g)].map(([, name]) => ({
+    name,
+    in: 'path',
+    required: true,
+    schema: { type: 'string' },
+  }))
+  const responses = Object.entries(answers).map(([status, schema]) => [
+    status,
+    { description: summary, ...(schema === null ? {} : json(schema, 'output')) },
+  ])
+  return {
+    summary,
+    ...(need?.who === 'public' ? { security: [] } : {}),
+    ...(parameters.length > 0 ? { parameters } : {}),
+    ...(body === undefined ? {} : { requestBody: { required: true, ...json(body, 'input') } }),
+    responses: {
+      ...Object.fromEntries(responses),
+      default: { description: 'What went wrong.', ...json(problem, 'output', 'application/problem+json') },
+    },
+  }
+}
+
+/** OpenAPI 3.1. Source: the OpenAPI Specification 3.1.1. */
+export function openApi(version: string, publicUrl: string): object {
+  const described: Record<string, Record<string, object>> = {}
+  for (const [key, operation] of Object.entries(operations)) {
+    const [method = '', path = ''] = key.split(' ')
+    const template = path.replace(/:([a-z]+)/g, '{$1}')
+    described[template] = { ...described[template], [method.toLowerCase()]: describe(key, operation) }
+  }
+  return {
+    openapi: '3.1.1',
+    info: { title: 'Postern', version },
+    servers: [{ url: publicUrl }],
+    security: [{ token: [] }, { session: [] }],
+    components: {
+      securitySchemes: {
+        token: { type: 'http', scheme: 'bearer' },
+        session: { type: 'apiKey', in: 'cookie', name: 'postern_session' },
+      },
+    },
+    paths: described,
+  }
+}

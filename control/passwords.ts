@@ -1,0 +1,70 @@
+/** Passwords go in, scrypt hashes come out, and a check of one against the other. At most two run at once. */
+import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
+import { ApiError } from './wire/index.ts'
+
+interface Cost {
+  /** log2 of N. */
+  readonly n: number
+  readonly r: number
+  readonly p: number
+}
+
+/** 64 MiB for some 300 ms of one core. Source: RFC 7914, OWASP Password Storage. */
+const cost: Cost = { n: 16, r: 8, p: 2 }
+const PARALLEL = 2
+const QUEUE_MAX = 64
+
+let running = 0
+const queue: (() => void)[] = []
+
+async function slot(): Promise<void> {
+  if (running < PARALLEL) {
+    running++
+    return
+  }
+  if (queue.length >= QUEUE_MAX) throw new ApiError('overloaded', undefined, { retryAfterSeconds: 5 })
+  await new Promise<void>((ready) => queue.push(ready))
+}
+
+function release(): void {
+  const waiting = queue.shift()
+  if (waiting === undefined) running--
+  else waiting()
+}
+
+async function derive(password: string, salt: Buffer, { n, r, p }: Cost): Promise<Buffer> {
+  await slot()
+  try {
+    return await new Promise((resolve, reject) => {
+      const options = { N: 2 ** n, r, p, maxmem: 256 * 2 ** n * r }
+      scrypt(password.normalize('NFC'), salt, 32, options, (err, key) =>
+        err === null ? resolve(key) : reject(err),
+      )
+    })
+  } finally {
+    release()
+  }
+}
+
+/** `scrypt$n$r$p$salt$hash`: the cost travels with the hash. @throws ApiError overloaded */
+export async function hashPassword(password: string): Promise<string> {
+  const salt = randomBytes(16)
+  const key = await derive(password, salt, cost)
+  return ['scrypt', cost.n, cost.r, cost.p, salt.toString('base64url'), key.toString('base64url')].join('$')
+}
+
+/** Verifies in the same time whether or not there is a hash. @throws ApiError overloaded */
+export async function verifyPassword(password: string, hash: string | null): Promise<boolean> {
+  const [, n, r, p, salt, key] = hash?.split('$') ?? []
+  if (n === undefined || r === undefined || p === undefined || salt === undefined || key === undefined) {
+    await derive(password, randomBytes(16), cost)
+    return false
+  }
+  const wanted = Buffer.from(key, 'base64url')
+  const found = await derive(password, Buffer.from(salt, 'base64url'), {
+    n: Number(n),
+    r: Number(r),
+    p: Number(p),
+  })
+  return timingSafeEqual(found, wanted)
+}

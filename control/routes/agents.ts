@@ -1,0 +1,59 @@
+/** The agents' side of the wire, over HTTP. */
+import { REPORT_MAX } from '../body.ts'
+import type { Call, Route } from '../call.ts'
+import { parseBody } from '../parse.ts'
+import type { AgentIdentity, Agents } from '../service/agents.ts'
+import { ApiError, paths, registerSchema, reportSchema } from '../wire/index.ts'
+
+function bearer({ headers }: Call): string {
+  const found = /^Bearer (ps[ja]_[A-Za-z0-9_-]{20,100})$/.exec(String(headers['authorization'] ?? ''))
+  if (found?.[1] === undefined)
+    throw new ApiError('unauthenticated', 'An agent sends its credential as Bearer.')
+  return found[1]
+}
+
+function wholeNumber(text: string | null, path: string): number {
+  const value = Number(text ?? 'none')
+  if (!Number.isSafeInteger(value) || value < 0)
+    throw new ApiError('invalid_body', undefined, { errors: [{ path, message: 'a whole number' }] })
+  return value
+}
+
+export function agentRoutes(agents: Agents): Route[] {
+  const identify = (call: Call): Promise<AgentIdentity> =>
+    agents.identify(
+      bearer(call),
+      wholeNumber(String(call.headers['x-postern-epoch'] ?? ''), 'X-Postern-Epoch'),
+    )
+  return [
+    {
+      method: 'POST',
+      path: paths.agentRegister,
+      async run(call) {
+        const joining = { kind: 'bearer', token: bearer(call) } as const
+        return { status: 200, body: await agents.register(parseBody(registerSchema, call.body), joining) }
+      },
+    },
+    {
+      method: 'GET',
+      path: paths.agentDesired,
+      async run(call) {
+        const agent = await identify(call)
+        const since = wholeNumber(call.query.get('since') ?? '0', 'since')
+        const waitMs = wholeNumber(call.query.get('wait') ?? '25', 'wait') * 1000
+        const desired = await agents.desired(agent, since, { signal: call.signal, waitMs })
+        return desired === null ? { status: 204 } : { status: 200, body: desired }
+      },
+    },
+    {
+      method: 'POST',
+      path: paths.agentReport,
+      bodyMax: REPORT_MAX,
+      async run(call) {
+        const agent = await identify(call)
+        await agents.report(agent, parseBody(reportSchema, call.body))
+        return { status: 204 }
+      },
+    },
+  ]
+}

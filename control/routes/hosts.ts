@@ -1,0 +1,38 @@
+/** Hosts, for administrators, and the tokens with which new agents join. */
+import type { Route } from '../call.ts'
+import type { Deployment } from '../deployment.ts'
+import { parseBody } from '../parse.ts'
+import { listHosts } from '../store/hosts.ts'
+import { deleteJoinTokens, insertJoinToken } from '../store/tokens.ts'
+import { countByHost } from '../store/workspaces.ts'
+import { hashToken, newId, newToken } from '../tokens.ts'
+import { hostView } from '../views.ts'
+import { createHostTokenSchema, paths } from '../wire/index.ts'
+
+/** A join token works once, for so long, in ms. */
+const JOIN_MS = 86_400_000
+
+export function hostRoutes({ feed, now }: Deployment): Route[] {
+  return [
+    {
+      method: 'GET',
+      path: paths.hosts,
+      async run() {
+        const counts = await countByHost(feed.db)
+        const hosts = await listHosts(feed.db)
+        return { status: 200, body: { items: hosts.map((host) => hostView(host, counts.get(host.id) ?? 0)) } }
+      },
+    },
+    {
+      method: 'POST',
+      path: paths.hostTokens,
+      async run({ body }) {
+        const { name } = parseBody(createHostTokenSchema, body)
+        const [id, token, expiresAtMs] = [newId(), newToken('psj_'), now() + JOIN_MS]
+        await deleteJoinTokens(feed.db, now())
+        await insertJoinToken(feed.db, { hash: hashToken(token), id, name, expiresAtMs })
+        return { status: 201, body: { id, token, expiresAtMs } }
+      },
+    },
+  ]
+}

@@ -1,0 +1,84 @@
+/** Set-up, sign-in, and the list of a person's sessions. */
+import type { Route } from '../call.ts'
+import type { Deployment } from '../deployment.ts'
+import { parseBody } from '../parse.ts'
+import type { Accounts } from '../service/accounts.ts'
+import { endSessions } from '../service/sessions.ts'
+import { listSessions } from '../store/sessions.ts'
+import { findUser } from '../store/users.ts'
+import { sessionView, userView } from '../views.ts'
+import { ApiError, changePasswordSchema, paths, setupSchema, signInSchema } from '../wire/index.ts'
+
+export function sessionRoutes(deployment: Deployment, accounts: Accounts): Route[] {
+  const { feed } = deployment
+  const json = (body: unknown): unknown => {
+    // A form of another site can post an empty or a text body, never this type: it must be there.
+    if (body === undefined) throw new ApiError('unsupported_media_type')
+    return body
+  }
+  return [
+    {
+      method: 'POST',
+      path: paths.setup,
+      async run({ body, origin }) {
+        const { session, user } = await accounts.setup(parseBody(setupSchema, json(body)), origin)
+        return { status: 201, body: userView(user), session }
+      },
+    },
+    {
+      method: 'POST',
+      path: paths.sessions,
+      async run({ body, origin }) {
+        const { session, user } = await accounts.signIn(parseBody(signInSchema, json(body)), origin)
+        return { status: 201, body: userView(user), session }
+      },
+    },
+    {
+      method: 'GET',
+      path: paths.sessions,
+      async run({ person }) {
+        const sessions = await listSessions(feed.db, { userId: person.id })
+        const own = sessions.filter(({ workspace }) => workspace === null)
+        return { status: 200, body: { items: own.map((each) => sessionView(each, person.sessionHash)) } }
+      },
+    },
+    {
+      method: 'DELETE',
+      path: paths.currentSession,
+      async run({ person }) {
+        const hash = person.sessionHash
+        if (hash !== null) await feed.write(async (w) => endSessions(w, await listSessions(w.db, { hash })))
+        return { status: 204, session: 'clear' }
+      },
+    },
+    {
+      method: 'DELETE',
+      path: paths.session,
+      async run({ person, params }) {
+        await feed.write(async (w) => {
+          const found = await listSessions(w.db, { userId: person.id, id: params['id'] ?? '' })
+          if (found.length === 0) throw new ApiError('not_found')
+          await endSessions(w, found)
+        })
+        return { status: 204 }
+      },
+    },
+    {
+      method: 'GET',
+      path: paths.me,
+      async run({ person }) {
+        const user = await findUser(feed.db, { id: person.id })
+        if (user === null) throw new ApiError('unauthenticated')
+        return { status: 200, body: userView(user) }
+      },
+    },
+    {
+      method: 'POST',
+      path: paths.password,
+      async run({ person, body, origin }) {
+        await accounts.changePassword(person, parseBody(changePasswordSchema, body), origin)
+        return { status: 204 }
+      },
+    },
+  ]
+}

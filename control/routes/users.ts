@@ -1,0 +1,54 @@
+/** The accounts of a deployment, for administrators. */
+import type { Route } from '../call.ts'
+import type { Deployment } from '../deployment.ts'
+import { pageOf, paged } from '../paging.ts'
+import { parseBody } from '../parse.ts'
+import type { Accounts } from '../service/accounts.ts'
+import { listUsers } from '../store/users.ts'
+import { userView } from '../views.ts'
+import { createUserSchema, patchUserSchema, paths } from '../wire/index.ts'
+
+export function userRoutes({ feed }: Deployment, accounts: Accounts): Route[] {
+  return [
+    {
+      method: 'GET',
+      path: paths.users,
+      async run({ query }) {
+        const page = pageOf(query)
+        const users = await listUsers(feed.db, { after: page.after, limit: page.limit + 1 })
+        return {
+          status: 200,
+          body: paged(
+            users,
+            page,
+            ({ username }) => username,
+            (rows) => rows.map(userView),
+          ),
+        }
+      },
+    },
+    {
+      method: 'POST',
+      path: paths.users,
+      async run({ body }) {
+        return { status: 201, body: userView(await accounts.createUser(parseBody(createUserSchema, body))) }
+      },
+    },
+    {
+      method: 'PATCH',
+      path: paths.user,
+      async run({ body, params }) {
+        const user = await accounts.patchUser(params['id'] ?? '', parseBody(patchUserSchema, body))
+        return { status: 200, body: userView(user) }
+      },
+    },
+    {
+      method: 'DELETE',
+      path: paths.user,
+      async run({ params }) {
+        await accounts.deleteUser(params['id'] ?? '')
+        return { status: 204 }
+      },
+    },
+  ]
+}

@@ -1,0 +1,122 @@
+/** Workspaces: create, look, change, command. */
+import type { Call, Reply, Route } from '../call.ts'
+import type { Deployment } from '../deployment.ts'
+import type { Command } from '../lifecycle.ts'
+import { pageOf, paged } from '../paging.ts'
+import { parseBody } from '../parse.ts'
+import { commandWorkspace, createWorkspace, patchWorkspace } from '../service/workspaces.ts'
+import { listTimeline } from '../store/timeline.ts'
+import type { Workspace } from '../store/workspaces.ts'
+import { listWorkspaces } from '../store/workspaces.ts'
+import { workspaceViews } from '../views.ts'
+import { ApiError, createWorkspaceSchema, patchWorkspaceSchema, paths } from '../wire/index.ts'
+
+async function shown(deployment: Deployment, status: number, workspace: Workspace): Promise<Reply> {
+  const [body] = await workspaceViews(deployment, deployment.feed.db, [workspace])
+  return { status, body }
+}
+
+function flag(query: URLSearchParams, name: string): boolean {
+  const value = query.get(name)
+  if (value === null || value === 'false') return false
+  if (value === 'true') return true
+  throw new ApiError('invalid_body', undefined, { errors: [{ path: name, message: 'true or false' }] })
+}
+
+function commandRoute(deployment: Deployment, path: string, command: Exclude<Command, 'patch'>): Route {
+  return {
+    method: 'POST',
+    path,
+    async run({ workspace, person }) {
+      return shown(
+        deployment,
+        202,
+        await commandWorkspace(deployment, workspace.id, command, person.username),
+      )
+    },
+  }
+}
+
+async function list(deployment: Deployment, { query, person }: Call): Promise<Reply> {
+  const page = pageOf(query)
+  const owner = query.get('owner')
+  if (owner !== null && owner !== 'all' && owner !== 'me')
+    throw new ApiError('invalid_body', undefined, { errors: [{ path: 'owner', message: 'me or all' }] })
+  if (owner === 'all' && !person.administrator) throw new ApiError('forbidden')
+  const { db } = deployment.feed
+  const rows = await listWorkspaces(db, {
+    ...(owner === 'all' ? {} : { ownerId: person.id }),
+    after: page.after,
+    limit: page.limit + 1,
+  })
+  const views = await workspaceViews(deployment, db, rows.slice(0, page.limit))
+  return {
+    status: 200,
+    body: paged(
+      rows,
+      page,
+      ({ name }) => name,
+      () => views,
+    ),
+  }
+}
+
+async function timeline(deployment: Deployment, { query, workspace }: Call): Promise<Reply> {
+  const page = pageOf(query)
+  const before = page.after === undefined ? undefined : Number(page.after)
+  if (before !== undefined && !Number.isSafeInteger(before))
+    throw new ApiError('invalid_body', undefined, { errors: [{ path: 'after', message: 'is not a cursor' }] })
+  const events = await listTimeline(deployment.feed.db, workspace.id, { before, limit: page.limit + 1 })
+  return {
+    status: 200,
+    body: paged(
+      events,
+      page,
+      ({ id }) => String(id),
+      (rows) => rows,
+    ),
+  }
+}
+
+export function workspaceRoutes(deployment: Deployment): Route[] {
+  return [
+    { method: 'GET', path: paths.workspaces, run: (call) => list(deployment, call) },
+    {
+      method: 'POST',
+      path: paths.workspaces,
+      async run({ body, person }) {
+        return shown(
+          deployment,
+          202,
+          await createWorkspace(deployment, person, parseBody(createWorkspaceSchema, body)),
+        )
+      },
+    },
+    { method: 'GET', path: paths.workspace, run: ({ workspace }) => shown(deployment, 200, workspace) },
+    {
+      method: 'PATCH',
+      path: paths.workspace,
+      async run({ body, person, workspace }) {
+        const given = parseBody(patchWorkspaceSchema, body)
+        return shown(deployment, 202, await patchWorkspace(deployment, person, workspace.id, given))
+      },
+    },
+    {
+      method: 'DELETE',
+      path: paths.workspace,
+      async run({ query, person, workspace }) {
+        const command = flag(query, 'purge') ? 'purge' : 'delete'
+        return shown(
+          deployment,
+          202,
+          await commandWorkspace(deployment, workspace.id, command, person.username),
+        )
+      },
+    },
+    commandRoute(deployment, paths.workspaceStart, 'start'),
+    commandRoute(deployment, paths.workspaceStop, 'stop'),
+    commandRoute(deployment, paths.workspaceRestart, 'restart'),
+    commandRoute(deployment, paths.workspaceRestore, 'restore'),
+    { method: 'GET', path: paths.workspaceEvents, run: (call) => timeline(deployment, call) },
+  ]
+}

@@ -1,0 +1,207 @@
+/** Set-up, sign-in and the accounts of people: commands go in, rows and facts change. */
+import { timingSafeEqual } from 'node:crypto'
+import type { Deployment } from '../deployment.ts'
+import { hashPassword, verifyPassword } from '../passwords.ts'
+import type { SignInLimit } from '../sign-in-limit.ts'
+import { deleteSetupTokens, hasSetupToken, insertSetupToken, settleFact } from '../store/facts.ts'
+import type { User } from '../store/users.ts'
+import {
+  countAdministrators,
+  countUsers,
+  deleteUser,
+  findUser,
+  insertUser,
+  updateUser,
+} from '../store/users.ts'
+import { listWorkspaces } from '../store/workspaces.ts'
+import { hashToken, newId, newToken } from '../tokens.ts'
+import { ApiError } from '../wire/index.ts'
+import type { NewSession, Origin, Role } from '../wire/index.ts'
+import { beginSession, endAllOf } from './sessions.ts'
+
+export interface NewUser {
+  readonly username: string
+  readonly password: string
+  readonly email?: string | undefined
+  readonly role: Role
+}
+
+export interface UserChange {
+  readonly role?: Role | undefined
+  readonly disabled?: boolean | undefined
+  readonly password?: string | undefined
+  readonly email?: string | null | undefined
+}
+
+export interface Accounts {
+  setupOpen(): Promise<boolean>
+  setupUrl(): Promise<string | null>
+  setup(
+    body: { token: string; username: string; password: string; email?: string | undefined },
+    origin: Origin,
+  ): Promise<{ session: NewSession; user: User }>
+  signIn(
+    body: { username: string; password: string },
+    origin: Origin,
+  ): Promise<{ session: NewSession; user: User }>
+  createUser(given: NewUser): Promise<User>
+  patchUser(id: string, change: UserChange): Promise<User>
+  deleteUser(id: string): Promise<void>
+  changePassword(
+    who: { id: string; sessionHash: string | null },
+    given: { currentPassword: string; newPassword: string },
+    origin: Origin,
+  ): Promise<void>
+}
+
+/** Links of earlier starts that nobody used open set-up for so long, in ms. */
+const SETUP_TOKEN_MS = 30 * 86_400_000
+
+async function makeUser(deployment: Deployment, given: NewUser): Promise<User> {
+  return {
+    id: newId(),
+    username: given.username,
+    email: given.email ?? null,
+    role: given.role,
+    disabled: false,
+    passwordHash: await hashPassword(given.password),
+    createdAtMs: deployment.now(),
+  }
+}
+
+class LocalAccounts implements Accounts {
+  readonly #deployment: Deployment
+  readonly #limit: SignInLimit
+  #setupToken: string | null = null
+
+  constructor(deployment: Deployment, limit: SignInLimit) {
+    this.#deployment = deployment
+    this.#limit = limit
+  }
+
+  async setupOpen(): Promise<boolean> {
+    return (await countUsers(this.#deployment.feed.db)) === 0
+  }
+
+  async setupUrl(): Promise<string | null> {
+    const { feed, options, now } = this.#deployment
+    if (!(await this.setupOpen())) return null
+    if (this.#setupToken === null) {
+      const token = newToken('')
+      await deleteSetupTokens(feed.db, now() - SETUP_TOKEN_MS)
+      await insertSetupToken(feed.db, hashToken(token), now())
+      this.#setupToken = token
+    }
+    return `${options.publicUrl}/setup?token=${this.#setupToken}`
+  }
+
+  async setup(
+    body: { token: string; username: string; password: string; email?: string | undefined },
+    origin: Origin,
+  ): Promise<{ session: NewSession; user: User }> {
+    const { feed, now } = this.#deployment
+    this.#limit.spend('', origin.ip)
+    if (!(await this.setupOpen())) throw new ApiError('setup_closed')
+    if (!(await hasSetupToken(feed.db, hashToken(body.token))))
+      throw new ApiError(
+        'forbidden',
+        'This set-up link is not valid; the newest one is in the server’s output.',
+      )
+    const user = await makeUser(this.#deployment, { ...body, role: 'administrator' })
+    const session = await feed.write(async (w) => {
+      // The guard is a unique row: of two visitors at once, on two servers even, one is first.
+      const first = await settleFact(w.db, 'set_up_by', user.id)
+      if (first !== user.id || (await countUsers(w.db)) > 0) throw new ApiError('setup_closed')
+      await insertUser(w.db, user)
+      await deleteSetupTokens(w.db)
+      await w.changed('user', user.id, user.id)
+      return beginSession(w, user.id, origin, now())
+    })
+    this.#limit.refund('', origin.ip)
+    return { session, user }
+  }
+
+  async signIn(
+    body: { username: string; password: string },
+    origin: Origin,
+  ): Promise<{ session: NewSession; user: User }> {
+    const { feed, now } = this.#deployment
+    const username = body.username.trim().toLowerCase()
+    this.#limit.spend(username, origin.ip)
+    const found = await findUser(feed.db, { username })
+    const right = await verifyPassword(body.password, found?.passwordHash ?? null)
+    if (!right || found === null || found.disabled) throw new ApiError('invalid_credentials')
+    const session = await feed.write(async (w) => {
+      const user = await findUser(w.db, { id: found.id })
+      const unchanged =
+        user !== null &&
+        !user.disabled &&
+        timingSafeEqual(Buffer.from(hashToken(user.passwordHash)), Buffer.from(hashToken(found.passwordHash)))
+      if (!unchanged) throw new ApiError('invalid_credentials')
+      return beginSession(w, user.id, origin, now())
+    })
+    this.#limit.refund(username, origin.ip)
+    return { session, user: found }
+  }
+
+  async createUser(given: NewUser): Promise<User> {
+    const user = await makeUser(this.#deployment, given)
+    await this.#deployment.feed.write(async (w) => {
+      if ((await findUser(w.db, { username: user.username })) !== null)
+        throw new ApiError('name_taken', 'There is a user of that name already.')
+      await insertUser(w.db, user)
+      await w.changed('user', user.id, user.id)
+    })
+    return user
+  }
+
+  async patchUser(id: string, change: UserChange): Promise<User> {
+    const passwordHash = change.password === undefined ? undefined : await hashPassword(change.password)
+    return this.#deployment.feed.write(async (w) => {
+      const user = await findUser(w.db, { id })
+      if (user === null) throw new ApiError('not_found')
+      const { role, disabled, email } = change
+      await updateUser(w.db, id, { role, disabled, email, passwordHash })
+      if ((await countAdministrators(w.db)) === 0) throw new ApiError('last_administrator')
+      const weaker = change.disabled === true || passwordHash !== undefined
+      const demoted = change.role !== undefined && change.role !== user.role
+      if (weaker || demoted) await endAllOf(w, id, { tokens: weaker })
+      await w.changed('user', id, id)
+      return (await findUser(w.db, { id })) ?? user
+    })
+  }
+
+  async deleteUser(id: string): Promise<void> {
+    await this.#deployment.feed.write(async (w) => {
+      if ((await findUser(w.db, { id })) === null) throw new ApiError('not_found')
+      if ((await listWorkspaces(w.db, { ownerId: id, limit: 1 })).length > 0)
+        throw new ApiError('has_workspaces')
+      await endAllOf(w, id, { tokens: true })
+      await deleteUser(w.db, id)
+      if ((await countAdministrators(w.db)) === 0) throw new ApiError('last_administrator')
+      await w.changed('user', id, id)
+    })
+  }
+
+  async changePassword(
+    who: { id: string; sessionHash: string | null },
+    given: { currentPassword: string; newPassword: string },
+    origin: Origin,
+  ): Promise<void> {
+    const user = await findUser(this.#deployment.feed.db, { id: who.id })
+    if (user === null) throw new ApiError('not_found')
+    this.#limit.spend(user.username, origin.ip)
+    if (!(await verifyPassword(given.currentPassword, user.passwordHash)))
+      throw new ApiError('invalid_credentials', 'The current password is not right.')
+    this.#limit.refund(user.username, origin.ip)
+    const passwordHash = await hashPassword(given.newPassword)
+    await this.#deployment.feed.write(async (w) => {
+      await updateUser(w.db, user.id, { passwordHash })
+      await endAllOf(w, user.id, { tokens: false, but: who.sessionHash })
+    })
+  }
+}
+
+export function localAccounts(deployment: Deployment, limit: SignInLimit): Accounts {
+  return new LocalAccounts(deployment, limit)
+}

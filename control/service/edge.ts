@@ -1,0 +1,96 @@
+/** What gateways ask of control: sign-in, the hand-off to workspace hosts, the Start button. */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { z } from 'zod'
+import type { Deployment } from '../deployment.ts'
+import { parseBody } from '../parse.ts'
+import { consumeCode, findSession, insertCode, listSessions } from '../store/sessions.ts'
+import { findUser } from '../store/users.ts'
+import { findWorkspace } from '../store/workspaces.ts'
+import { hashToken, newToken } from '../tokens.ts'
+import { ApiError, setupSchema, signInSchema } from '../wire/index.ts'
+import type { EdgeControl } from '../wire/index.ts'
+import type { Accounts } from './accounts.ts'
+import type { SessionKeeper } from './sessions.ts'
+import { beginChild, endSessions } from './sessions.ts'
+import { commandWorkspace } from './workspaces.ts'
+
+const CODE_MS = 60_000
+
+const grantSchema = z.object({
+  userId: z.string(),
+  parentHash: z.string(),
+  workspaceId: z.string(),
+  label: z.string().min(1).max(63),
+  challenge: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
+})
+
+const isSame = (a: string, b: string): boolean => {
+  const [left, right] = [Buffer.from(a), Buffer.from(b)]
+  return left.length === right.length && timingSafeEqual(left, right)
+}
+
+export function edgeControl(
+  deployment: Deployment,
+  accounts: Accounts,
+  sessions: SessionKeeper,
+): EdgeControl {
+  const { feed, now } = deployment
+  return {
+    setupOpen: () => accounts.setupOpen(),
+    async setup(body, origin) {
+      return (await accounts.setup(parseBody(setupSchema, body), origin)).session
+    },
+    async signIn(body, origin) {
+      return (await accounts.signIn(parseBody(signInSchema, body), origin)).session
+    },
+    async signOut(sessionHash) {
+      await feed.write(async (w) => endSessions(w, await listSessions(w.db, { hash: sessionHash })))
+    },
+    async issueCode(grant) {
+      const { parentHash, userId, ...rest } = parseBody(grantSchema, grant)
+      const parent = await findSession(feed.db, parentHash)
+      if (
+        parent === null ||
+        parent.userId !== userId ||
+        parent.workspace !== null ||
+        parent.expiresAtMs <= now()
+      )
+        throw new ApiError('unauthenticated')
+      const code = newToken('')
+      await insertCode(feed.db, {
+        ...rest,
+        parentHash,
+        userId,
+        hash: hashToken(code),
+        expiresAtMs: now() + CODE_MS,
+      })
+      await sessions.used(parentHash)
+      return code
+    },
+    async redeemCode({ code, nonce, label }) {
+      const refused = new ApiError('forbidden', 'This link is used or too old; open the workspace again.')
+      // Consumed outside the transaction below: a code that fails any check is spent all the same.
+      const grant = await consumeCode(feed.db, hashToken(code))
+      if (grant === null) throw refused
+      const challenge = createHash('sha256').update(nonce).digest('base64url')
+      const fits =
+        isSame(challenge, grant.challenge) && isSame(label, grant.label) && grant.expiresAtMs > now()
+      if (!fits) throw refused
+      return feed.write(async (w) => {
+        const parent = await findSession(w.db, grant.parentHash)
+        const user = await findUser(w.db, { id: grant.userId })
+        const workspace = await findWorkspace(w.db, { id: grant.workspaceId })
+        const alive = parent !== null && parent.expiresAtMs > now() && parent.userId === grant.userId
+        if (!alive || user === null || user.disabled || workspace === null) throw refused
+        return beginChild(w, parent, { workspaceId: grant.workspaceId, label }, now())
+      })
+    },
+    async startWorkspace(workspaceId, userId) {
+      const user = await findUser(feed.db, { id: userId })
+      const workspace = await findWorkspace(feed.db, { id: workspaceId })
+      if (user === null || user.disabled || workspace === null || workspace.ownerId !== userId)
+        throw new ApiError('not_found')
+      await commandWorkspace(deployment, workspaceId, 'start', user.username)
+    },
+  }
+}

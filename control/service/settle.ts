@@ -1,0 +1,187 @@
+/**
+ * The one way in which a workspace changes: a draft goes in; its phase is derived, the row is stored, its host's
+ * desired set moves on, the timeline gets its line, and the feed is told. Runs inside a transaction.
+ */
+import type { Deployment } from '../deployment.ts'
+import type { Writer } from '../feed.ts'
+import type { CommandEvent } from '../lifecycle.ts'
+import type { Appearance } from '../phase.ts'
+import { deriveAppearance } from '../phase.ts'
+import type { Candidate } from '../placement.ts'
+import { place } from '../placement.ts'
+import { lacking } from '../spec.ts'
+import type { Host } from '../store/hosts.ts'
+import { findHost, listHosts, updateHost } from '../store/hosts.ts'
+import { appendTimeline } from '../store/timeline.ts'
+import type { StoredReason, Workspace } from '../store/workspaces.ts'
+import {
+  countByHost,
+  countWorkspaces,
+  deleteWorkspace,
+  insertWorkspace,
+  listWorkspaces,
+  reserveName,
+  updateWorkspace,
+} from '../store/workspaces.ts'
+import { listSessions } from '../store/sessions.ts'
+import { endSessions } from './sessions.ts'
+
+/** What the timeline says of a command; null actor: nobody asked, it came about. */
+export interface Told {
+  readonly event: CommandEvent
+  readonly actor: string | null
+}
+
+function isDesiredChange(before: Workspace | null, draft: Workspace): boolean {
+  if (before === null) return true
+  return (
+    before.want !== draft.want ||
+    before.data !== draft.data ||
+    before.admitted !== draft.admitted ||
+    before.generation !== draft.generation ||
+    before.hostId !== draft.hostId
+  )
+}
+
+/** Moves a host's desired set on, so that its waiting agent is answered. */
+export async function desiredChanged(w: Writer, hostId: string): Promise<number> {
+  const revision = await w.changed('desired', hostId)
+  await updateHost(w.db, hostId, { desiredRevision: revision })
+  return revision
+}
+
+function reasonOf(before: Workspace | null, appearance: Appearance, now: number): StoredReason {
+  const known = before?.reason ?? null
+  const lasts = known !== null && known.code === appearance.code && before?.phase === appearance.phase
+  return {
+    code: appearance.code,
+    message: appearance.message,
+    sinceMs: lasts ? known.sinceMs : now,
+    ...(appearance.nextTryAtMs === undefined ? {} : { nextTryAtMs: appearance.nextTryAtMs }),
+  }
+}
+
+async function writeTimeline(
+  w: Writer,
+  before: Workspace | null,
+  after: Workspace,
+  told: Told | null,
+  now: number,
+): Promise<void> {
+  const isNews = before?.phase !== after.phase || before.reason?.code !== after.reason?.code
+  if (told === null && !isNews) return
+  const message =
+    told === null ? (after.reason?.message ?? '') : `${told.actor ?? 'Postern'} ${told.event.verb}.`
+  const id = await appendTimeline(w.db, {
+    workspaceId: after.id,
+    atMs: now,
+    phase: after.phase,
+    code: told?.event.code ?? after.reason?.code ?? 'internal',
+    message,
+    actor: told?.actor ?? null,
+  })
+  await w.changed('timeline', String(id), after.ownerId)
+}
+
+/** Nothing of it is left on any host: the row goes, and its name stays its former owner's. */
+async function finishPurge(w: Writer, workspace: Workspace, now: number): Promise<void> {
+  await endSessions(w, await listSessions(w.db, { workspaceId: workspace.id }))
+  await deleteWorkspace(w.db, workspace.id)
+  await reserveName(w.db, workspace.name, workspace.ownerId, now)
+  await w.changed('workspace', workspace.id, workspace.ownerId)
+  if (workspace.hostId !== null) await desiredChanged(w, workspace.hostId)
+}
+
+function isGone(workspace: Workspace): boolean {
+  if (workspace.want !== 'removed' || workspace.data !== 'delete') return false
+  if (workspace.hostId === null) return true
+  return workspace.status?.state === 'absent' && workspace.statusRevision >= workspace.desiredRevision
+}
+
+/** Stores what became of `before` (null: it is new). @returns the stored row; a purged one as it was last */
+export async function settle(
+  deployment: Deployment,
+  w: Writer,
+  before: Workspace | null,
+  given: Workspace,
+  options: {
+    readonly told?: Told | null
+    readonly waiting?: string | null
+    readonly host?: Host | null
+  } = {},
+): Promise<Workspace> {
+  const now = deployment.now()
+  let draft = given
+  if (draft.hostId !== null && isDesiredChange(before, draft))
+    draft = { ...draft, desiredRevision: await desiredChanged(w, draft.hostId) }
+  if (isGone(draft)) {
+    await finishPurge(w, draft, now)
+    return draft
+  }
+  const host =
+    options.host !== undefined
+      ? options.host
+      : draft.hostId === null
+        ? null
+        : await findHost(w.db, { id: draft.hostId })
+  const appearance = deriveAppearance({
+    ...draft,
+    host,
+    fresh: draft.statusRevision >= draft.desiredRevision,
+    lacks: host === null ? null : lacking(draft.resolved, host.capabilities),
+    waiting: options.waiting ?? (draft.reason?.code === 'waiting_for_host' ? draft.reason.message : null),
+  })
+  draft = { ...draft, phase: appearance.phase, reason: reasonOf(before, appearance, now) }
+  if (before !== null && JSON.stringify(before) === JSON.stringify(draft)) return before
+  const revision = await w.changed('workspace', draft.id, draft.ownerId)
+  draft = { ...draft, updatedAtMs: now, revision }
+  if (before === null) await insertWorkspace(w.db, draft)
+  else await updateWorkspace(w.db, draft)
+  await writeTimeline(w, before, draft, options.told ?? null, now)
+  return draft
+}
+
+/** The hosts as placement weighs them. */
+export async function candidates(w: Writer): Promise<Candidate[]> {
+  const counts = await countByHost(w.db)
+  return (await listHosts(w.db)).map((host) => ({
+    id: host.id,
+    name: host.name,
+    connected: host.connected,
+    healthy: host.health.status === 'healthy',
+    capabilities: host.capabilities,
+    workspaces: counts.get(host.id) ?? 0,
+  }))
+}
+
+/** Places that became free go to those who wait longest. */
+export async function admitWaiting(deployment: Deployment, w: Writer): Promise<void> {
+  const { limits } = deployment.options
+  const counts = await countWorkspaces(w.db)
+  let total = counts.running
+  const mine = new Map(counts.runningOf)
+  for (const workspace of await listWorkspaces(w.db, { waitingForPlace: true })) {
+    const held = mine.get(workspace.ownerId) ?? 0
+    if (total >= limits.maxRunning) return
+    if (held >= limits.maxRunningPerUser) continue
+    total++
+    mine.set(workspace.ownerId, held + 1)
+    await settle(deployment, w, workspace, { ...workspace, admitted: true })
+  }
+}
+
+/** Workspaces without a host are looked at again when hosts changed. */
+export async function placeWaiting(deployment: Deployment, w: Writer): Promise<void> {
+  const waiting = await listWorkspaces(w.db, { unplaced: true })
+  for (const workspace of waiting) {
+    const placement = place(workspace, await candidates(w))
+    const hostId = placement.kind === 'placed' ? placement.hostId : null
+    await settle(
+      deployment,
+      w,
+      workspace,
+      { ...workspace, hostId },
+      { waiting: placement.kind === 'waiting' ? placement.why : null },
+    )
+  }
+}

@@ -1,0 +1,273 @@
+/** Commands of people about workspaces go in; rows change, or a coded refusal says why not. */
+import type { Deployment } from '../deployment.ts'
+import type { Writer } from '../feed.ts'
+import { advance } from '../lifecycle.ts'
+import type { Command } from '../lifecycle.ts'
+import { boundsProblems, defaultsOf, limitsOf, offering } from '../limits.ts'
+import { place } from '../placement.ts'
+import { lacking, resolve } from '../spec.ts'
+import type { Resolved, StoredSpec, Template } from '../spec.ts'
+import type { Host } from '../store/hosts.ts'
+import { listHosts } from '../store/hosts.ts'
+import type { Db } from '../store/open.ts'
+import type { Workspace } from '../store/workspaces.ts'
+import { countWorkspaces, findWorkspace, reservedFor } from '../store/workspaces.ts'
+import { newId } from '../tokens.ts'
+import { ApiError, nameProblem, nameProblemText } from '../wire/index.ts'
+import type { CreateWorkspace, Limits, PatchWorkspace } from '../wire/index.ts'
+import { admitWaiting, candidates, settle } from './settle.ts'
+import { sealEnv } from './environment.ts'
+
+/** Who gives a command. */
+export interface Actor {
+  readonly id: string
+  readonly username: string
+  /** May do all that an administrator may. */
+  readonly administrator: boolean
+}
+
+/** The template of those who name neither a template nor an image. */
+const PLAIN_TEMPLATE = 'blank'
+
+/** The limits as they are for this user now. */
+export async function readLimits(deployment: Deployment, db: Db, user: Actor): Promise<Limits> {
+  return limitsOf(deployment.options.limits, await listHosts(db), await countWorkspaces(db), user)
+}
+
+function templateOf(deployment: Deployment, spec: StoredSpec, before: Resolved | null): Template | null {
+  if (spec.template === null)
+    return spec.image === null ? (deployment.templates.get(PLAIN_TEMPLATE) ?? null) : null
+  const template = deployment.templates.get(spec.template)
+  if (template !== undefined) return template
+  // A template that was taken away lives on in the workspaces made from it.
+  if (before !== null) return { ...before, name: spec.template, title: spec.template, summary: '' }
+  throw new ApiError('invalid_body', `There is no template ${spec.template}.`, {
+    errors: [{ path: 'template', message: `one of: ${[...deployment.templates.keys()].join(', ')}` }],
+  })
+}
+
+/** @throws ApiError limit_exceeded, unsupported */
+function checkBounds(asked: CreateWorkspace | PatchWorkspace, limits: Limits): void {
+  const { beyond, unheld } = boundsProblems(asked, limits)
+  if (beyond.length > 0) throw new ApiError('limit_exceeded', undefined, { errors: beyond })
+  if (unheld.length > 0)
+    throw new ApiError('unsupported', 'No host here can hold that limit.', { errors: unheld })
+}
+
+/** Fills in what is left open. @throws ApiError invalid_body, unsupported */
+function shape(
+  deployment: Deployment,
+  spec: StoredSpec,
+  hosts: readonly Host[],
+  before: Resolved | null = null,
+): Resolved {
+  const { limits } = deployment.options
+  const resolved = resolve(spec, templateOf(deployment, spec, before), defaultsOf(limits))
+  if (resolved.container === null && resolved.host === null)
+    throw new ApiError('invalid_body', resolved.lacks ?? undefined, {
+      errors: [{ path: 'template', message: 'name a template or an image' }],
+    })
+  const lacks = offering(hosts).map((host) => lacking(resolved, host.capabilities))
+  if (lacks.length > 0 && !lacks.includes(null)) throw new ApiError('unsupported', lacks[0] ?? undefined)
+  // A template's own wish bends to the operator's bounds; a user's beyond them was refused.
+  return {
+    ...resolved,
+    cpu: Math.min(resolved.cpu, limits.maxCpu),
+    memoryBytes: Math.min(resolved.memoryBytes, limits.maxMemoryBytes),
+    pids: Math.min(resolved.pids, limits.maxPids),
+  }
+}
+
+function uniquePorts(ports: readonly { port: number }[] | undefined): void {
+  const seen = new Set<number>()
+  ports?.forEach(({ port }, index) => {
+    if (seen.has(port))
+      throw new ApiError('invalid_body', undefined, {
+        errors: [{ path: `ports.${index}.port`, message: 'is declared twice' }],
+      })
+    seen.add(port)
+  })
+}
+
+const storedPorts = (ports: NonNullable<CreateWorkspace['ports']>): StoredSpec['ports'] =>
+  ports.map(({ port, name, visibility }) => ({ port, name: name ?? null, visibility: visibility ?? 'owner' }))
+
+/** True when one more may run, for this owner and in all. */
+async function hasPlace(deployment: Deployment, db: Db, ownerId: string): Promise<boolean> {
+  const counts = await countWorkspaces(db)
+  const { maxRunning, maxRunningPerUser } = deployment.options.limits
+  return counts.running < maxRunning && (counts.runningOf.get(ownerId) ?? 0) < maxRunningPerUser
+}
+
+async function checkRoom(deployment: Deployment, db: Db, actor: Actor, name: string): Promise<void> {
+  const reserved = await reservedFor(db, name)
+  if ((reserved !== null && reserved !== actor.id) || (await findWorkspace(db, { name })) !== null)
+    throw new ApiError('name_taken')
+  const { maxWorkspacesPerUser } = deployment.options.limits
+  if (((await countWorkspaces(db)).kept.get(actor.id) ?? 0) >= maxWorkspacesPerUser)
+    throw new ApiError(
+      'cap_reached',
+      `You have ${maxWorkspacesPerUser} workspaces, as many as are allowed; delete one first.`,
+    )
+  if (!(await hasPlace(deployment, db, actor.id))) throw new ApiError('cap_reached')
+}
+
+/** @throws ApiError invalid_name, invalid_body, limit_exceeded, unsupported, forbidden, name_taken, cap_reached */
+export async function createWorkspace(
+  deployment: Deployment,
+  actor: Actor,
+  body: CreateWorkspace,
+): Promise<Workspace> {
+  const problem = nameProblem(body.name)
+  if (problem !== null)
+    throw new ApiError('invalid_name', nameProblemText[problem], {
+      errors: [{ path: 'name', message: nameProblemText[problem] }],
+    })
+  uniquePorts(body.ports)
+  const id = newId()
+  const spec: StoredSpec = {
+    template: body.template ?? null,
+    image: body.image ?? null,
+    cpu: body.cpu ?? null,
+    memoryBytes: body.memoryBytes ?? null,
+    pids: body.pids ?? null,
+    env: sealEnv(deployment.vault, id, body.env ?? [], []),
+    command: body.command ?? null,
+    ports: body.ports === undefined ? null : storedPorts(body.ports),
+  }
+  return deployment.feed.write(async (w) => {
+    const hosts = await listHosts(w.db)
+    const limits = await readLimits(deployment, w.db, actor)
+    if (!limits.mayCreate)
+      throw new ApiError(
+        'forbidden',
+        'Workspaces are not kept apart here, so only administrators create them.',
+      )
+    checkBounds(body, limits)
+    const resolved = shape(deployment, spec, hosts)
+    await checkRoom(deployment, w.db, actor, body.name)
+    const placement = place({ hostId: null, resolved }, await candidates(w))
+    const now = deployment.now()
+    const draft: Workspace = {
+      id,
+      name: body.name,
+      ownerId: actor.id,
+      want: 'running',
+      data: 'keep',
+      admitted: true,
+      wantedAtMs: now,
+      generation: 1,
+      spec,
+      resolved,
+      hostId: placement.kind === 'placed' ? placement.hostId : null,
+      desiredRevision: 0,
+      status: null,
+      statusRevision: 0,
+      phase: 'pending',
+      reason: null,
+      createdAtMs: now,
+      updatedAtMs: now,
+      purgeAtMs: null,
+      revision: 0,
+    }
+    return settle(deployment, w, null, draft, {
+      told: { event: { code: 'created', verb: 'created it' }, actor: actor.username },
+      waiting: placement.kind === 'waiting' ? placement.why : null,
+    })
+  })
+}
+
+/** Places follow wishes: who no longer wants to run gives its place up, who wants one takes a free one. */
+async function withPlace(
+  deployment: Deployment,
+  w: Writer,
+  before: Workspace,
+  draft: Workspace,
+): Promise<Workspace> {
+  if (draft.want !== 'running') return { ...draft, admitted: false }
+  if (before.admitted) return draft
+  return { ...draft, admitted: await hasPlace(deployment, w.db, draft.ownerId) }
+}
+
+async function withHost(w: Writer, draft: Workspace): Promise<{ draft: Workspace; waiting: string | null }> {
+  if (draft.hostId !== null || draft.want !== 'running') return { draft, waiting: null }
+  const placement = place(draft, await candidates(w))
+  return placement.kind === 'placed'
+    ? { draft: { ...draft, hostId: placement.hostId }, waiting: null }
+    : { draft, waiting: placement.why }
+}
+
+async function obey(
+  deployment: Deployment,
+  w: Writer,
+  before: Workspace,
+  command: Command,
+  actor: string | null,
+  change: Pick<Workspace, 'spec' | 'resolved'> | null,
+): Promise<Workspace> {
+  const outcome = advance(before, command, {
+    phase: before.phase,
+    now: deployment.now(),
+    trashMs: deployment.options.limits.trashMs,
+  })
+  if (outcome.kind === 'refused') throw new ApiError(outcome.code, outcome.detail)
+  const wished = await withPlace(deployment, w, before, { ...before, ...change, ...outcome.wish })
+  const { draft, waiting } = await withHost(w, wished)
+  const after = await settle(deployment, w, before, draft, {
+    told: outcome.event === null ? null : { event: outcome.event, actor },
+    waiting,
+  })
+  if (before.admitted && !after.admitted) await admitWaiting(deployment, w)
+  return after
+}
+
+/** Start, stop, restart, delete, purge or restore. @throws ApiError not_found, not_trashed */
+export async function commandWorkspace(
+  deployment: Deployment,
+  id: string,
+  command: Exclude<Command, 'patch'>,
+  actor: string | null,
+): Promise<Workspace> {
+  return deployment.feed.write(async (w) => {
+    const before = await findWorkspace(w.db, { id })
+    if (before === null) throw new ApiError('not_found')
+    return obey(deployment, w, before, command, actor, null)
+  })
+}
+
+function patched(deployment: Deployment, before: Workspace, body: PatchWorkspace): StoredSpec {
+  const { spec } = before
+  const or = <T>(given: T | null | undefined, kept: T | null): T | null =>
+    given === undefined ? kept : given
+  return {
+    template: spec.template,
+    image: or(body.image, spec.image),
+    cpu: or(body.cpu, spec.cpu),
+    memoryBytes: or(body.memoryBytes, spec.memoryBytes),
+    pids: or(body.pids, spec.pids),
+    env: body.env === undefined ? spec.env : sealEnv(deployment.vault, before.id, body.env, spec.env),
+    command: or(body.command, spec.command),
+    ports: body.ports === undefined ? spec.ports : storedPorts(body.ports),
+  }
+}
+
+/** A part of the spec, and a new generation. @throws ApiError not_found, invalid_body, limit_exceeded, unsupported, not_trashed */
+export async function patchWorkspace(
+  deployment: Deployment,
+  actor: Actor,
+  id: string,
+  body: PatchWorkspace,
+): Promise<Workspace> {
+  uniquePorts(body.ports)
+  return deployment.feed.write(async (w) => {
+    const before = await findWorkspace(w.db, { id })
+    if (before === null) throw new ApiError('not_found')
+    const hosts = (await listHosts(w.db)).filter(
+      ({ id: hostId }) => before.hostId === null || hostId === before.hostId,
+    )
+    const spec = patched(deployment, before, body)
+    checkBounds(body, await readLimits(deployment, w.db, actor))
+    const resolved = shape(deployment, spec, hosts, before.resolved)
+    return obey(deployment, w, before, 'patch', actor.username, { spec, resolved })
+  })
+}

@@ -1,0 +1,121 @@
+/** Hosts at rest: row ⇄ object. */
+import type { Register, Report } from '../wire/index.ts'
+import type { Db } from './open.ts'
+
+export interface Host {
+  readonly id: string
+  readonly name: string
+  readonly publicKey: string
+  readonly machineId: string
+  /** Of the agent in the server's own process. */
+  readonly embedded: boolean
+  readonly epoch: number
+  readonly credentialHash: string | null
+  readonly runtime: string
+  readonly capabilities: Register['capabilities']
+  readonly subnets: readonly string[]
+  readonly version: string
+  readonly createdAtMs: number
+  readonly lastSeenAtMs: number
+  readonly connected: boolean
+  readonly health: Report['health']
+  /** Grows with each change of what is desired of this host. */
+  readonly desiredRevision: number
+}
+
+interface Row {
+  id: string
+  name: string
+  public_key: string
+  machine_id: string
+  embedded: number
+  epoch: number
+  credential_hash: string | null
+  runtime: string
+  capabilities: string
+  subnets: string
+  version: string
+  created_at_ms: number
+  last_seen_at_ms: number
+  connected: number
+  health: string
+  desired_revision: number
+}
+
+const fromRow = (row: Row): Host => ({
+  id: row.id,
+  name: row.name,
+  publicKey: row.public_key,
+  machineId: row.machine_id,
+  embedded: row.embedded !== 0,
+  epoch: row.epoch,
+  credentialHash: row.credential_hash,
+  runtime: row.runtime,
+  capabilities: JSON.parse(row.capabilities) as Host['capabilities'],
+  subnets: JSON.parse(row.subnets) as string[],
+  version: row.version,
+  createdAtMs: row.created_at_ms,
+  lastSeenAtMs: row.last_seen_at_ms,
+  connected: row.connected !== 0,
+  health: JSON.parse(row.health) as Host['health'],
+  desiredRevision: row.desired_revision,
+})
+
+const toRow = (host: Host): Row => ({
+  id: host.id,
+  name: host.name,
+  public_key: host.publicKey,
+  machine_id: host.machineId,
+  embedded: host.embedded ? 1 : 0,
+  epoch: host.epoch,
+  credential_hash: host.credentialHash,
+  runtime: host.runtime,
+  capabilities: JSON.stringify(host.capabilities),
+  subnets: JSON.stringify(host.subnets),
+  version: host.version,
+  created_at_ms: host.createdAtMs,
+  last_seen_at_ms: host.lastSeenAtMs,
+  connected: host.connected ? 1 : 0,
+  health: JSON.stringify(host.health),
+  desired_revision: host.desiredRevision,
+})
+
+/** Stores the whole host, new or known. */
+export async function saveHost(db: Db, host: Host): Promise<void> {
+  await db<Row>('hosts').insert(toRow(host)).onConflict('id').merge()
+}
+
+export type HostChoice =
+  { id: string } | { credentialHash: string } | { publicKey: string } | { embeddedOn: string }
+
+export async function findHost(db: Db, choice: HostChoice): Promise<Host | null> {
+  const query = db<Row>('hosts')
+  if ('id' in choice) query.where({ id: choice.id })
+  else if ('credentialHash' in choice) query.where({ credential_hash: choice.credentialHash })
+  else if ('publicKey' in choice) query.where({ public_key: choice.publicKey, embedded: 0 })
+  else query.where({ machine_id: choice.embeddedOn, embedded: 1 })
+  const row = await query.first()
+  return row === undefined ? null : fromRow(row)
+}
+
+/** In the order in which they joined. */
+export async function listHosts(db: Db): Promise<Host[]> {
+  return (await db<Row>('hosts').orderBy(['created_at_ms', 'id'])).map(fromRow)
+}
+
+/** Notes that a host was heard; changes nothing else. */
+export async function touchHost(db: Db, id: string, nowMs: number): Promise<void> {
+  await db<Row>('hosts').where({ id }).update({ last_seen_at_ms: nowMs })
+}
+
+export async function updateHost(
+  db: Db,
+  id: string,
+  change: { connected?: boolean; health?: Host['health']; desiredRevision?: number },
+): Promise<void> {
+  const row: Partial<Row> = {}
+  if (change.connected !== undefined) row.connected = change.connected ? 1 : 0
+  if (change.health !== undefined) row.health = JSON.stringify(change.health)
+  if (change.desiredRevision !== undefined) row.desired_revision = change.desiredRevision
+  if (Object.keys(row).length > 0) await db<Row>('hosts').where({ id }).update(row)
+}

@@ -1,0 +1,210 @@
+/** Workspaces at rest: row ⇄ object. */
+import type { Phase, ReasonCode, Status } from '../wire/index.ts'
+import type { Resolved, StoredSpec } from '../spec.ts'
+import type { Db } from './open.ts'
+
+export type Want = 'running' | 'stopped' | 'removed'
+
+/** Why a workspace is in its phase, and since when. */
+export interface StoredReason {
+  readonly code: ReasonCode
+  readonly message: string
+  readonly sinceMs: number
+  readonly nextTryAtMs?: number
+}
+
+export interface Workspace {
+  readonly id: string
+  readonly name: string
+  readonly ownerId: string
+  readonly want: Want
+  /** `delete`: purged, the row goes when its host says that nothing is left. */
+  readonly data: 'keep' | 'delete'
+  /** Holds one of the places that the caps on running workspaces give. */
+  readonly admitted: boolean
+  /** When it was last asked to run: who waits longest is admitted first. */
+  readonly wantedAtMs: number
+  readonly generation: number
+  readonly spec: StoredSpec
+  readonly resolved: Resolved
+  readonly hostId: string | null
+  /** Revision of the last change of what is desired of its host about it. */
+  readonly desiredRevision: number
+  /** What its host said last; null: nothing yet. */
+  readonly status: Status | null
+  /** The desired revision that the host had seen when it said so. */
+  readonly statusRevision: number
+  readonly phase: Phase
+  readonly reason: StoredReason | null
+  readonly createdAtMs: number
+  readonly updatedAtMs: number
+  readonly purgeAtMs: number | null
+  readonly revision: number
+}
+
+interface Row {
+  id: string
+  name: string
+  owner_id: string
+  want: string
+  data: string
+  admitted: number
+  wanted_at_ms: number
+  generation: number
+  spec: string
+  resolved: string
+  host_id: string | null
+  desired_revision: number
+  status: string | null
+  status_revision: number
+  phase: string
+  reason: string | null
+  created_at_ms: number
+  updated_at_ms: number
+  purge_at_ms: number | null
+  revision: number
+}
+
+const parsed = <T>(text: string | null): T | null => (text === null ? null : (JSON.parse(text) as T))
+
+const fromRow = (row: Row): Workspace => ({
+  id: row.id,
+  name: row.name,
+  ownerId: row.owner_id,
+  want: row.want as Want,
+  data: row.data as Workspace['data'],
+  admitted: row.admitted !== 0,
+  wantedAtMs: row.wanted_at_ms,
+  generation: row.generation,
+  spec: JSON.parse(row.spec) as StoredSpec,
+  resolved: JSON.parse(row.resolved) as Resolved,
+  hostId: row.host_id,
+  desiredRevision: row.desired_revision,
+  status: parsed<Status>(row.status),
+  statusRevision: row.status_revision,
+  phase: row.phase as Phase,
+  reason: parsed<StoredReason>(row.reason),
+  createdAtMs: row.created_at_ms,
+  updatedAtMs: row.updated_at_ms,
+  purgeAtMs: row.purge_at_ms,
+  revision: row.revision,
+})
+
+const toRow = (workspace: Workspace): Row => ({
+  id: workspace.id,
+  name: workspace.name,
+  owner_id: workspace.ownerId,
+  want: workspace.want,
+  data: workspace.data,
+  admitted: workspace.admitted ? 1 : 0,
+  wanted_at_ms: workspace.wantedAtMs,
+  generation: workspace.generation,
+  spec: JSON.stringify(workspace.spec),
+  resolved: JSON.stringify(workspace.resolved),
+  host_id: workspace.hostId,
+  desired_revision: workspace.desiredRevision,
+  status: workspace.status === null ? null : JSON.stringify(workspace.status),
+  status_revision: workspace.statusRevision,
+  phase: workspace.phase,
+  reason: workspace.reason === null ? null : JSON.stringify(workspace.reason),
+  created_at_ms: workspace.createdAtMs,
+  updated_at_ms: workspace.updatedAtMs,
+  purge_at_ms: workspace.purgeAtMs,
+  revision: workspace.revision,
+})
+
+export async function insertWorkspace(db: Db, workspace: Workspace): Promise<void> {
+  await db<Row>('workspaces').insert(toRow(workspace))
+}
+
+export async function updateWorkspace(db: Db, workspace: Workspace): Promise<void> {
+  await db<Row>('workspaces').where({ id: workspace.id }).update(toRow(workspace))
+}
+
+export async function deleteWorkspace(db: Db, id: string): Promise<void> {
+  await db<Row>('workspaces').where({ id }).delete()
+}
+
+export async function findWorkspace(
+  db: Db,
+  by: { id: string } | { name: string },
+): Promise<Workspace | null> {
+  const row = await db<Row>('workspaces').where(by).first()
+  return row === undefined ? null : fromRow(row)
+}
+
+export interface WorkspaceChoice {
+  readonly ownerId?: string
+  readonly hostId?: string
+  readonly ids?: readonly string[]
+  /** Unplaced ones that want to run. */
+  readonly unplaced?: true
+  /** Those that want to run and hold no place, who waits longest first. */
+  readonly waitingForPlace?: true
+  /** Trash whose time is over. */
+  readonly purgeableAtMs?: number
+  readonly after?: string | undefined
+  readonly limit?: number
+}
+
+/** In the order of their names (those that wait for a place: of their waiting). */
+export async function listWorkspaces(db: Db, choice: WorkspaceChoice): Promise<Workspace[]> {
+  const query = db<Row>('workspaces')
+  if (choice.ownerId !== undefined) query.where({ owner_id: choice.ownerId })
+  if (choice.hostId !== undefined) query.where({ host_id: choice.hostId })
+  if (choice.ids !== undefined) query.whereIn('id', [...choice.ids])
+  if (choice.unplaced) query.where({ want: 'running' }).whereNull('host_id')
+  if (choice.waitingForPlace) query.where({ want: 'running', admitted: 0 }).orderBy(['wanted_at_ms', 'id'])
+  if (choice.purgeableAtMs !== undefined)
+    query.where({ want: 'removed', data: 'keep' }).where('purge_at_ms', '<=', choice.purgeableAtMs)
+  if (choice.after !== undefined) query.where('name', '>', choice.after)
+  if (choice.limit !== undefined) query.limit(choice.limit)
+  return (await query.orderBy('name')).map(fromRow)
+}
+
+/** What the caps count: places held in all and by a user, and a user's workspaces outside the trash. */
+export interface Counts {
+  readonly running: number
+  readonly runningOf: ReadonlyMap<string, number>
+  readonly kept: ReadonlyMap<string, number>
+}
+
+export async function countWorkspaces(db: Db): Promise<Counts> {
+  const rows = await db<Row>('workspaces')
+    .select('owner_id')
+    .sum({ running: 'admitted' })
+    .sum({ kept: db.raw("CASE WHEN want = 'removed' THEN 0 ELSE 1 END") })
+    .groupBy('owner_id')
+  const counted = rows as unknown as { owner_id: string; running: number; kept: number }[]
+  return {
+    running: counted.reduce((total, row) => total + Number(row.running), 0),
+    runningOf: new Map(counted.map((row) => [row.owner_id, Number(row.running)])),
+    kept: new Map(counted.map((row) => [row.owner_id, Number(row.kept)])),
+  }
+}
+
+/** Workspaces by host, whatever they want: their data is there. */
+export async function countByHost(db: Db): Promise<ReadonlyMap<string, number>> {
+  const rows = await db<Row>('workspaces')
+    .whereNotNull('host_id')
+    .select('host_id')
+    .count({ n: '*' })
+    .groupBy('host_id')
+  const counted = rows as unknown as { host_id: string; n: number }[]
+  return new Map(counted.map((row) => [row.host_id, Number(row.n)]))
+}
+
+/** Whose former name it is, or null. */
+export async function reservedFor(db: Db, name: string): Promise<string | null> {
+  const row = await db<{ name: string; owner_id: string }>('reserved_names').where({ name }).first()
+  return row?.owner_id ?? null
+}
+
+export async function reserveName(db: Db, name: string, ownerId: string, nowMs: number): Promise<void> {
+  await db('reserved_names').insert({ name, owner_id: ownerId, since_ms: nowMs }).onConflict('name').ignore()
+}
+
+/** True when some workspace has a sealed environment entry. */
+export async function hasSecrets(db: Db): Promise<boolean> {
+  return (await db<Row>('workspaces').where('spec', 'like', '%"secret":true%').first('id')) !== undefined
+}

@@ -1,0 +1,135 @@
+/** Rows go in; what users are shown of them comes out. */
+import type { Deployment } from './deployment.ts'
+import { specView } from './spec.ts'
+import type { Db } from './store/open.ts'
+import type { Host } from './store/hosts.ts'
+import { listHosts } from './store/hosts.ts'
+import type { Session } from './store/sessions.ts'
+import type { Token } from './store/tokens.ts'
+import type { User } from './store/users.ts'
+import { listUsers } from './store/users.ts'
+import type { Workspace } from './store/workspaces.ts'
+import { reasonCodes } from './wire/index.ts'
+import type { HostView, Reason, SessionView, TokenView, UserView, WorkspaceView } from './wire/index.ts'
+
+/** Addresses of a workspace, by the public URL's scheme and port. */
+export function workspaceUrls(
+  name: string,
+  ports: readonly { readonly port: number }[],
+  place: { readonly publicUrl: string; readonly baseDomain: string },
+): WorkspaceView['urls'] {
+  const { protocol, port } = new URL(place.publicUrl)
+  const origin = (label: string): string => `${protocol}//${label}.${place.baseDomain}${port && `:${port}`}/`
+  return {
+    default: origin(name),
+    ports: Object.fromEntries(ports.map(({ port: number }) => [String(number), origin(`${name}-${number}`)])),
+  }
+}
+
+function reasonView({ reason, phase }: Workspace): Reason | undefined {
+  if (reason === null) return undefined
+  if (phase === 'running' || (phase === 'stopped' && reason.code === 'requested')) {
+    if (reason.code !== 'host_away') return undefined
+  }
+  return { ...reason, hint: reasonCodes[reason.code].hint }
+}
+
+/** A workspace as its owner sees it; limits that its host does not hold are null. */
+export function workspaceView(
+  deployment: Deployment,
+  workspace: Workspace,
+  owner: { readonly id: string; readonly username: string },
+  host: Host | null,
+): WorkspaceView {
+  const { status, phase } = workspace
+  const reason = reasonView(workspace)
+  const fresh = workspace.statusRevision >= workspace.desiredRevision
+  const spec = specView(workspace.spec, workspace.resolved)
+  const held = host?.capabilities.limits
+  return {
+    id: workspace.id,
+    name: workspace.name,
+    owner: { id: owner.id, username: owner.username },
+    want: workspace.want,
+    phase,
+    ...(reason === undefined ? {} : { reason }),
+    ...(fresh && status?.progress !== undefined && (phase === 'pulling' || phase === 'starting')
+      ? { progress: status.progress }
+      : {}),
+    generation: workspace.generation,
+    observedGeneration: status?.generation ?? 0,
+    spec:
+      host === null
+        ? spec
+        : {
+            ...spec,
+            image: host.capabilities.images === true ? spec.image : null,
+            cpu: held?.cpu === true ? spec.cpu : null,
+            memoryBytes: held?.memory === true ? spec.memoryBytes : null,
+            pids: held?.pids === true ? spec.pids : null,
+          },
+    host: host === null ? null : { id: host.id, name: host.name },
+    urls: workspaceUrls(workspace.name, workspace.resolved.ports, deployment.options),
+    createdAtMs: workspace.createdAtMs,
+    updatedAtMs: workspace.updatedAtMs,
+    ...(phase === 'running' && status?.startedAtMs !== undefined ? { startedAtMs: status.startedAtMs } : {}),
+    ...(workspace.purgeAtMs === null ? {} : { purgeAtMs: workspace.purgeAtMs }),
+    revision: workspace.revision,
+  }
+}
+
+/** Views in the order of the rows; the people and hosts behind them are read once. */
+export async function workspaceViews(
+  deployment: Deployment,
+  db: Db,
+  workspaces: readonly Workspace[],
+): Promise<WorkspaceView[]> {
+  if (workspaces.length === 0) return []
+  const users = new Map((await listUsers(db)).map((user) => [user.id, user]))
+  const hosts = new Map((await listHosts(db)).map((host) => [host.id, host]))
+  return workspaces.map((workspace) =>
+    workspaceView(
+      deployment,
+      workspace,
+      users.get(workspace.ownerId) ?? { id: workspace.ownerId, username: '' },
+      hosts.get(workspace.hostId ?? '') ?? null,
+    ),
+  )
+}
+
+export const userView = (user: User): UserView => ({
+  id: user.id,
+  username: user.username,
+  email: user.email,
+  role: user.role,
+  disabled: user.disabled,
+  createdAtMs: user.createdAtMs,
+})
+
+export const tokenView = (token: Token): TokenView => ({
+  id: token.id,
+  name: token.name,
+  scopes: [...token.scopes],
+  createdAtMs: token.createdAtMs,
+  expiresAtMs: token.expiresAtMs,
+  lastUsedAtMs: token.lastUsedAtMs,
+})
+
+export const sessionView = (session: Session, currentHash: string | null): SessionView => ({
+  id: session.id,
+  current: session.hash === currentHash,
+  createdAtMs: session.createdAtMs,
+  lastUsedAtMs: session.lastUsedAtMs,
+  expiresAtMs: session.expiresAtMs,
+  device: session.userAgent === '' ? session.ip : `${session.userAgent} (${session.ip})`,
+})
+
+export const hostView = (host: Host, workspaces: number): HostView => ({
+  id: host.id,
+  name: host.name,
+  runtime: host.runtime,
+  connected: host.connected,
+  lastSeenAtMs: host.lastSeenAtMs,
+  health: { ...host.health, warnings: [...host.health.warnings] },
+  workspaces,
+})
