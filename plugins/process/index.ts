@@ -1,1 +1,44 @@
-export {}
+/** The runtime plugin `process`: workspaces as child processes of this machine, where no container engine is found. */
+import { chmod, mkdir } from 'node:fs/promises'
+import { RuntimeError } from '@postern/plugin'
+import type { Host, Runtime, RuntimePlugin } from '@postern/plugin'
+import { parseConfig } from './config.ts'
+import type { ProcessConfig } from './config.ts'
+import { homesRoot } from './homes.ts'
+import { openObserver } from './observe.ts'
+import { coded, processRuntime } from './runtime.ts'
+import { openStore } from './store.ts'
+
+export type { ProcessConfig } from './config.ts'
+
+async function open(config: ProcessConfig, host: Host): Promise<Runtime> {
+  if (process.platform !== 'linux')
+    throw new RuntimeError(
+      'ERR_UNSUPPORTED',
+      'The process runtime needs Linux: it finds its processes in /proc.',
+      {
+        fix: 'Use --runtime docker on this machine.',
+      },
+    )
+  const isRoot = process.getuid?.() === 0
+  try {
+    await mkdir(host.stateDirectory, { recursive: true, mode: 0o700 })
+    const homes = isRoot ? await homesRoot(config, host.stateDirectory, host) : null
+    // Homes inside it must be reachable for the workspaces' uids: they may pass through, not list or read it.
+    if (isRoot && homes === null) await chmod(host.stateDirectory, 0o711)
+    const store = await openStore(host.stateDirectory, host, isRoot)
+    return processRuntime({ config, host, store, observer: openObserver(store), homes, isRoot })
+  } catch (err) {
+    throw coded(err)
+  }
+}
+
+const plugin = {
+  apiVersion: 1,
+  name: 'process',
+  capabilities: { watch: true, logs: true, connect: true, volumes: true },
+  config: { parse: (input: unknown) => parseConfig(input, process.execPath) },
+  open,
+} satisfies RuntimePlugin<ProcessConfig>
+
+export default plugin

@@ -148,7 +148,8 @@ async function sweep(
     await work().catch((err: unknown) => problems.push(`${what}: ${inspect(err)}`))
   }
   for (const { runtime } of runtimes) await attempt('close', () => runtime.close())
-  for (const host of new Set(runtimes.map((one) => one.host))) {
+  const hosts = new Set(runtimes.map((one) => one.host))
+  for (const host of hosts) {
     const signal = AbortSignal.timeout(30_000)
     await attempt('sweep', async () => {
       const runtime = await factory.plugin.open(factory.plugin.config.parse(factory.config ?? {}), host)
@@ -157,6 +158,8 @@ async function sweep(
       problems.push(...(await runtime.list({ signal })).map((left) => `instance ${left.workspaceId}`))
       await runtime.close()
     })
+  }
+  for (const host of hosts) {
     await attempt('leftovers', async () => problems.push(...((await factory.leftovers?.(host)) ?? [])))
     await attempt('cleanup', async () => factory.cleanup?.(host))
   }
