@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { randomInt } from 'node:crypto'
 import Docker from 'dockerode'
 import { until } from './until.ts'
 
@@ -62,8 +63,10 @@ export async function secondEngine(
   if (options.dataMiB !== undefined) await mountSmall(folder, dataRoot, options.dataMiB)
   const socketPath = join(folder, 's')
   const docker = new Docker({ socketPath, host: '' })
+  // A bridge of its own: with `--bridge none` a second engine would delete the first one's docker0.
+  const bridge = `pe${folder.slice(-6)}`
   const flags = ['-H', `unix://${socketPath}`, '--data-root', dataRoot, '--exec-root', join(folder, 'x')]
-  flags.push('--pidfile', join(folder, 'pid'), '--bridge', 'none', '--iptables=false', '--ip6tables=false')
+  flags.push('--pidfile', join(folder, 'pid'), '--bridge', bridge, '--iptables=false', '--ip6tables=false')
   flags.push('--storage-driver', 'overlay2', '--log-level', 'warn')
   if (options.liveRestore === true) flags.push('--live-restore')
   let child: ChildProcess | undefined
@@ -111,9 +114,11 @@ export async function secondEngine(
         ))
       )
         break
+    await run('ip', ['link', 'del', bridge]).catch(() => undefined)
     await rm(folder, { recursive: true, force: true })
   }
   try {
+    await makeBridge(bridge)
     await start()
   } catch (err) {
     await close().catch(() => undefined)
@@ -134,6 +139,12 @@ export async function secondEngine(
 export async function copyImage(tag: string, from: Docker, to: Docker): Promise<void> {
   const answer = await to.loadImage(await from.getImage(tag).get())
   for await (const chunk of answer as AsyncIterable<unknown>) void chunk
+}
+
+async function makeBridge(name: string): Promise<void> {
+  await run('ip', ['link', 'add', name, 'type', 'bridge'])
+  await run('ip', ['addr', 'add', `172.30.${randomInt(256)}.1/24`, 'dev', name])
+  await run('ip', ['link', 'set', name, 'up'])
 }
 
 async function mountSmall(folder: string, at: string, mebibytes: number): Promise<void> {

@@ -1,0 +1,49 @@
+/** What tests ask the real engine behind the plugin's back: what is there, and things that are somebody else's. */
+import type Docker from 'dockerode'
+import type { Host, WorkspaceSpec } from '@postern/plugin'
+
+type Ids = Pick<Host, 'deploymentId' | 'hostId'>
+
+/** The plugin's name for the container of a workspace. */
+export function containerName(host: Ids, id: string): string {
+  return `postern-${host.deploymentId.replace(/[^a-z0-9]/g, '').slice(0, 8)}-${id}`
+}
+
+/** Names of every container, volume and network that carries both of the host's ids. */
+export async function leftovers(docker: Docker, host: Ids): Promise<string[]> {
+  const filters = {
+    label: [`dev.postern.deployment=${host.deploymentId}`, `dev.postern.host=${host.hostId}`],
+  }
+  const [containers, volumes, networks] = await Promise.all([
+    docker.listContainers({ all: true, filters }),
+    docker.listVolumes({ filters }),
+    docker.listNetworks({ filters }),
+  ])
+  return [
+    ...containers.map((one) => `container ${one.Names[0] ?? one.Id}`),
+    ...(volumes.Volumes ?? []).map((one) => `volume ${one.Name}`),
+    ...networks.map((one) => `network ${one.Name}`),
+  ]
+}
+
+/** A running container with the plugin's name for the workspace and labels of `ids`, made without the plugin. */
+export async function foreignContainer(docker: Docker, ids: Ids, spec: WorkspaceSpec, image: string) {
+  const labels = {
+    'dev.postern.deployment': ids.deploymentId,
+    'dev.postern.host': ids.hostId,
+    'dev.postern.workspace': spec.id,
+    'dev.postern.generation': String(spec.generation),
+    'dev.postern.role': 'container',
+  }
+  const name = containerName(ids, spec.id)
+  const container = await docker.createContainer({ name, Image: image, Labels: labels })
+  await container.start()
+  const before = (await container.inspect()).State.StartedAt
+  return {
+    async isUntouched() {
+      const { State: state } = await container.inspect()
+      return state.Running && state.StartedAt === before
+    },
+    remove: () => container.remove({ force: true, v: true }).then(() => undefined),
+  }
+}
