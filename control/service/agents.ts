@@ -1,27 +1,23 @@
 /** Agents come in: they register, wait for what is desired, and report; what they say moves workspaces. */
-import { createPublicKey, verify } from 'node:crypto'
 import type { Deployment } from '../deployment.ts'
 import type { Batch, Writer } from '../feed.ts'
-import { runtimeSpec } from '../spec.ts'
 import type { Host } from '../store/hosts.ts'
 import { findHost, listHosts, saveHost, touchHost, updateHost } from '../store/hosts.ts'
-import { consumeJoinToken } from '../store/tokens.ts'
+import type { Db } from '../store/open.ts'
 import type { Workspace } from '../store/workspaces.ts'
 import { listWorkspaces } from '../store/workspaces.ts'
-import { hashToken, newId, newToken } from '../tokens.ts'
+import { hashToken } from '../tokens.ts'
 import { ApiError } from '../wire/index.ts'
-import type { Desired, DesiredEntry, Register, Registered, Report, Status } from '../wire/index.ts'
+import type { Desired, Register, Registered, Report, Status } from '../wire/index.ts'
+import { desiredOf, Waiters } from './desired.ts'
+import type { Joining } from './joining.ts'
+import { checkProof, joinHost } from './joining.ts'
 import { desiredChanged, placeWaiting, settle } from './settle.ts'
 
 /** Agents report at least so often, in ms; a host that missed three is away. */
 export const HEARTBEAT_MS = 10_000
 export const AWAY_MS = 3 * HEARTBEAT_MS
-const FRESH_MS = 5 * 60_000
 const LONG_POLL_MS = 25_000
-const STOP_GRACE_MS = 10_000
-
-/** By what an agent registers: the embedded one needs nothing. */
-export type Joining = { readonly kind: 'embedded' } | { readonly kind: 'bearer'; readonly token: string }
 
 /** A host that has proved itself, and the epoch that its process was given. */
 export interface AgentIdentity {
@@ -30,14 +26,17 @@ export interface AgentIdentity {
 }
 
 export interface Agents {
+  /** @throws ApiError forbidden, unauthenticated */
   register(body: Register, joining: Joining): Promise<Registered>
-  /** @throws ApiError unauthenticated, stale_epoch */
+  /** @throws ApiError unauthenticated */
   identify(credential: string, epoch: number): Promise<AgentIdentity>
+  /** Null when nothing changed for `waitMs` (at most 25 s). @throws ApiError stale_epoch */
   desired(
     agent: AgentIdentity,
     since: number,
     call: { readonly signal: AbortSignal; readonly waitMs?: number },
   ): Promise<Desired | null>
+  /** @throws ApiError stale_epoch */
   report(agent: AgentIdentity, body: Report): Promise<void>
   /** Marks hosts that no longer report. */
   sweep(): Promise<void>
@@ -45,42 +44,6 @@ export interface Agents {
   changed(batch: Batch): void
   /** Answers all who wait: nothing changed. */
   close(): void
-}
-
-/** @throws ApiError forbidden unless the key's owner signed this very registration within five minutes. */
-function checkProof(body: Register, now: number): void {
-  const text = `postern-register\n${body.machineId}\n${body.publicKey}\n${body.issuedAtMs}`
-  let genuine = false
-  try {
-    const key = createPublicKey({
-      key: Buffer.from(body.publicKey, 'base64url'),
-      format: 'der',
-      type: 'spki',
-    })
-    genuine =
-      key.asymmetricKeyType === 'ed25519' &&
-      verify(null, Buffer.from(text), key, Buffer.from(body.proof, 'base64url'))
-  } catch {
-    // Not a key, or not a signature: not genuine.
-  }
-  if (!genuine) throw new ApiError('forbidden', 'The proof does not fit the public key.')
-  if (Math.abs(now - body.issuedAtMs) > FRESH_MS)
-    throw new ApiError('forbidden', 'The registration is not fresh: set the clocks of both machines.')
-}
-
-const idOf = (entry: DesiredEntry): string => (entry.want === 'running' ? entry.spec.id : entry.id)
-
-/** One line of a host's desired set. */
-export function desiredEntry(deployment: Deployment, workspace: Workspace, host: Host): DesiredEntry {
-  const { id, want, data } = workspace
-  if (want === 'removed') return { want, id, data }
-  if (want === 'stopped' || !workspace.admitted) return { want: 'stopped', id, graceMs: STOP_GRACE_MS }
-  const env = workspace.spec.env.map(({ name, value, secret }) => ({
-    name,
-    value: secret ? deployment.vault.open({ workspaceId: id, name }, value) : value,
-  }))
-  const spec = runtimeSpec(workspace, env, host.capabilities)
-  return spec === null ? { want: 'stopped', id, graceMs: STOP_GRACE_MS } : ({ want, spec } as DesiredEntry)
 }
 
 const nothing: Omit<Status, 'id'> = {
@@ -95,14 +58,24 @@ function heard(workspace: Workspace, status: Status | undefined, revision: numbe
   // A whole set without it means that nothing is there, but only if the host knew of it.
   if (status === undefined && revision < workspace.desiredRevision) return workspace
   const now: Status = status ?? { ...nothing, id: workspace.id }
-  const same = JSON.stringify(now) === JSON.stringify(workspace.status)
-  if (same && workspace.statusRevision >= workspace.desiredRevision) return workspace
+  const isSame = JSON.stringify(now) === JSON.stringify(workspace.status)
+  if (isSame && workspace.statusRevision >= workspace.desiredRevision) return workspace
   return { ...workspace, status: now, statusRevision: revision }
+}
+
+/** Rows that a report changes, each with what becomes of it. */
+async function newsOf(db: Db, hostId: string, body: Report): Promise<[Workspace, Workspace][]> {
+  // What could not be observed says nothing, least of all that it is gone.
+  if (!body.observed) return []
+  const said = new Map(body.workspaces.map((status) => [status.id, status]))
+  return (await listWorkspaces(db, { hostId }))
+    .map((row): [Workspace, Workspace] => [row, heard(row, said.get(row.id), body.revision)])
+    .filter(([row, draft]) => row !== draft)
 }
 
 class HostAgents implements Agents {
   readonly #deployment: Deployment
-  readonly #waiting = new Map<string, Set<(changed: boolean) => void>>()
+  readonly #waiters = new Waiters()
 
   constructor(deployment: Deployment) {
     this.#deployment = deployment
@@ -112,32 +85,10 @@ class HostAgents implements Agents {
     const now = this.#deployment.now()
     checkProof(body, now)
     return this.#deployment.feed.write(async (w) => {
-      const known = await this.#knownHost(w, body, joining)
-      const credential =
-        joining.kind === 'bearer' && joining.token.startsWith('psj_') ? newToken('psa_') : undefined
-      const host: Host = {
-        id: known?.id ?? newId(),
-        name: body.name,
-        publicKey: body.publicKey,
-        machineId: body.machineId,
-        embedded: joining.kind === 'embedded',
-        epoch: (known?.epoch ?? 0) + 1,
-        credentialHash: credential === undefined ? (known?.credentialHash ?? null) : hashToken(credential),
-        runtime: body.runtime,
-        capabilities: body.capabilities,
-        subnets: body.workspaceSubnets,
-        version: body.version,
-        createdAtMs: known?.createdAtMs ?? now,
-        lastSeenAtMs: now,
-        connected: true,
-        health: known?.health ?? { status: 'healthy', message: '', warnings: [] },
-        desiredRevision: known?.desiredRevision ?? 0,
-      }
+      const { host, credential } = await joinHost(w, body, joining, now)
       await saveHost(w.db, host)
       await desiredChanged(w, host.id)
-      await w.changed('host', host.id)
-      await this.#resettle(w, host)
-      await placeWaiting(this.#deployment, w)
+      await this.#hostChanged(w, host)
       return {
         deploymentId: this.#deployment.id,
         hostId: host.id,
@@ -148,24 +99,11 @@ class HostAgents implements Agents {
     })
   }
 
-  async #knownHost(w: Writer, body: Register, joining: Joining): Promise<Host | null> {
-    if (joining.kind === 'embedded') return findHost(w.db, { embeddedOn: body.machineId })
-    const hash = hashToken(joining.token)
-    if (joining.token.startsWith('psa_')) {
-      const host = await findHost(w.db, { credentialHash: hash })
-      if (host === null) throw new ApiError('unauthenticated', 'This agent credential is not known here.')
-      if (host.publicKey !== body.publicKey)
-        throw new ApiError('forbidden', 'The credential belongs to another key.')
-      return host
-    }
-    if (!(await consumeJoinToken(w.db, hash, this.#deployment.now())))
-      throw new ApiError('unauthenticated', 'This join token is used, too old or not known here.')
-    return findHost(w.db, { publicKey: body.publicKey })
-  }
-
-  async #resettle(w: Writer, host: Host): Promise<void> {
+  async #hostChanged(w: Writer, host: Host): Promise<void> {
+    await w.changed('host', host.id)
     for (const workspace of await listWorkspaces(w.db, { hostId: host.id }))
       await settle(this.#deployment, w, workspace, workspace, { host })
+    if (host.connected) await placeWaiting(this.#deployment, w)
   }
 
   async identify(credential: string, epoch: number): Promise<AgentIdentity> {
@@ -174,7 +112,6 @@ class HostAgents implements Agents {
     return { hostId: host.id, epoch }
   }
 
-  /** @throws ApiError stale_epoch for all but the newest process of the agent */
   async #host(agent: AgentIdentity): Promise<Host> {
     const host = await findHost(this.#deployment.feed.db, { id: agent.hostId })
     if (host === null) throw new ApiError('unauthenticated', 'This host is not known here.')
@@ -188,9 +125,7 @@ class HostAgents implements Agents {
       await this.#deployment.feed.write(async (w) => {
         await touchHost(w.db, host.id, now)
         await updateHost(w.db, host.id, { connected: true })
-        await w.changed('host', host.id)
-        await this.#resettle(w, { ...host, connected: true })
-        await placeWaiting(this.#deployment, w)
+        await this.#hostChanged(w, { ...host, connected: true })
       })
     } else if (now - host.lastSeenAtMs >= HEARTBEAT_MS / 2)
       await touchHost(this.#deployment.feed.db, host.id, now)
@@ -201,101 +136,56 @@ class HostAgents implements Agents {
     since: number,
     call: { readonly signal: AbortSignal; readonly waitMs?: number },
   ): Promise<Desired | null> {
-    const host = await this.#host(agent)
-    await this.#seen(host)
-    // Listening begins before the look, so that no change falls between the two.
-    const change = this.#listen(
-      agent.hostId,
-      call.signal,
-      Math.min(call.waitMs ?? LONG_POLL_MS, LONG_POLL_MS),
-    )
+    await this.#seen(await this.#host(agent))
+    // Waiting begins before the look, so that no change falls between the two.
+    const waitMs = Math.min(call.waitMs ?? LONG_POLL_MS, LONG_POLL_MS)
+    const wait = this.#waiters.add(agent.hostId, call.signal, waitMs)
     try {
-      const now = await this.#host(agent)
-      if (now.desiredRevision !== since) return await this.#desiredOf(now)
-      if (!(await change.done)) return null
-      return await this.#desiredOf(await this.#host(agent))
+      const host = await this.#host(agent)
+      // Also when it is lower: the store was restored from a backup.
+      if (host.desiredRevision !== since) return await desiredOf(this.#deployment, host)
+      if (!(await wait.done)) return null
+      return await desiredOf(this.#deployment, await this.#host(agent))
     } finally {
-      change.end()
+      wait.end()
     }
-  }
-
-  async #desiredOf(host: Host): Promise<Desired> {
-    const workspaces = await listWorkspaces(this.#deployment.feed.db, { hostId: host.id })
-    // The revision was read before the rows: at worst they are newer, and the agent is woken once too often.
-    const entries = workspaces.map((workspace) => desiredEntry(this.#deployment, workspace, host))
-    return {
-      revision: host.desiredRevision,
-      workspaces: entries.sort((a, b) => (idOf(a) < idOf(b) ? -1 : 1)),
-    }
-  }
-
-  #listen(hostId: string, signal: AbortSignal, waitMs: number): { done: Promise<boolean>; end(): void } {
-    const waiting = this.#waiting.get(hostId) ?? new Set()
-    this.#waiting.set(hostId, waiting)
-    let end = (): void => undefined
-    const done = new Promise<boolean>((resolve, reject) => {
-      const wake = (changed: boolean): void => resolve(changed)
-      const abort = (): void => reject(signal.reason as Error)
-      const timer = setTimeout(() => resolve(false), waitMs)
-      waiting.add(wake)
-      signal.addEventListener('abort', abort, { once: true })
-      end = () => {
-        clearTimeout(timer)
-        waiting.delete(wake)
-        signal.removeEventListener('abort', abort)
-        resolve(false)
-      }
-      if (signal.aborted) abort()
-    })
-    // An abort may come while nobody awaits it yet.
-    done.catch(() => undefined)
-    return { done, end: () => end() }
   }
 
   changed(batch: Batch): void {
-    const hosts = batch.missed
-      ? [...this.#waiting.keys()]
-      : batch.changes.filter(({ kind }) => kind === 'desired').map(({ subject }) => subject)
-    for (const hostId of new Set(hosts)) for (const wake of this.#waiting.get(hostId) ?? []) wake(true)
+    if (batch.missed) this.#waiters.wake()
+    else
+      this.#waiters.wake(batch.changes.filter(({ kind }) => kind === 'desired').map(({ subject }) => subject))
   }
 
   close(): void {
-    for (const waiting of this.#waiting.values()) for (const wake of waiting) wake(false)
+    this.#waiters.wake(undefined, false)
   }
 
   async report(agent: AgentIdentity, body: Report): Promise<void> {
     const host = await this.#host(agent)
     await this.#seen(host)
-    const said = new Map(body.workspaces.map((status) => [status.id, status]))
-    const isNews = async (db: Writer['db']): Promise<[Workspace, Workspace][]> => {
-      if (!body.observed) return []
-      const rows = await listWorkspaces(db, { hostId: host.id })
-      return rows
-        .map((row): [Workspace, Workspace] => [row, heard(row, said.get(row.id), body.revision)])
-        .filter(([row, draft]) => JSON.stringify(row) !== JSON.stringify(draft))
-    }
-    const sick = JSON.stringify(host.health) !== JSON.stringify(body.health)
-    if (!sick && (await isNews(this.#deployment.feed.db)).length === 0) return
+    const isHealthNews = JSON.stringify(host.health) !== JSON.stringify(body.health)
+    if (!isHealthNews && (await newsOf(this.#deployment.feed.db, host.id, body)).length === 0) return
     await this.#deployment.feed.write(async (w) => {
       const current = await findHost(w.db, { id: host.id })
       if (current === null || current.epoch !== agent.epoch) throw new ApiError('stale_epoch')
-      if (sick) {
+      if (isHealthNews) {
         await updateHost(w.db, host.id, { health: body.health })
         await w.changed('host', host.id)
       }
-      for (const [row, draft] of await isNews(w.db)) await settle(this.#deployment, w, row, draft)
+      for (const [row, draft] of await newsOf(w.db, host.id, body))
+        await settle(this.#deployment, w, row, draft)
     })
   }
 
   async sweep(): Promise<void> {
     const limit = this.#deployment.now() - AWAY_MS
-    const away = (host: Host): boolean => host.connected && host.lastSeenAtMs < limit
-    if (!(await listHosts(this.#deployment.feed.db)).some(away)) return
+    const isAway = (host: Host): boolean => host.connected && host.lastSeenAtMs < limit
+    if (!(await listHosts(this.#deployment.feed.db)).some(isAway)) return
     await this.#deployment.feed.write(async (w) => {
-      for (const host of (await listHosts(w.db)).filter(away)) {
+      for (const host of (await listHosts(w.db)).filter(isAway)) {
         await updateHost(w.db, host.id, { connected: false })
-        await w.changed('host', host.id)
-        await this.#resettle(w, { ...host, connected: false })
+        await this.#hostChanged(w, { ...host, connected: false })
       }
     })
   }
