@@ -2,7 +2,10 @@
 
 /** Code → is it worth trying again with nothing changed, and a sentence for people. */
 export const runtimeCodes = {
-  ERR_INVALID_SPEC: { retryable: false, summary: 'The spec is not one that this runtime can make.' },
+  ERR_INVALID_SPEC: {
+    retryable: false,
+    summary: 'The spec, or the operator’s settings, are not ones that this runtime can make.',
+  },
   ERR_UNSUPPORTED: {
     retryable: false,
     summary: 'This runtime does not have the ability that was asked for.',
