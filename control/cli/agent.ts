@@ -43,7 +43,7 @@ export async function startAgentProcess(
     const agent = await startAgent({
       control,
       plugin: runtime.plugin,
-      pluginConfig: config.runtimeConfig ?? {},
+      pluginConfig: runtime.config,
       stateDirectory,
       name: config.deploymentName,
       machineId: await readMachineId(held.path),

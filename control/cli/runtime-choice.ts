@@ -1,32 +1,30 @@
 /** What `--runtime` says comes in; a loaded plugin, and what a person must know about it, come out. */
-import type { RuntimePlugin } from '@postern/plugin'
-import { dockerSocket, probeDocker } from './docker-probe.ts'
+import { RuntimeError, type RuntimePlugin } from '@postern/plugin'
+import { dockerPlace, probeDocker } from './docker-probe.ts'
 import { StartupError } from './startup-error.ts'
 
 export interface ChosenRuntime {
   readonly plugin: RuntimePlugin
+  /** For `plugin.config.parse`, which has taken it once already. */
+  readonly config: Readonly<Record<string, unknown>>
   /** Sentences for a person; empty: nothing to warn of. */
   readonly warnings: readonly string[]
-}
-
-const packages: Readonly<Record<string, string>> = {
-  docker: '@postern/plugin-docker',
-  process: '@postern/plugin-process',
-  kubernetes: '@postern/plugin-kubernetes',
 }
 
 /** Docker where its socket answers, else processes; what is named is taken or refused, never replaced. */
 export async function chooseRuntime(
   wanted: string | null,
-  config: Readonly<Record<string, unknown>> | null,
+  given: Readonly<Record<string, unknown>> | null,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<ChosenRuntime> {
   const chosen = wanted ?? 'docker'
   const warnings: string[] = []
   let name = chosen
+  let config = given ?? {}
   if (chosen === 'docker') {
-    const named = config?.['socketPath']
-    const probe = await probeDocker(typeof named === 'string' ? named : dockerSocket(env))
+    const place = dockerPlace(config, env)
+    const probe = await probeDocker(place)
+    if (probe.answers) config = { ...config, ...place }
     if (!probe.answers && wanted === 'docker')
       throw new StartupError(probe.cause === 'permission' ? 'runtime_permission' : 'runtime_unavailable', {
         message: `Docker cannot be used: ${probe.why}.`,
@@ -37,13 +35,13 @@ export async function chooseRuntime(
       warnings.push(`Docker is not used: ${probe.why}. ${probe.fix}`)
     }
   }
-  const plugin = await load(packages[name] ?? name)
+  const plugin = await load(name)
   if (plugin.capabilities.isolation !== true)
     warnings.push(
       `The runtime "${plugin.name}" isolates nothing: a workspace's programs see and do what this machine allows them.`,
     )
   parseConfig(plugin, config)
-  return { plugin, warnings }
+  return { plugin, config, warnings }
 }
 
 async function load(specifier: string): Promise<RuntimePlugin> {
@@ -52,16 +50,18 @@ async function load(specifier: string): Promise<RuntimePlugin> {
     return await loadPlugin(specifier)
   } catch (cause) {
     throw new StartupError('plugin_unloadable', {
-      message: `The runtime plugin ${specifier} cannot be loaded.`,
-      next: 'Install the package beside Postern (npm install), or give the path of its folder or file.',
+      message: RuntimeError.is(cause) ? cause.message : `The runtime plugin ${specifier} cannot be loaded.`,
+      next:
+        (RuntimeError.is(cause) ? cause.fix : undefined) ??
+        'Install the package beside Postern (npm install), or give the path of its folder or file.',
       cause,
     })
   }
 }
 
-function parseConfig(plugin: RuntimePlugin, config: Readonly<Record<string, unknown>> | null): void {
+function parseConfig(plugin: RuntimePlugin, config: Readonly<Record<string, unknown>>): void {
   try {
-    plugin.config.parse(config ?? {})
+    plugin.config.parse(config)
   } catch (err) {
     throw new StartupError('config_invalid', {
       message: `The settings of the runtime plugin ${plugin.name} are not usable.`,

@@ -29,7 +29,7 @@ export async function startStandalone(
     agent = await startAgent({
       control: core.control.embeddedAgent(),
       plugin: runtime.plugin,
-      pluginConfig: config.runtimeConfig ?? {},
+      pluginConfig: runtime.config,
       stateDirectory: join(config.stateDirectory, 'agent'),
       name: hostname(),
       machineId: core.machineId,

@@ -9,7 +9,7 @@ export function optionsMarkdown(): string {
     section(
       'standalone',
       standalone,
-      'The default command; `postern server` takes the same, but for the runtime.',
+      'The default command.',
     ),
     section('agent', agent, ''),
     `\`postern server\` has all of \`standalone\` but ${Object.keys(standalone)
