@@ -95,7 +95,7 @@ t.test('a command line is the same words after there and back', (t) => {
   )
   t.equal(
     joinCommand('https://edge.example.dev', "ada's box", 'psj_x'),
-    `POSTERN_JOIN_TOKEN=psj_x postern agent -S https://edge.example.dev --name 'ada'\\''s box'`,
+    `POSTERN_JOIN_TOKEN=psj_x postern agent -S https://edge.example.dev --deployment-name 'ada'\\''s box'`,
   )
   t.end()
 })
@@ -235,16 +235,20 @@ t.test('the form sends what was typed, and only what changed', (t) => {
 
 t.test('what can be done follows from the phase', (t) => {
   const running = fakeWorkspace('w1', 'shop', ada)
-  t.equal(actsOf(running).primary, 'open')
+  t.equal(actsOf(running, true).primary, 'open')
   t.equal(
-    actsOf({ ...running, spec: { ...running.spec, ports: [] } }).primary,
+    actsOf({ ...running, spec: { ...running.spec, ports: [] } }, true).primary,
     null,
     'no port, nothing to open',
   )
-  t.equal(actsOf({ ...running, phase: 'stopped', want: 'stopped' }).primary, 'start')
-  t.equal(actsOf({ ...running, phase: 'failed' }).primary, 'restart')
-  t.same(actsOf({ ...running, phase: 'trashed', want: 'removed' }), { primary: 'restore', others: ['purge'] })
-  t.same(actsOf({ ...running, phase: 'removing', want: 'removed' }), { primary: null, others: [] })
+  t.equal(actsOf({ ...running, phase: 'stopped', want: 'stopped' }, true).primary, 'start')
+  t.equal(actsOf({ ...running, phase: 'failed' }, true).primary, 'restart')
+  t.same(actsOf({ ...running, phase: 'trashed', want: 'removed' }, true), {
+    primary: 'restore',
+    others: ['purge'],
+  })
+  t.same(actsOf({ ...running, phase: 'removing', want: 'removed' }, true), { primary: null, others: [] })
+  t.equal(actsOf(running, false).primary, null, 'a port of its owner alone opens for nobody else')
   t.equal(toggleOf(running), 'stop')
   t.equal(toggleOf({ ...running, want: 'removed' }), null)
   t.equal(phaseLine(running, (running.startedAtMs ?? 0) + 3_600_000), 'running for 1 h')

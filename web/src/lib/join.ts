@@ -3,5 +3,5 @@ import { joinWords } from './words.ts'
 
 /** The token goes by the environment: a flag would show in the process list. */
 export function joinCommand(serverUrl: string, hostName: string, token: string): string {
-  return `POSTERN_JOIN_TOKEN=${token} postern agent -S ${joinWords([serverUrl])} --name ${joinWords([hostName])}`
+  return `POSTERN_JOIN_TOKEN=${token} postern agent -S ${joinWords([serverUrl])} --deployment-name ${joinWords([hostName])}`
 }

@@ -22,12 +22,9 @@ class WorkspaceList {
   readonly query: string = $derived(router.query.get('find') ?? '')
   readonly rows: readonly ListRow[] = $derived.by(() => {
     const list = found(live.present, this.query, (w) => w.name)
-    const mine = list.filter((w) => w.owner.id === session.me?.id)
-    const others = list.filter((w) => w.owner.id !== session.me?.id)
-    return [
-      ...rowsOf('Mine', mine),
-      ...rowsOf(session.isAdministrator ? 'Of others' : 'Shared with me', others),
-    ]
+    const mine = list.filter(session.owns)
+    const others = list.filter((w) => !session.owns(w))
+    return [...rowsOf('Mine', mine), ...rowsOf('Of others', others)]
   })
 
   /** The workspace that keys act on: the one on the page, else the one that j and k stand on. */

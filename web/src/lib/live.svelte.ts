@@ -2,7 +2,7 @@
 import { paths } from '../../../control/wire/paths.ts'
 import type { StreamMessage } from '../../../control/wire/events.ts'
 import type { WorkspaceView } from '../../../control/wire/workspace.ts'
-import { api } from './session.svelte.ts'
+import { api, session } from './session.svelte.ts'
 import { applied, nothingYet, parseMessage, reconnectMs, withWorkspace, type Snapshot } from './stream.ts'
 
 /** Messages within this time are drawn at once: thousands of rows arrive as single messages. */
@@ -78,6 +78,8 @@ class Live {
     const url = new URL(paths.events, location.href)
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
     url.searchParams.set('since', String(this.snapshot.revision))
+    // Administrators look after everybody's workspaces; the list keeps their own apart.
+    if (session.isAdministrator) url.searchParams.set('owner', 'all')
     this.#anew = this.snapshot.revision === 0 ? nothingYet : null
     const socket = new WebSocket(url)
     this.#socket = socket

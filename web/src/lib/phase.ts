@@ -55,9 +55,16 @@ export function phaseLine(workspace: WorkspaceView, nowMs: number): string {
 
 export type Act = 'open' | 'start' | 'stop' | 'restart' | 'restore' | 'purge' | 'trash'
 
-/** The one primary act and the others, in order. A workspace on its way up opens too: the edge's page waits for it. */
-export function actsOf(workspace: WorkspaceView): { primary: Act | null; others: readonly Act[] } {
-  const opens = workspace.spec.ports.length > 0
+/**
+ * The one primary act and the others, in order. A workspace on its way up opens too: the edge's page waits for it.
+ * `mine`: it belongs to who looks at it; the ports of others open only where they are visible to members.
+ */
+export function actsOf(
+  workspace: WorkspaceView,
+  mine: boolean,
+): { primary: Act | null; others: readonly Act[] } {
+  const first = workspace.spec.ports[0]?.visibility
+  const opens = mine ? first !== undefined : first === 'members' || first === 'public'
   switch (workspace.phase) {
     case 'trashed':
       return { primary: 'restore', others: ['purge'] }
@@ -83,7 +90,7 @@ export function toggleOf(workspace: WorkspaceView): 'start' | 'stop' | null {
 
 /** Who may open a port, as a sentence's end. */
 export const visibilityText: Record<Visibility, string> = {
-  owner: 'only you',
+  owner: 'its owner alone',
   shared: 'people you share it with',
   members: 'everyone signed in',
   link: 'everyone with the link',

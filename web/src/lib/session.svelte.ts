@@ -1,5 +1,6 @@
 /** Who is signed in, and the client that speaks for them. A 401 leads to the sign-in and back to this very place. */
 import type { UserView } from '../../../control/wire/account.ts'
+import type { WorkspaceView } from '../../../control/wire/workspace.ts'
 import { createApi } from './api.ts'
 import { asProblem, type ApiProblem } from './problem.ts'
 
@@ -16,6 +17,9 @@ class Session {
   me: UserView | null = $state.raw(null)
   problem: ApiProblem | null = $state.raw(null)
   readonly isAdministrator: boolean = $derived(this.me?.role === 'administrator')
+
+  /** Whether a workspace is this person's own. */
+  owns = (workspace: WorkspaceView): boolean => workspace.owner.id === this.me?.id
 
   /** Reads who is signed in; `problem` says why that could not be known. */
   async load(): Promise<void> {
