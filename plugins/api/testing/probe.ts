@@ -25,19 +25,19 @@ const nodeSource = `
 const { createServer } = require('node:http')
 const { readFileSync, writeFileSync } = require('node:fs')
 const env = process.env
-const home = env.HOME || '.'
+const inHome = (name) => { if (!env.HOME) throw new Error('no home'); return env.HOME + '/' + name }
 const answers = {
   ready: () => 'ready',
   env: (name) => env[name],
-  write: (text) => { const [name, ...rest] = text.split('.'); writeFileSync(home + '/' + name, rest.join('.')); return 'ok' },
-  read: (name) => { try { return readFileSync(home + '/' + name, 'utf8') } catch { return undefined } },
+  write: (text) => { const [name, ...rest] = text.split('.'); writeFileSync(inHome(name), rest.join('.')); return 'ok' },
+  read: (name) => { try { return readFileSync(inHome(name), 'utf8') } catch { return undefined } },
   print: (text) => { console.log(text); return 'ok' },
   exit: (code) => { process.exit(Number(code)) },
 }
 process.on('SIGTERM', () => {
   if (env.PROBE_TERM === 'ignore') return
   if (env.PROBE_TERM !== 'linger') process.exit(0)
-  setTimeout(() => { writeFileSync(home + '/lingered', '1'); process.exit(0) }, 1000)
+  setTimeout(() => { if (env.HOME) writeFileSync(inHome('lingered'), '1'); process.exit(0) }, 1000)
 })
 createServer((req, res) => {
   const [key, ...rest] = (req.url.split('?')[1] || '').split('=')

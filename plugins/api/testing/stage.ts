@@ -1,6 +1,7 @@
 /** One case's stage: a host of its own, runtimes that are closed at the end, and a record of all logs and errors. */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { setMaxListeners } from 'node:events'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -47,6 +48,8 @@ export async function openStage(factory: ConformanceFactory): Promise<Stage> {
   const roots: string[] = []
   const touched = new Map<WorkspaceId, true>()
   const signal = AbortSignal.timeout(factory.deadlineMs ?? 60_000)
+  // Every call and every question of the case listens to it.
+  setMaxListeners(0, signal)
 
   async function makeHost(ids: { deploymentId?: string; hostId?: string }): Promise<Host> {
     const stateDirectory = await mkdtemp(join(factory.stateRoot ?? tmpdir(), 'plugin-kit-'))
