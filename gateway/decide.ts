@@ -36,7 +36,12 @@ export type Decision =
   | { readonly kind: 'no-default-port'; readonly route: EdgeRoute; readonly isOwner: boolean }
   | { readonly kind: 'stopped'; readonly route: EdgeRoute; readonly isOwner: boolean }
   | { readonly kind: 'starting'; readonly route: EdgeRoute; readonly isOwner: boolean }
-  | { readonly kind: 'not-reachable'; readonly route: EdgeRoute; readonly port: number }
+  | {
+      readonly kind: 'not-reachable'
+      readonly route: EdgeRoute
+      readonly port: number
+      readonly isOwner: boolean
+    }
 
 const UNAVAILABLE: Decision = { kind: 'unavailable' }
 const SIGN_IN: Decision = { kind: 'sign-in' }
@@ -145,7 +150,7 @@ function reach(facts: Facts, route: EdgeRoute, port: number | null, identity: Id
       return UNAVAILABLE
   }
   if (port === null) return { kind: 'no-default-port', route, isOwner }
-  if (route.reach.kind === 'none') return { kind: 'not-reachable', route, port }
+  if (route.reach.kind === 'none') return { kind: 'not-reachable', route, port, isOwner }
   return { kind: 'allow', route, port, identity }
 }
 

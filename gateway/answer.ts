@@ -1,0 +1,204 @@
+// A visit and what is to be said come in; the edge's own answer goes out: a page to a browser's navigation, a problem to a program.
+import { type ApiCode, ApiError, apiCodes, type EdgeRoute, paths } from '../control/wire/index.ts'
+import type { Decision } from './decide.ts'
+import { hasBody, type Visit } from './edge.ts'
+import { countAnswer } from './metrics.ts'
+import { type Card, cardPage, cardPolicy } from './pages/card.ts'
+import {
+  codeCard,
+  failureCard,
+  misdirectedCard,
+  noDefaultPortCard,
+  notFoundCard,
+  stoppedCard,
+  wakingCard,
+  type WorkspaceCardInput,
+} from './pages/cards.ts'
+import { isNavigation } from './scan.ts'
+import { type Site, workspaceOrigin } from './site.ts'
+
+/** A workspace whose port doesn't listen yet counts as waking for so long after its start. */
+export const WAKING_MS = 60_000
+
+const DRAIN_BYTES = 1024 * 1024
+const DRAIN_MS = 1000
+
+/** Reads on what the visitor still sends, up to 1 MiB or 1 s, then calls `done`: closing on unread bytes would reset the connection. */
+export function drain(visit: Visit, done: () => void): void {
+  const { req } = visit
+  if (req.complete || req.destroyed) return done()
+  let left = DRAIN_BYTES
+  const finish = (): void => {
+    clearTimeout(timer)
+    req.removeListener('data', onData)
+    req.removeListener('end', finish)
+    req.removeListener('close', finish)
+    done()
+  }
+  const onData = (chunk: Buffer): void => {
+    left -= chunk.length
+    if (left < 0) finish()
+  }
+  const timer = setTimeout(finish, DRAIN_MS)
+  req.on('data', onData)
+  req.on('end', finish)
+  req.on('close', finish)
+  req.resume()
+}
+
+/** Sends one whole answer of the edge's own. After half an answer of an app, the connection ends instead. */
+export function send(visit: Visit, status: number, headers: string[], body: string): void {
+  const { req, res, scan } = visit
+  if (res.headersSent || res.destroyed) return void res.destroy()
+  const bytes = Buffer.from(body, 'utf8')
+  const isUnread = hasBody(scan) && !req.complete
+  const head = [...headers, 'Cache-Control', 'no-store', 'X-Content-Type-Options', 'nosniff']
+  if (status !== 204 && status !== 304) head.push('Content-Length', String(bytes.length))
+  if (isUnread) head.push('Connection', 'close')
+  res.writeHead(status, head)
+  if (!isUnread) return void res.end(visit.method === 'HEAD' ? undefined : bytes)
+  if (visit.method !== 'HEAD' && bytes.length > 0) res.write(bytes)
+  else res.flushHeaders()
+  drain(visit, () => res.end())
+}
+
+/** True where a page is understood; never on a WebSocket's request. */
+export const wantsPage = (visit: Visit): boolean => visit.socket === null && isNavigation(visit.scan)
+
+/** The origins that a form of a page may lead to, redirects included. */
+function formOrigins(site: Site): string[] {
+  return [site.publicOrigin, `${site.scheme}://*.${site.baseDomain}${site.portSuffix}`]
+}
+
+/** Sends a card; `headers` are flat. */
+export function sendCard(visit: Visit, status: number, card: Card, headers: readonly string[] = []): void {
+  const own = [
+    ...headers,
+    'Content-Type',
+    'text/html; charset=utf-8',
+    'Content-Security-Policy',
+    cardPolicy(formOrigins(visit.edge.site)),
+    'Referrer-Policy',
+    'same-origin',
+    'Cross-Origin-Opener-Policy',
+    'same-origin',
+    'Vary',
+    'Cookie, Authorization, Sec-Fetch-Mode, Accept',
+  ]
+  if (visit.place.kind === 'dashboard') own.push('Origin-Agent-Cluster', '?1')
+  send(visit, status, own, cardPage(card, visit.requestId))
+}
+
+/** Sends the visitor elsewhere by 303; `location` is made by the edge, never by the visitor. */
+export function sendRedirect(visit: Visit, location: string, headers: readonly string[] = []): void {
+  send(visit, 303, ['Location', location, 'Referrer-Policy', 'no-referrer', ...headers], '')
+}
+
+/** What an answer says beside its code. */
+export interface Saying {
+  readonly detail?: string
+  readonly card?: Card
+  readonly headers?: readonly string[]
+  readonly retryAfterSeconds?: number
+}
+
+/** Answers with a code of the API: as a card to a navigation, else as `application/problem+json`. */
+export function answerCode(visit: Visit, code: ApiCode, saying: Saying = {}): void {
+  countAnswer(visit.edge.counters, code)
+  const { status } = apiCodes[code]
+  const headers = [...(saying.headers ?? [])]
+  const retryAfter = saying.retryAfterSeconds ?? (status === 503 ? 1 : undefined)
+  if (retryAfter !== undefined) headers.push('Retry-After', String(retryAfter))
+  if (status === 401) headers.push('WWW-Authenticate', 'Bearer realm="postern"')
+  if (status === 405) headers.push('Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS')
+  if (wantsPage(visit)) return sendCard(visit, status, saying.card ?? codeCard(code, saying.detail), headers)
+  headers.push(
+    'Content-Type',
+    'application/problem+json',
+    'Vary',
+    'Cookie, Authorization, Sec-Fetch-Mode, Accept',
+  )
+  const problem = new ApiError(code, saying.detail).problem(visit.requestId)
+  send(visit, status, headers, `${JSON.stringify(problem)}\n`)
+}
+
+/** What the cards of a workspace's host need. */
+export function cardInput(
+  visit: Visit,
+  route: EdgeRoute,
+  isOwner: boolean,
+  port: number | null,
+): WorkspaceCardInput {
+  const { site } = visit.edge
+  return { route, isOwner, port, target: visit.target, publicOrigin: site.publicOrigin }
+}
+
+/** Answers every decision but `allow`, and but the sign-in of a navigation, which the hand-off takes. */
+export function answerDecision(visit: Visit, decision: Exclude<Decision, { kind: 'allow' }>): void {
+  const { site } = visit.edge
+  const port = visit.place.kind === 'workspace' ? visit.place.port : null
+  switch (decision.kind) {
+    case 'sign-in':
+      return answerCode(visit, 'unauthenticated', {
+        detail: `Sign in at ${site.publicOrigin}${paths.signIn}.`,
+      })
+    case 'not-found':
+      return answerCode(visit, 'not_found', { card: notFoundCard(site.publicOrigin) })
+    case 'refused':
+      return answerCode(visit, decision.why === 'origin' ? 'wrong_origin' : 'missing_scope', {
+        detail:
+          decision.why === 'origin'
+            ? 'Another site made this request with your sign-in.'
+            : 'Opening a port takes the scope connect.',
+      })
+    case 'no-default-port': {
+      const urlOf = (to: number): string => workspaceOrigin(site, `${decision.route.name}-${to}`)
+      const card = noDefaultPortCard(cardInput(visit, decision.route, decision.isOwner, null), urlOf)
+      return answerCode(visit, 'no_default_port', { card })
+    }
+    case 'stopped': {
+      const card = stoppedCard(cardInput(visit, decision.route, decision.isOwner, port))
+      const said = decision.isOwner && decision.route.reason !== '' ? { detail: decision.route.reason } : {}
+      return answerCode(visit, 'workspace_stopped', { card, retryAfterSeconds: 5, ...said })
+    }
+    case 'starting': {
+      const asked = port ?? decision.route.defaultPort
+      return answerCode(visit, 'workspace_starting', {
+        card: wakingCard(cardInput(visit, decision.route, decision.isOwner, asked)),
+        retryAfterSeconds: 1,
+      })
+    }
+    case 'not-reachable':
+      return answerCode(visit, 'not_reachable_directly', {
+        card: failureCard(
+          cardInput(visit, decision.route, decision.isOwner, decision.port),
+          'not_reachable_directly',
+        ),
+      })
+    case 'unavailable':
+      return answerCode(visit, 'unavailable')
+    default:
+      return answerCode(visit, 'internal')
+  }
+}
+
+/** Answers for an app that failed a request, or that isn't listening yet. */
+export function answerFailure(
+  visit: Visit,
+  code: ApiCode,
+  at: { readonly workspaceId: string; readonly port: number; readonly userId: string },
+): void {
+  const { table } = visit.edge
+  const route = table.routeById(at.workspaceId)
+  if (route === undefined) return answerCode(visit, code)
+  const input = cardInput(visit, route, route.ownerId === at.userId, at.port)
+  const isWaking =
+    code === 'upstream_unreachable' && visit.edge.now() - table.runningSinceMs(at.workspaceId) < WAKING_MS
+  if (isWaking) return answerCode(visit, 'workspace_starting', { card: wakingCard(input) })
+  answerCode(visit, code, { card: failureCard(input, code) })
+}
+
+/** The host isn't ours. */
+export function answerMisdirected(visit: Visit): void {
+  answerCode(visit, 'misdirected', { card: misdirectedCard(visit.edge.site.publicOrigin) })
+}

@@ -1,0 +1,85 @@
+// Visits to the edge's own pages come in; koa-router takes each to its flow; what no route takes is refused.
+import type { IncomingMessage } from 'node:http'
+import Koa from 'koa'
+import Router from 'koa-router'
+import { ApiError, paths } from '../control/wire/index.ts'
+import { answerCode } from './answer.ts'
+import type { Visit } from './edge.ts'
+import { enter } from './flows/enter.ts'
+import { authorize, finishHandOff, startFromPage } from './flows/hand-off.ts'
+import { setUp, showSetup, showSignIn, signIn, signOut } from './flows/sign-in.ts'
+import type { WorkspacePlace } from './host.ts'
+
+interface State {
+  visit: Visit
+}
+
+const onDashboard =
+  (act: (visit: Visit) => Promise<void>) =>
+  async ({ state }: { state: State }): Promise<void> => {
+    if (state.visit.place.kind !== 'dashboard') return answerCode(state.visit, 'not_found')
+    await act(state.visit)
+  }
+
+const onWorkspace =
+  (act: (visit: Visit, place: WorkspacePlace) => Promise<void>) =>
+  async ({ state }: { state: State }): Promise<void> => {
+    const { visit } = state
+    if (visit.place.kind !== 'workspace') return answerCode(visit, 'not_found')
+    await act(visit, visit.place)
+  }
+
+function routes(): Router<State> {
+  const router = new Router<State>({ strict: true, sensitive: true })
+  router.get(paths.signIn, onDashboard(showSignIn))
+  router.post(paths.signIn, onDashboard(signIn))
+  router.post(paths.signOut, onDashboard(signOut))
+  router.get(paths.setupPage, onDashboard(showSetup))
+  router.post(paths.setupPage, onDashboard(setUp))
+  router.get(paths.authorize, onDashboard(authorize))
+  router.post(paths.authorize, onDashboard(authorize))
+  router.get(paths.callback, onWorkspace(finishHandOff))
+  router.get(paths.enter, onWorkspace(enter))
+  router.post(paths.start, onWorkspace(startFromPage))
+  return router
+}
+
+function answerError(visit: Visit, err: unknown): void {
+  if (err instanceof ApiError) {
+    const retry = err.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: err.retryAfterSeconds }
+    return answerCode(visit, err.code, {
+      ...(err.detail === undefined ? {} : { detail: err.detail }),
+      ...retry,
+    })
+  }
+  visit.edge.log.error('a page of the edge failed', { requestId: visit.requestId, err })
+  answerCode(visit, 'internal')
+}
+
+/** The handler of the edge's own pages. Answers go through `answer.ts`, never through Koa's. */
+export function ownPages(): (visit: Visit) => void {
+  const visits = new WeakMap<IncomingMessage, Visit>()
+  const app = new Koa<State>()
+  app.silent = true
+  app.use(async (ctx, next) => {
+    ctx.respond = false
+    const visit = visits.get(ctx.req)
+    if (visit === undefined) return
+    ctx.state.visit = visit
+    try {
+      // A code is spent by its request, so that a HEAD must not pass for a GET.
+      if (visit.method !== 'HEAD') await next()
+      if (!ctx.res.headersSent)
+        answerCode(visit, visit.method === 'HEAD' ? 'method_not_allowed' : 'not_found')
+    } catch (err) {
+      answerError(visit, err)
+    }
+  })
+  app.use(routes().routes())
+  const callback = app.callback()
+  return (visit) => {
+    visits.set(visit.req, visit)
+    visit.req.url = visit.target
+    void callback(visit.req, visit.res)
+  }
+}

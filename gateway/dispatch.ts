@@ -1,0 +1,287 @@
+// A parsed request or upgrade comes in from a server; it leaves towards a workspace, control or our own pages, or is refused.
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { type ApiCode, type Identity, paths } from '../control/wire/index.ts'
+import { answerCode, answerDecision, answerMisdirected, send, wantsPage } from './answer.ts'
+import { decide, decideDashboard } from './decide.ts'
+import { type Edge, hasBody, nextRequestId, originOf, type Visit } from './edge.ts'
+import { factsOf } from './facts.ts'
+import { beginHandOff } from './flows/hand-off.ts'
+import { VIA_MAX } from './headers.ts'
+import { pathOf, type Place, placeOfHostHeader, targetOf, type WorkspacePlace } from './host.ts'
+import { ANONYMOUS, type Credential, credentialOf, identityOf } from './identity.ts'
+import { Exchange } from './proxy/exchange.ts'
+import { asksForWebSocket, type Scan, scanHeaders } from './scan.ts'
+import type { LiveStream } from './sockets.ts'
+import { answerOn, reinject, releaseFrom } from './upgrade.ts'
+
+/** More header fields than any program sends; Node would drop some unseen where it is let to count. */
+const FIELDS_MAX = 512
+const PLACES_MAX = 5000
+
+const AGENT_PREFIX = '/api/agent/'
+const AUTHZ_PREFIX = '/api/authz/'
+const API_PREFIX = '/api/'
+
+const places = new WeakMap<Edge, Map<string, Place>>()
+
+function placeFor(edge: Edge, host: string): Place {
+  let known = places.get(edge)
+  if (known === undefined) places.set(edge, (known = new Map()))
+  const held = known.get(host)
+  if (held !== undefined) return held
+  const place = placeOfHostHeader(host, edge.site)
+  if (known.size >= PLACES_MAX) known.clear()
+  known.set(host, place)
+  return place
+}
+
+/** What is wrong with a request before anybody asks who made it; null: nothing. */
+function protocolFault(req: IncomingMessage, scan: Scan): { code: ApiCode; detail?: string } | null {
+  if (req.httpVersionMajor !== 1) return { code: 'http_version' }
+  if (req.rawHeaders.length > FIELDS_MAX * 2) return { code: 'headers_too_large' }
+  if (scan.hostCount > 1) return { code: 'bad_request', detail: 'There is more than one Host header.' }
+  if (scan.transferEncoding !== null) {
+    if (req.httpVersionMinor === 0)
+      return { code: 'bad_request', detail: 'HTTP/1.0 has no Transfer-Encoding.' }
+    if (scan.transferEncoding.trim().toLowerCase() !== 'chunked') return { code: 'not_implemented' }
+  }
+  return null
+}
+
+interface Arrival {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly scan: Scan
+  readonly socket: Duplex | null
+  readonly head: Buffer | null
+  readonly expectsContinue: boolean
+}
+
+/** Parses an arrival; null when it has been answered already. */
+function admit(edge: Edge, arrival: Arrival): Visit | null {
+  const { req, res, scan, socket, head, expectsContinue } = arrival
+  edge.counters.requests++
+  const method = req.method ?? ''
+  const target = targetOf(method, req.url ?? '', scan.host)
+  const visit: Visit = {
+    edge,
+    req,
+    res,
+    scan,
+    place: placeFor(edge, scan.host),
+    target: target.kind === 'path' ? target.target : '/',
+    method,
+    requestId: nextRequestId(),
+    peer: edge.peerOf(req.socket),
+    socket,
+    head,
+    expectsContinue,
+  }
+  const fault = protocolFault(req, scan)
+  if (fault !== null)
+    answerCode(visit, fault.code, fault.detail === undefined ? {} : { detail: fault.detail })
+  else if (target.kind === 'bad') answerCode(visit, 'bad_request', { detail: target.why })
+  else if (target.kind === 'asterisk')
+    send(visit, 204, ['Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'], '')
+  else return visit
+  return null
+}
+
+/** The `request` and `checkContinue` event of a public server. */
+export function handleRequest(
+  edge: Edge,
+  req: IncomingMessage,
+  res: ServerResponse,
+  expectsContinue: boolean,
+): void {
+  const scan = scanHeaders(req.rawHeaders)
+  const visit = admit(edge, { req, res, scan, socket: null, head: null, expectsContinue })
+  if (visit === null) return
+  guard(visit, () => {
+    if (visit.place.kind === 'workspace') toWorkspace(visit, visit.place)
+    else toDashboard(visit)
+  })
+}
+
+/** The `checkExpectation` event: whatever is expected, it isn't known here. */
+export function handleExpectation(edge: Edge, req: IncomingMessage, res: ServerResponse): void {
+  const scan = scanHeaders(req.rawHeaders)
+  const visit = admit(edge, { req, res, scan, socket: null, head: null, expectsContinue: false })
+  if (visit !== null) answerCode(visit, 'expectation_failed')
+}
+
+/** The `connect` event: there is no tunnel through the edge. */
+export function handleConnect(edge: Edge, req: IncomingMessage, socket: Duplex): void {
+  socket.on('error', () => socket.destroy())
+  const res = answerOn(req, socket)
+  const visit = admit(edge, {
+    req: Object.assign(req, { url: '/' }),
+    res,
+    scan: scanHeaders(req.rawHeaders),
+    socket,
+    head: null,
+    expectsContinue: false,
+  })
+  if (visit !== null) answerCode(visit, 'method_not_allowed')
+}
+
+/** The `upgrade` event of a public server: WebSockets go the way of their host, all else goes back in as it would be without. */
+export function handleUpgrade(
+  edge: Edge,
+  server: Server,
+  req: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+): void {
+  // First of all: an error without a listener would end the process.
+  socket.on('error', () => socket.destroy())
+  const scan = scanHeaders(req.rawHeaders)
+  const place = placeFor(edge, scan.host)
+  const path = pathOf(req.url ?? '/')
+  const isOurs =
+    path.startsWith(paths.edgePrefix) || (place.kind !== 'workspace' && !path.startsWith(API_PREFIX))
+  if (!asksForWebSocket(scan) || req.method !== 'GET' || hasBody(scan) || isOurs)
+    return reinject(server, req, socket, head)
+  edge.upgraded.add(socket)
+  const res = answerOn(req, socket)
+  const visit = admit(edge, { req, res, scan, socket, head, expectsContinue: false })
+  if (visit === null) return
+  guard(visit, () => {
+    if (place.kind === 'workspace') toWorkspace(visit, place)
+    else toDashboardSocket(visit, socket, head)
+  })
+}
+
+/** Whatever fails below is logged and answered; an exception is never a yes, and never the end of the process. */
+function guard(visit: Visit, act: () => void): void {
+  try {
+    act()
+  } catch (err) {
+    visit.edge.log.error('a request failed at the edge', { requestId: visit.requestId, err })
+    try {
+      answerCode(visit, 'internal')
+    } catch {
+      visit.res.destroy()
+    }
+  }
+}
+
+function toWorkspace(visit: Visit, place: WorkspacePlace): void {
+  const { edge } = visit
+  if (visit.target.startsWith(paths.edgePrefix)) return edge.own(visit)
+  const facts = factsOf({
+    table: edge.table,
+    site: edge.site,
+    place,
+    scan: visit.scan,
+    method: visit.method,
+    upgrade: visit.socket !== null,
+    nowMs: edge.now(),
+  })
+  const decision = decide(facts)
+  if (decision.kind === 'allow') {
+    if (visit.scan.viaCount > VIA_MAX) return answerCode(visit, 'loop_detected')
+    const { route, port, identity } = decision
+    // Without a right of its own, a credential does not bind the stream to its end either.
+    const credential: Credential = identity.kind === 'anonymous' ? { kind: 'none' } : facts.credential
+    return new Exchange(visit, { place, route, port, identity, credential }).start()
+  }
+  if (decision.kind === 'sign-in' && wantsPage(visit)) return beginHandOff(visit, place, visit.target)
+  answerDecision(visit, decision)
+}
+
+function toDashboard(visit: Visit): void {
+  const { edge, target } = visit
+  const path = pathOf(target)
+  if (path === paths.healthz) return send(visit, 200, ['Content-Type', 'text/plain'], 'ok\n')
+  if (path === paths.readyz) return ready(visit)
+  if (path.startsWith(AGENT_PREFIX)) return toApp(visit, ANONYMOUS)
+  if (visit.place.kind === 'elsewhere') return answerMisdirected(visit)
+  // These have a listener of their own, which no visitor reaches.
+  if (path === paths.metrics || path.startsWith(AUTHZ_PREFIX)) return answerCode(visit, 'not_found')
+  if (
+    path === paths.signIn ||
+    path === paths.signOut ||
+    path === paths.setupPage ||
+    path.startsWith(paths.edgePrefix)
+  )
+    return edge.own(visit)
+  const { credential, identity } = dashboardIdentity(visit)
+  if (!dashboardAllows(visit, path, identity)) return
+  if (identity.kind !== 'anonymous') watch(visit, credential, identity, () => visit.req.socket.destroy())
+  toApp(visit, identity)
+}
+
+function ready(visit: Visit): void {
+  if (!visit.edge.table.isReady) return answerCode(visit, 'unavailable')
+  send(visit, 200, ['Content-Type', 'text/plain'], 'ready\n')
+}
+
+function toApp(visit: Visit, identity: Identity): void {
+  const { edge, req, res } = visit
+  req.url = visit.target
+  if (visit.expectsContinue) res.writeContinue()
+  edge.app.request(req, res, identity, originOf(visit))
+}
+
+/** Who is at the dashboard's host: only a dashboard session or a token counts there. */
+export function dashboardIdentity(visit: Visit): { credential: Credential; identity: Identity } {
+  const { edge, scan } = visit
+  const place: Place = { kind: 'dashboard' }
+  const credential = credentialOf(scan, place, edge.site)
+  return { credential, identity: identityOf(edge.table, credential, place, undefined, edge.now()) }
+}
+
+/** Asks the decision on the dashboard's host and answers a refusal. */
+function dashboardAllows(visit: Visit, path: string, identity: Identity): boolean {
+  const { edge, scan, method } = visit
+  const decision = decideDashboard({
+    ready: edge.table.isReady,
+    identity,
+    method,
+    upgrade: visit.socket !== null,
+    origin: scan.origin,
+    fetchSite: scan.fetchSite,
+    fetchMode: scan.fetchMode,
+    fetchDest: scan.fetchDest,
+    ownOrigin: edge.site.publicOrigin,
+    isApi: path.startsWith(API_PREFIX),
+    provesItself: method === 'POST' && (path === paths.sessions || path === paths.setup),
+  })
+  if (decision.kind === 'allow') return true
+  answerCode(visit, decision.kind === 'refused' ? 'wrong_origin' : 'unavailable')
+  return false
+}
+
+/** Keeps an open stream of the dashboard's host for as long as its session or token lives. */
+function watch(visit: Visit, credential: Credential, identity: Identity, revoke: () => void): void {
+  const { edge } = visit
+  const stream: LiveStream = {
+    credential,
+    place: { kind: 'dashboard' },
+    workspaceId: '',
+    incarnation: '',
+    port: 0,
+    userId: identity.kind === 'anonymous' ? '' : identity.user.id,
+    revoke,
+  }
+  edge.live.add(stream)
+  ;(visit.socket ?? visit.res).on('close', () => edge.live.delete(stream))
+}
+
+function toDashboardSocket(visit: Visit, socket: Duplex, head: Buffer): void {
+  const { edge, req, res } = visit
+  const path = pathOf(visit.target)
+  const isAgent = path.startsWith(AGENT_PREFIX)
+  if (!isAgent && visit.place.kind === 'elsewhere') return answerMisdirected(visit)
+  if (path.startsWith(AUTHZ_PREFIX)) return answerCode(visit, 'not_found')
+  const { credential, identity } = isAgent
+    ? { credential: { kind: 'none' } as const, identity: ANONYMOUS }
+    : dashboardIdentity(visit)
+  if (!isAgent && !dashboardAllows(visit, path, identity)) return
+  req.url = visit.target
+  releaseFrom(res, socket)
+  if (identity.kind !== 'anonymous') watch(visit, credential, identity, () => socket.destroy())
+  edge.app.upgrade(req, socket, head, identity, originOf(visit))
+}

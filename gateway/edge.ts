@@ -1,0 +1,81 @@
+// The parts that every room of the edge works with, made once by the composition in `index.ts`.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { randomBytes } from 'node:crypto'
+import type { Duplex } from 'node:stream'
+import type { Logger } from '@postern/plugin'
+import type { EdgeControl, Origin } from '../control/wire/index.ts'
+import type { Counters } from './metrics.ts'
+import type { Place } from './host.ts'
+import type { Pools } from './proxy/pools.ts'
+import type { Scan } from './scan.ts'
+import type { InnerApp } from './seams.ts'
+import type { Site } from './site.ts'
+import type { LiveSet } from './sockets.ts'
+import type { Table } from './table.ts'
+import type { Blocks, Peer } from './trust.ts'
+import { chainOf } from './trust.ts'
+
+/** What one gateway is made of. */
+export interface Edge {
+  readonly site: Site
+  readonly table: Table
+  readonly control: EdgeControl
+  readonly app: InnerApp
+  readonly pools: Pools
+  readonly live: LiveSet
+  readonly counters: Counters
+  readonly trusted: Blocks
+  readonly log: Logger
+  /** Seals the flow cookies of this process. */
+  readonly flowKey: Buffer
+  /** Connections that have left HTTP; a drain does not wait for them. */
+  readonly upgraded: WeakSet<Duplex>
+  now(): number
+  peerOf(socket: Duplex): Peer
+  /** Koa's handler of the edge's own pages and flows. */
+  own(visit: Visit): void
+}
+
+/** One request on its way through the edge: parsed at the door, trusted inside. */
+export interface Visit {
+  readonly edge: Edge
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly scan: Scan
+  readonly place: Place
+  /** Origin form. */
+  readonly target: string
+  readonly method: string
+  readonly requestId: string
+  readonly peer: Peer
+  /** The bytes of a WebSocket request's connection; null for plain requests. */
+  readonly socket: Duplex | null
+  readonly head: Buffer | null
+  /** The visitor waits for `100 Continue` before it sends its body. */
+  readonly expectsContinue: boolean
+}
+
+const prefix = randomBytes(4).toString('hex')
+let counted = 0
+
+/** A name for one request, short enough to be read out; unique in this process, and between processes by chance. */
+export function nextRequestId(): string {
+  counted = (counted + 1) % 0x7fffffff
+  return `${prefix}${counted.toString(36).padStart(4, '0')}`
+}
+
+const USER_AGENT_MAX = 256
+
+/** Where a visit came from, for control's limits, lists and audit. */
+export function originOf(visit: Visit): Origin {
+  return {
+    ip: chainOf(visit.peer, visit.scan.forwardedFor, visit.edge.trusted).client,
+    userAgent: visit.scan.userAgent.slice(0, USER_AGENT_MAX),
+    requestId: visit.requestId,
+  }
+}
+
+/** True when the request announces a body. */
+export function hasBody(scan: Scan): boolean {
+  return scan.transferEncoding !== null || (scan.contentLength !== null && scan.contentLength !== '0')
+}

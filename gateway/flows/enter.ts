@@ -1,0 +1,18 @@
+// A signed-out person whom a front's forward auth refused comes in; the hand-off begins on the workspace's own host.
+import { paths } from '../../control/wire/index.ts'
+import type { Visit } from '../edge.ts'
+import type { WorkspacePlace } from '../host.ts'
+import { type Site, workspaceOrigin } from '../site.ts'
+import { queryOf } from './form.ts'
+import { beginHandOff } from './hand-off.ts'
+
+/** Where forward auth sends such a person: a front can't set the flow's cookie for us, this page does. */
+export function entryLocation(site: Site, place: WorkspacePlace, target: string): string {
+  return `${workspaceOrigin(site, place.label)}${paths.enter}?to=${encodeURIComponent(target)}`
+}
+
+/** Begins the hand-off, also for whoever is signed in already: a front that loses our cookie then ends at its count. */
+export function enter(visit: Visit, place: WorkspacePlace): Promise<void> {
+  beginHandOff(visit, place, queryOf(visit.target).get('to') ?? '/')
+  return Promise.resolve()
+}

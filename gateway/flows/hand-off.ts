@@ -1,0 +1,215 @@
+// A visitor without a session comes to a workspace host; through the dashboard's host and one-time code they come back with one.
+import { randomBytes } from 'node:crypto'
+import { ApiError, type EdgeRoute, type EdgeUser, paths } from '../../control/wire/index.ts'
+import { answerCode, answerDecision, sendCard, sendRedirect } from '../answer.ts'
+import { cookieValue } from '../cookies.ts'
+import { decide, provesOwnOrigin } from '../decide.ts'
+import { dashboardIdentity } from '../dispatch.ts'
+import { originOf, type Visit } from '../edge.ts'
+import { factsOf } from '../facts.ts'
+import { isLocalPath, placeOfLabel, type WorkspacePlace } from '../host.ts'
+import { handOffCard, notFoundCard } from '../pages/cards.ts'
+import { consentCard } from '../pages/forms.ts'
+import { workspaceOrigin } from '../site.ts'
+import { clearCookie, setCookie } from './cookie.ts'
+import { challengeOf, type Flow, FLOW_SECONDS, openFlow, sealFlow } from './flow.ts'
+import { queryOf, readForm } from './form.ts'
+
+const ATTEMPTS_MAX = 3
+const ATTEMPTS_MS = 60_000
+/** A cookie holds 4 kB, base64 and all. */
+const PATH_MAX = 2600
+
+function flowOf(visit: Visit, place: WorkspacePlace): Flow | null {
+  const { edge, scan } = visit
+  const value = cookieValue(scan.cookie, edge.site.cookies.flow)
+  return openFlow(edge.flowKey, place.label, value, edge.now())
+}
+
+function flowCookie(visit: Visit, place: WorkspacePlace, flow: Flow, seconds: number): string[] {
+  const { edge } = visit
+  return setCookie(edge.site, edge.site.cookies.flow, sealFlow(edge.flowKey, place.label, flow), seconds)
+}
+
+/** The path to come back to: as it was asked for, bytes above ASCII percent-encoded; `/` where it can't be kept. */
+function pathToKeep(target: string): string {
+  const path = target.replace(
+    /[\x80-\xff]/g,
+    (char) => `%${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
+  )
+  return path.length <= PATH_MAX && isLocalPath(path) ? path : '/'
+}
+
+/** Step 1, on the workspace host: remembers the path in a sealed cookie and sends the browser to the dashboard's host. */
+export function beginHandOff(visit: Visit, place: WorkspacePlace, target: string): void {
+  const { edge } = visit
+  const nowMs = edge.now()
+  const before = flowOf(visit, place)
+  const isRecent = before !== null && nowMs - before.firstAtMs < ATTEMPTS_MS
+  const attempts = isRecent ? before.attempts + 1 : 1
+  if (attempts > ATTEMPTS_MAX) {
+    const lead =
+      'This browser comes back without its cookie again and again. Allow cookies for this site, wait a minute, then try again.'
+    return answerCode(visit, 'forbidden', { card: handOffCard(lead, '/') })
+  }
+  const nonce = randomBytes(32).toString('base64url')
+  const flow: Flow = {
+    nonce,
+    path: pathToKeep(target),
+    startedAtMs: nowMs,
+    attempts,
+    firstAtMs: isRecent ? before.firstAtMs : nowMs,
+  }
+  // No path and no full URL leave the host: nothing to leak, and no redirect that another could steer.
+  const location = `${edge.site.publicOrigin}${paths.authorize}?host=${place.label}&c=${challengeOf(nonce)}`
+  sendRedirect(visit, location, [
+    ...flowCookie(visit, place, flow, FLOW_SECONDS),
+    ...clearCookie(edge.site, edge.site.cookies.workspace),
+  ])
+}
+
+interface Question {
+  readonly place: WorkspacePlace
+  readonly challenge: string
+}
+
+function questionOf(fields: URLSearchParams): Question {
+  const place = placeOfLabel(fields.get('host') ?? '')
+  const challenge = fields.get('c') ?? ''
+  if (place === null || !/^[A-Za-z0-9_-]{43}$/.test(challenge))
+    throw new ApiError('bad_request', 'The link is not complete.')
+  return { place, challenge }
+}
+
+/** Only a person who goes somewhere gets a code: not a frame, not an image, not a script. */
+function isTopLevel(visit: Visit): boolean {
+  const { fetchMode, fetchDest } = visit.scan
+  return (fetchMode === null || fetchMode === 'navigate') && (fetchDest === null || fetchDest === 'document')
+}
+
+/** The workspace behind the question, where this user may use that port; null when not, or when it isn't there. */
+function usable(visit: Visit, place: WorkspacePlace, user: EdgeUser): EdgeRoute | null {
+  const { edge } = visit
+  const route = edge.table.routeByName(place.name)
+  const decision = decide({
+    ready: edge.table.isReady,
+    port: place.port,
+    route,
+    identity: { kind: 'session', user, sessionHash: '' },
+    method: 'GET',
+    upgrade: false,
+    origin: null,
+    fetchSite: null,
+    fetchMode: null,
+    fetchDest: null,
+    ownOrigin: workspaceOrigin(edge.site, place.label),
+  })
+  const isClosed = decision.kind === 'not-found' || decision.kind === 'sign-in' || decision.kind === 'refused'
+  if (decision.kind === 'unavailable') throw new ApiError('unavailable')
+  return isClosed ? null : (route ?? null)
+}
+
+/** Step 2, on the dashboard's host: a signed-in person who may use the port is sent back with a one-time code. */
+export async function authorize(visit: Visit): Promise<void> {
+  const { edge, method, scan } = visit
+  const isPost = method === 'POST'
+  if (!isTopLevel(visit) || (isPost && !provesOwnOrigin(scan, edge.site.publicOrigin)))
+    return answerCode(visit, 'wrong_origin')
+  const { place, challenge } = questionOf(isPost ? await readForm(visit) : queryOf(visit.target))
+  const { identity } = dashboardIdentity(visit)
+  if (identity.kind !== 'session') {
+    const next = `${paths.authorize}?host=${place.label}&c=${challenge}`
+    return sendRedirect(visit, `${paths.signIn}?next=${encodeURIComponent(next)}`)
+  }
+  const { user, sessionHash } = identity
+  const route = usable(visit, place, user)
+  if (route === null) return answerCode(visit, 'not_found', { card: notFoundCard(edge.site.publicOrigin) })
+  if (route.ownerId !== user.id && !isPost) {
+    const owner = edge.table.user(route.ownerId)?.username ?? 'somebody else'
+    return sendCard(visit, 200, consentCard({ name: route.name, owner, label: place.label, challenge }))
+  }
+  const code = await edge.control.issueCode({
+    userId: user.id,
+    parentHash: sessionHash,
+    workspaceId: route.workspaceId,
+    label: place.label,
+    challenge,
+  })
+  sendRedirect(
+    visit,
+    `${workspaceOrigin(edge.site, place.label)}${paths.callback}?code=${encodeURIComponent(code)}`,
+  )
+}
+
+/** Step 3, on the workspace host: code and nonce together become this host's session, and the visitor goes where they wanted. */
+export async function finishHandOff(visit: Visit, place: WorkspacePlace): Promise<void> {
+  const { edge } = visit
+  const flow = flowOf(visit, place)
+  const code = queryOf(visit.target).get('code') ?? ''
+  if (flow === null || flow.nonce === '' || !/^[\x21-\x7e]{1,512}$/.test(code))
+    return unfinished(visit, place, null)
+  const session = await redeem(visit, { code, nonce: flow.nonce, label: place.label })
+  if (session === null) return unfinished(visit, place, flow)
+  const { site } = edge
+  const seconds = (session.expiresAtMs - edge.now()) / 1000
+  // The used flow stays for a minute without its nonce: it counts the turns of a browser that keeps no session.
+  const used: Flow = { ...flow, nonce: '', path: '/' }
+  sendRedirect(visit, flow.path, [
+    ...setCookie(site, site.cookies.workspace, session.token, seconds),
+    ...flowCookie(visit, place, used, ATTEMPTS_MS / 1000),
+  ])
+}
+
+async function redeem(visit: Visit, given: { code: string; nonce: string; label: string }) {
+  try {
+    return await visit.edge.control.redeemCode(given)
+  } catch (err) {
+    if (err instanceof ApiError && err.code === 'forbidden') return null
+    throw err
+  }
+}
+
+/** A code that is used, late or another browser's; a second tab that came first has made a session already. */
+function unfinished(visit: Visit, place: WorkspacePlace, flow: Flow | null): void {
+  const { edge, scan } = visit
+  const facts = factsOf({
+    table: edge.table,
+    site: edge.site,
+    place,
+    scan,
+    method: 'GET',
+    upgrade: false,
+    nowMs: edge.now(),
+  })
+  if (facts.identity.kind === 'session') return sendRedirect(visit, flow?.path ?? '/')
+  const lead = 'The link was used already, is older than a minute, or was made for another browser.'
+  answerCode(visit, 'forbidden', {
+    detail: lead,
+    card: handOffCard(lead, flow?.path ?? '/'),
+    headers: clearCookie(edge.site, edge.site.cookies.flow),
+  })
+}
+
+/** The Start button: the one verb that a workspace's own session opens, from its own host only. */
+export async function startFromPage(visit: Visit, place: WorkspacePlace): Promise<void> {
+  const { edge } = visit
+  const facts = factsOf({
+    table: edge.table,
+    site: edge.site,
+    place,
+    scan: visit.scan,
+    method: 'POST',
+    upgrade: false,
+    nowMs: edge.now(),
+  })
+  const decision = decide(facts)
+  if (decision.kind === 'sign-in' || decision.kind === 'not-found') return answerDecision(visit, decision)
+  if (decision.kind === 'refused' || decision.kind === 'unavailable') return answerDecision(visit, decision)
+  const { identity } = facts
+  if (identity.kind !== 'session' || identity.user.id !== decision.route.ownerId)
+    return answerCode(visit, 'forbidden')
+  const back = (await readForm(visit)).get('back') ?? '/'
+  if (decision.kind === 'stopped')
+    await edge.control.startWorkspace(decision.route.workspaceId, identity.user.id, originOf(visit))
+  sendRedirect(visit, isLocalPath(back) ? back : '/')
+}

@@ -1,0 +1,98 @@
+// Forms of the dashboard's host come in; sessions are made and ended by control; cookies and redirects go out.
+import { ApiError, type NewSession, paths } from '../../control/wire/index.ts'
+import { answerCode, sendCard, sendRedirect } from '../answer.ts'
+import { deniesNothing, provesOwnOrigin } from '../decide.ts'
+import { dashboardIdentity } from '../dispatch.ts'
+import { originOf, type Visit } from '../edge.ts'
+import { isLocalPath } from '../host.ts'
+import { setupCard, setupClosedCard, signInCard } from '../pages/forms.ts'
+import { clearCookie, setCookie } from './cookie.ts'
+import { queryOf, readForm } from './form.ts'
+
+const nextOf = (fields: URLSearchParams): string => {
+  const next = fields.get('next') ?? '/'
+  return isLocalPath(next) ? next : '/'
+}
+
+function sessionCookie(visit: Visit, session: NewSession): string[] {
+  const { site } = visit.edge
+  const seconds = (session.expiresAtMs - visit.edge.now()) / 1000
+  return setCookie(site, site.cookies.session, session.token, seconds)
+}
+
+/** `GET /sign-in`: the form, or on to `next` for somebody who is signed in. */
+export async function showSignIn(visit: Visit): Promise<void> {
+  const next = nextOf(queryOf(visit.target))
+  if (dashboardIdentity(visit).identity.kind === 'session') return sendRedirect(visit, next)
+  if (await visit.edge.control.setupOpen())
+    return sendCard(visit, 200, {
+      ...signInCard({ next, username: '', error: null }),
+      small: ['Nobody can sign in yet: open the setup link that the server printed when it started.'],
+    })
+  sendCard(visit, 200, signInCard({ next, username: '', error: null }))
+}
+
+/** `POST /sign-in`: a new session, never one that the browser brought; the one that it brought ends. */
+export async function signIn(visit: Visit): Promise<void> {
+  const { edge } = visit
+  if (!deniesNothing(visit.scan, edge.site.publicOrigin)) return answerCode(visit, 'wrong_origin')
+  const fields = await readForm(visit)
+  const username = fields.get('username') ?? ''
+  const next = nextOf(fields)
+  try {
+    const session = await edge.control.signIn(
+      { username, password: fields.get('password') ?? '' },
+      originOf(visit),
+    )
+    const { identity } = dashboardIdentity(visit)
+    if (identity.kind === 'session') await edge.control.signOut(identity.sessionHash)
+    sendRedirect(visit, next, sessionCookie(visit, session))
+  } catch (err) {
+    if (!(err instanceof ApiError) || (err.code !== 'invalid_credentials' && err.code !== 'rate_limited'))
+      throw err
+    const retry = err.retryAfterSeconds === undefined ? [] : ['Retry-After', String(err.retryAfterSeconds)]
+    const error = `${err.problem('').title} ${err.problem('').hint}`
+    sendCard(visit, err.status, signInCard({ next, username, error }), retry)
+  }
+}
+
+/** `POST /sign-out`: ends the session and its children. */
+export async function signOut(visit: Visit): Promise<void> {
+  const { edge } = visit
+  if (!provesOwnOrigin(visit.scan, edge.site.publicOrigin)) return answerCode(visit, 'wrong_origin')
+  const { identity } = dashboardIdentity(visit)
+  if (identity.kind === 'session') await edge.control.signOut(identity.sessionHash)
+  sendRedirect(visit, paths.signIn, clearCookie(edge.site, edge.site.cookies.session))
+}
+
+/** `GET /setup`: the form for the first administrator, while there are no users. */
+export async function showSetup(visit: Visit): Promise<void> {
+  if (!(await visit.edge.control.setupOpen())) return sendCard(visit, 409, setupClosedCard())
+  const token = queryOf(visit.target).get('token') ?? ''
+  sendCard(visit, 200, setupCard({ token, username: '', email: '', error: null }))
+}
+
+/** `POST /setup`: the first administrator, signed in. */
+export async function setUp(visit: Visit): Promise<void> {
+  const { edge } = visit
+  if (!deniesNothing(visit.scan, edge.site.publicOrigin)) return answerCode(visit, 'wrong_origin')
+  const fields = await readForm(visit)
+  const token = fields.get('token') ?? ''
+  const username = fields.get('username') ?? ''
+  const email = fields.get('email') ?? ''
+  const password = fields.get('password') ?? ''
+  try {
+    const body = { token, username, password, ...(email === '' ? {} : { email }) }
+    const session = await edge.control.setup(body, originOf(visit))
+    sendRedirect(visit, '/', sessionCookie(visit, session))
+  } catch (err) {
+    if (!(err instanceof ApiError)) throw err
+    if (err.code === 'setup_closed') return sendCard(visit, 409, setupClosedCard())
+    if (err.code !== 'invalid_body' && err.code !== 'forbidden') throw err
+    const error =
+      err.code === 'forbidden'
+        ? 'This setup link is not the one that the server printed last. Use the newest.'
+        : (err.errors ?? []).map((problem) => `${problem.path}: ${problem.message}`).join('. ') || err.message
+    sendCard(visit, err.status, setupCard({ token, username, email, error }))
+  }
+}

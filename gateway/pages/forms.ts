@@ -1,0 +1,105 @@
+// Pure. What a form says comes in; the card with the form, which works without script, comes out.
+import type { Card } from './card.ts'
+import { html, type Html } from './html.ts'
+
+const errorLine = (error: string | null): Html | null =>
+  error === null ? null : html`<p class="error" role="alert">${error}</p>`
+
+/** The sign-in form; `next` is where it leads, a path of this host. */
+export function signInCard(input: { next: string; username: string; error: string | null }): Card {
+  return {
+    title: 'Sign in to Postern',
+    lead: html`Your workspaces are behind this door.`,
+    actions: html`${errorLine(input.error)}
+      <form method="post" action="/sign-in">
+        <input type="hidden" name="next" value="${input.next}" />
+        <label
+          >User name<input
+            name="username"
+            value="${input.username}"
+            autocomplete="username"
+            autocapitalize="none"
+            spellcheck="false"
+            required
+            maxlength="200"
+            ${input.username === '' ? html`autofocus` : ''}
+        /></label>
+        <label
+          >Password<input
+            type="password"
+            name="password"
+            autocomplete="current-password"
+            required
+            maxlength="1024"
+            ${input.username === '' ? '' : html`autofocus`}
+        /></label>
+        <div class="wide"><button>Sign in</button></div>
+      </form>`,
+  }
+}
+
+/** The form that makes the first administrator; the token came in the link. */
+export function setupCard(input: {
+  token: string
+  username: string
+  email: string
+  error: string | null
+}): Card {
+  return {
+    title: 'Set up Postern',
+    lead: html`You make the first administrator. The link works once.`,
+    actions: html`${errorLine(input.error)}
+      <form method="post" action="/setup">
+        <input type="hidden" name="token" value="${input.token}" />
+        <label
+          >User name <small>small letters, digits, dot, hyphen</small
+          ><input
+            name="username"
+            value="${input.username}"
+            autocomplete="username"
+            autocapitalize="none"
+            spellcheck="false"
+            required
+            maxlength="40"
+            autofocus
+        /></label>
+        <label
+          >Password <small>at least 10 characters</small
+          ><input
+            type="password"
+            name="password"
+            autocomplete="new-password"
+            required
+            minlength="10"
+            maxlength="1024"
+        /></label>
+        <label
+          >Email <small>optional</small
+          ><input type="email" name="email" value="${input.email}" autocomplete="email" maxlength="254"
+        /></label>
+        <div class="wide"><button>Make the administrator</button></div>
+      </form>`,
+  }
+}
+
+/** There is an administrator already. */
+export function setupClosedCard(): Card {
+  return {
+    title: 'Postern is set up already',
+    lead: html`Sign in, or ask an administrator for an account.`,
+    actions: html`<div class="actions"><a class="button" href="/sign-in">Sign in</a></div>`,
+  }
+}
+
+/** Asks before a person is taken to code that somebody else wrote. */
+export function consentCard(input: { name: string; owner: string; label: string; challenge: string }): Card {
+  return {
+    title: `${input.name} belongs to ${input.owner}`,
+    lead: html`What you open is made by ${input.owner}, and it will know who you are.`,
+    actions: html`<form method="post" action="/.postern/authorize">
+      <input type="hidden" name="host" value="${input.label}" />
+      <input type="hidden" name="c" value="${input.challenge}" />
+      <div class="wide"><button>Open it</button></div>
+    </form>`,
+  }
+}

@@ -1,0 +1,62 @@
+// A visitor's body comes in; a stream that the engine may destroy without ending the visitor's connection comes out.
+import type { IncomingMessage } from 'node:http'
+import { Readable } from 'node:stream'
+
+/** A body that stands still for so long is given up. */
+const IDLE_MS = 300_000
+
+/**
+ * The body of a request. The engine destroys its body when the app answers early or fails; the visitor's own
+ * connection must outlive that, so that the answer reaches it.
+ */
+export class RequestBody extends Readable {
+  /** All of it has come. */
+  done = false
+  readonly #req: IncomingMessage
+  #onFirstRead: (() => void) | null
+  #attached = false
+
+  /** `onFirstRead` is called when the engine is ready for the first byte. */
+  constructor(req: IncomingMessage, onFirstRead: (() => void) | null) {
+    super({ highWaterMark: 64 * 1024 })
+    this.#req = req
+    this.#onFirstRead = onFirstRead
+  }
+
+  override _read(): void {
+    if (!this.#attached) this.#attach()
+    this.#req.resume()
+  }
+
+  override _destroy(err: Error | null, done: (err: Error | null) => void): void {
+    const req = this.#req
+    req.removeListener('data', this.#onData)
+    req.removeListener('end', this.#onEnd)
+    req.setTimeout(0)
+    done(err)
+  }
+
+  #attach(): void {
+    this.#attached = true
+    this.#onFirstRead?.()
+    this.#onFirstRead = null
+    const req = this.#req
+    req.on('data', this.#onData)
+    req.on('end', this.#onEnd)
+    req.on('error', this.#onGone)
+    req.on('close', this.#onGone)
+    req.setTimeout(IDLE_MS, this.#onGone)
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    if (!this.push(chunk)) this.#req.pause()
+  }
+  readonly #onEnd = (): void => {
+    this.done = true
+    this.#req.setTimeout(0)
+    this.push(null)
+  }
+  readonly #onGone = (): void => {
+    if (!this.done) this.destroy(new Error('the visitor went away while sending'))
+  }
+}

@@ -1,0 +1,91 @@
+// Addresses come in; listening node:http servers with the edge's settings come out.
+import { createServer, type Server } from 'node:http'
+import { unlinkSync } from 'node:fs'
+import type { AddressInfo, Socket } from 'node:net'
+import type { ListenAddress } from './seams.ts'
+
+/** A server for visitors or for a front proxy, not yet listening. */
+export function edgeServer(): Server {
+  const server = createServer({
+    // Slow uploads are no fault; a body that stands still is given up by its own timer.
+    requestTimeout: 0,
+    headersTimeout: 60_000,
+    // Above the idle time of the fronts (nginx 60 s), so that it is never we who close first.
+    keepAliveTimeout: 75_000,
+    maxHeaderSize: 32 * 1024,
+    noDelay: true,
+    connectionsCheckingInterval: 5000,
+  })
+  // Nought is no limit: Node would drop the fields beyond it unseen. The count is checked at the door.
+  server.maxHeadersCount = 0
+  server.timeout = 0
+  return server
+}
+
+function nameOf(address: ListenAddress): string {
+  return 'path' in address ? address.path : `${address.host}:${address.port}`
+}
+
+function advice(err: NodeJS.ErrnoException): string {
+  if (err.code === 'EADDRINUSE') return 'another program listens there; stop it, or choose another address'
+  if (err.code === 'EACCES') return 'no permission; ports below 1024 need a privilege'
+  if (err.code === 'EADDRNOTAVAIL') return 'this machine has no such address'
+  return err.message
+}
+
+/**
+ * Listens; resolves with the address as it is, port filled in.
+ * @throws Error with Node's code (`EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`) and a sentence that says what to do.
+ */
+export function listen(server: Server, address: ListenAddress): Promise<ListenAddress> {
+  return new Promise((resolve, reject) => {
+    const onError = (cause: NodeJS.ErrnoException): void => {
+      const message = `cannot listen on ${nameOf(address)}: ${advice(cause)}`
+      reject(Object.assign(new Error(message, { cause }), { code: cause.code }))
+    }
+    server.once('error', onError)
+    server.listen('path' in address ? address.path : { host: address.host, port: address.port }, () => {
+      server.removeListener('error', onError)
+      if ('path' in address) return resolve(address)
+      const { port } = server.address() as AddressInfo
+      resolve({ host: address.host, port })
+    })
+  })
+}
+
+const DRAIN_LOOK_MS = 50
+
+/**
+ * Closes servers: no new connections; idle ones end at once, the others when their request is done, upgraded ones when
+ * only such are left, and all after `drainMs`.
+ */
+export async function closeServers(
+  servers: readonly Server[],
+  sockets: ReadonlySet<Socket>,
+  isUpgraded: (socket: Socket) => boolean,
+  drainMs: number,
+): Promise<void> {
+  const closed = Promise.all(
+    servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve()))),
+  )
+  const deadlineMs = performance.now() + drainMs
+  const look = (): void => {
+    for (const server of servers) server.closeIdleConnections()
+    const isOver = performance.now() >= deadlineMs || [...sockets].every(isUpgraded)
+    if (isOver) for (const socket of sockets) socket.destroy()
+  }
+  const looking = setInterval(look, DRAIN_LOOK_MS)
+  look()
+  await closed
+  clearInterval(looking)
+}
+
+/** Takes away the file of a unix socket that an ended process left behind; a missing one is fine. */
+export function forgetSocketFile(address: ListenAddress): void {
+  if (!('path' in address)) return
+  try {
+    unlinkSync(address.path)
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).code !== 'ENOENT') throw err
+  }
+}

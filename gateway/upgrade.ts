@@ -1,0 +1,130 @@
+// Requests with an Upgrade field come in; WebSockets are joined to the app's socket, all else goes back in as plain requests.
+import { type IncomingMessage, type Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { Visit } from './edge.ts'
+import { Field, fieldKind } from './fields.ts'
+import type { LiveStream } from './sockets.ts'
+
+/** Fields of a Connection header that go with the upgrade. */
+const UPGRADE_TOKENS: ReadonlySet<string> = new Set(['upgrade', 'http2-settings'])
+
+/**
+ * The bytes of a request without its wish to upgrade, as it came otherwise. Clients put `Upgrade: h2c` on plain
+ * requests, and a server may ignore an upgrade (RFC 9110 §7.8).
+ */
+export function plainHead(req: IncomingMessage): Buffer {
+  const lines = [`${req.method ?? 'GET'} ${req.url ?? '/'} HTTP/${req.httpVersion}`]
+  const raw = req.rawHeaders
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = raw[i] as string
+    const value = raw[i + 1] as string
+    const kind = fieldKind(name)
+    if (kind === Field.upgrade || name.toLowerCase() === 'http2-settings') continue
+    if (kind !== Field.connection) lines.push(`${name}: ${value}`)
+    else {
+      const kept = value.split(',').filter((token) => !UPGRADE_TOKENS.has(token.trim().toLowerCase()))
+      if (kept.length > 0) lines.push(`${name}: ${kept.join(',').trim()}`)
+    }
+  }
+  return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1')
+}
+
+/** Hands a connection back to the server that it came from, as a plain request that has not been read yet. */
+export function reinject(server: Server, req: IncomingMessage, socket: Duplex, head: Buffer): void {
+  socket.unshift(Buffer.concat([plainHead(req), head]))
+  server.emit('connection', socket)
+}
+
+/** An answer on a connection that was taken out of Node's server: framed by Node, closed after it. */
+export function answerOn(req: IncomingMessage, socket: Duplex): ServerResponse {
+  const res = new ServerResponse(req)
+  res.shouldKeepAlive = false
+  res.assignSocket(socket as Socket)
+  socket.on('drain', () => res.emit('drain'))
+  res.on('finish', () => {
+    res.detachSocket(socket as Socket)
+    endSoon(socket)
+  })
+  return res
+}
+
+/** Takes the connection back from an answer that isn't going to be given, so that nothing of the request is kept alive. */
+export function releaseFrom(res: ServerResponse, socket: Duplex): void {
+  res.detachSocket(socket as Socket)
+  socket.removeAllListeners('drain')
+}
+
+const LINGER_MS = 1000
+
+/** Ends a connection so that what was written arrives: FIN first, unread bytes dropped, then it is destroyed. */
+function endSoon(socket: Duplex): void {
+  socket.end()
+  socket.resume()
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS)
+  socket.on('close', () => clearTimeout(timer))
+  socket.on('end', () => socket.destroy())
+}
+
+const HALF_OPEN_MS = 60_000
+
+/** Two sockets, joined: bytes, back-pressure and half-close both ways; an end of one by force is the end of both. */
+export function splice(a: Duplex, b: Duplex): void {
+  join(a, b)
+  join(b, a)
+  a.pipe(b)
+  b.pipe(a)
+}
+
+function join(from: Duplex, to: Duplex): void {
+  from.on('error', () => to.destroy())
+  from.on('close', () => to.destroy())
+  from.on('end', () => {
+    // The other side may say its last words, but not for ever.
+    const socket = to as Socket
+    if (typeof socket.setTimeout === 'function') socket.setTimeout(HALF_OPEN_MS, () => to.destroy())
+  })
+}
+
+function tune(stream: Duplex): void {
+  const socket = stream as Partial<Socket>
+  if (typeof socket.setTimeout !== 'function') return
+  socket.setTimeout(0)
+  socket.setNoDelay?.(true)
+  socket.setKeepAlive?.(true, 30_000)
+}
+
+/** The app said 101: the visitor gets it with the app's fields, then every byte either way, those that came early first. */
+export function acceptUpgrade(
+  visit: Visit,
+  headers: readonly string[],
+  upstream: Duplex,
+  live: LiveStream,
+): void {
+  const { edge, res, head } = visit
+  const socket = visit.socket as Socket
+  releaseFrom(res, socket)
+  let answer = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n'
+  for (let i = 0; i + 1 < headers.length; i += 2)
+    if (fieldKind(headers[i] as string) !== Field.contentLength)
+      answer += `${headers[i]}: ${headers[i + 1]}\r\n`
+  socket.write(`${answer}\r\n`, 'latin1')
+  if (head !== null && head.length > 0) upstream.write(head)
+  tune(socket)
+  tune(upstream)
+  const entry: LiveStream = {
+    credential: live.credential,
+    place: live.place,
+    workspaceId: live.workspaceId,
+    incarnation: live.incarnation,
+    port: live.port,
+    userId: live.userId,
+    revoke: () => {
+      socket.destroy()
+      upstream.destroy()
+    },
+  }
+  edge.live.add(entry)
+  socket.on('close', () => edge.live.delete(entry))
+  splice(socket, upstream)
+}
