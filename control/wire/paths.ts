@@ -32,6 +32,7 @@ export const paths = {
   edgePrefix: '/.postern/',
   authorize: '/.postern/authorize',
   callback: '/.postern/callback',
+  enter: '/.postern/enter',
   start: '/.postern/start',
   signIn: '/sign-in',
   signOut: '/sign-out',

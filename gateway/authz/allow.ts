@@ -4,6 +4,7 @@ import type { Reach } from '@postern/plugin'
 import { isOurAuthorization, readCookies } from '../cookies.ts'
 import { identityHeaders } from '../headers.ts'
 import type { Scan } from '../scan.ts'
+import type { ListenAddress } from '../seams.ts'
 
 /**
  * `address:port` that a front can dial for a port of an instance; null where only Postern itself may: ports that a
@@ -44,4 +45,14 @@ export function allowHeaders(
     'Authorization',
     authorization.join(', '),
   ]
+}
+
+/** `address:port` of the first TCP listener, as a front on this machine dials it; '' where there is none. */
+export function dialledOnThisMachine(addresses: readonly ListenAddress[]): string {
+  for (const address of addresses) {
+    if ('path' in address) continue
+    const host = address.host === '0.0.0.0' ? '127.0.0.1' : address.host === '::' ? '::1' : address.host
+    return `${host.includes(':') ? `[${host}]` : host}:${address.port}`
+  }
+  return ''
 }

@@ -1,22 +1,18 @@
 /** The three doors of forward auth answer by the proxy's own decision, each in its front's words, and never yes by mistake. */
-import { once } from 'node:events'
-import { createServer, request } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { request } from 'node:http'
 import t, { type Test } from 'tap'
-import { authzHandler } from '../../gateway/authz/index.ts'
-import { siteOf } from '../../gateway/site.ts'
-import { Table } from '../../gateway/table.ts'
-import { frontFacts, secrets } from '../support/fronts-facts.ts'
+import type { EdgeFact } from '../../control/wire/index.ts'
+import { type EdgeSettings, startEdge, type TestEdge } from '../support/fronts-edge.ts'
+import { frontFacts, secrets, webPorts, webRoute } from '../support/fronts-facts.ts'
 import { ask, type Answer } from '../support/fronts-visitor.ts'
 
 type Headers = Readonly<Record<string, string>>
 const families = ['forward-auth', 'auth-request', 'ext-authz'] as const
 type Family = (typeof families)[number]
 
-const silent = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent }
-
 interface Door {
-  readonly table: Table
+  readonly edge: TestEdge
+  readonly port: number
   /** Asks as that family's front would about a request for `host`, such as `web-3000`. */
   ask(
     family: Family,
@@ -24,39 +20,20 @@ interface Door {
     visitor?: Headers,
     about?: { method?: string; target?: string },
   ): Promise<Answer>
-  readonly port: number
-  clock: number
 }
 
-async function open(t: Test, options: { publicUrl?: string } = {}): Promise<Door> {
-  const site = siteOf(options.publicUrl ?? 'http://localhost:8090', 'ws.localhost')
-  const door = { clock: 1000 } as { -readonly [K in keyof Door]: Door[K] }
-  const table = new Table(() => door.clock)
-  table.reset(1, frontFacts())
-  const handler = authzHandler({
-    site,
-    table,
-    trusted: () => false,
-    log: silent,
-    posternAddress: () => '127.0.0.1:8090',
-    now: () => door.clock,
-  })
-  const server = createServer(handler).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const { port } = server.address() as AddressInfo
-  return Object.assign(door, {
-    table,
+async function open(
+  t: Test,
+  options: Partial<EdgeSettings> & { facts?: readonly EdgeFact[] } = {},
+): Promise<Door> {
+  const { facts = frontFacts(), ...settings } = options
+  const edge = await startEdge(facts, { publicUrl: 'http://localhost:8090', ...settings })
+  t.teardown(() => edge.gateway.close(0))
+  const port = edge.authz
+  return {
+    edge,
     port,
-    ask(
-      family: Family,
-      label: string,
-      visitor: Headers = {},
-      about: { method?: string; target?: string } = {},
-    ) {
+    ask(family, label, visitor = {}, about = {}) {
       const { method = 'GET', target = '/deep/page?x=1' } = about
       const host = label.includes('.') ? label : `${label}.ws.localhost`
       const base = { port, path: `/api/authz/${family}`, host: '127.0.0.1:8091' }
@@ -73,11 +50,10 @@ async function open(t: Test, options: { publicUrl?: string } = {}): Promise<Door
           : { 'X-Original-URL': `http://${host}:8090${target}`, 'X-Original-Method': method }
       return ask({ ...base, headers: { ...visitor, ...own } })
     },
-  })
+  }
 }
 
 const cookie = (secret: string): Headers => ({ Cookie: `postern_workspace=${secret}` })
-const answered = (answer: Answer, name: string): unknown => answer.headers[name]
 const page = {
   Accept: 'text/html,*/*',
   'Sec-Fetch-Mode': 'navigate',
@@ -143,7 +119,11 @@ t.test('what a front can’t dial goes to Postern, with what it needs to decide 
     const answer = await door.ask(family, 'mapped-3000', { Cookie: sent, Authorization: 'Basic YTpi' })
     t.match(answer, {
       status: 200,
-      headers: { 'x-postern-upstream': '127.0.0.1:8090', cookie: sent, authorization: 'Basic YTpi' },
+      headers: {
+        'x-postern-upstream': `127.0.0.1:${door.edge.main}`,
+        cookie: sent,
+        authorization: 'Basic YTpi',
+      },
     })
     const token = await door.ask(family, 'mapped-3000', { 'X-Postern-Token': secrets.adaToken })
     t.match(token, { status: 200, headers: { 'x-postern-token': secrets.adaToken } })
@@ -172,7 +152,7 @@ t.test('a public port is open, and tells nothing about who isn’t known', async
 
 t.test('signed out, a person is sent to the sign-in and a program is told', async (t) => {
   const door = await open(t)
-  const location = 'http://web-3000.ws.localhost:8090/.postern/sign-in?to=%2Fdeep%2Fpage%3Fx%3D1'
+  const location = 'http://web-3000.ws.localhost:8090/.postern/enter?to=%2Fdeep%2Fpage%3Fx%3D1'
   for (const family of families) {
     const person = await door.ask(family, 'web-3000', page)
     t.equal(person.status, family === 'auth-request' ? 401 : 303, family)
@@ -265,51 +245,30 @@ t.test('revoked is refused at once; before the facts have come nothing is allowe
   t.ok(session.kind === 'session')
   for (const family of families)
     t.equal((await door.ask(family, 'web-3000', cookie(secrets.adaOnWeb))).status, 200)
-  if (session.kind === 'session') door.table.apply(2, [{ kind: 'gone', of: 'session', key: session.key }])
+  if (session.kind === 'session') door.edge.apply([{ kind: 'gone', of: 'session', key: session.key }])
   for (const family of families)
     t.equal((await door.ask(family, 'web-3000', cookie(secrets.adaOnWeb))).status, 401, family)
   t.equal((await door.ask('forward-auth', 'sleepy-3000', cookie(secrets.adaOnSleepy))).status, 503)
-  door.clock = 5_000_000_000_000
-  t.equal((await door.ask('forward-auth', 'sleepy-3000', cookie(secrets.adaOnSleepy))).status, 401, 'expired')
-  const empty = new Table(() => 1)
-  const handler = authzHandler({
-    site: siteOf('http://localhost:8090', 'ws.localhost'),
-    table: empty,
-    trusted: () => true,
-    log: silent,
-    posternAddress: () => '127.0.0.1:8090',
-    now: () => 1,
-  })
-  const server = createServer(handler).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => server.close())
-  const { port } = server.address() as AddressInfo
-  const headers = { 'X-Original-URL': 'http://web-4000.ws.localhost:8090/', 'X-Original-Method': 'GET' }
-  t.equal((await ask({ port, host: 'x', path: '/api/authz/auth-request', headers })).status, 403)
+  const late = await open(t, { now: () => 5_000_000_000_000 })
+  t.equal((await late.ask('forward-auth', 'sleepy-3000', cookie(secrets.adaOnSleepy))).status, 401, 'expired')
+  const unknowing = await open(t, { withoutFacts: true })
+  t.equal((await unknowing.ask('forward-auth', 'web-4000')).status, 503)
+  t.equal((await unknowing.ask('auth-request', 'web-4000')).status, 403)
 })
 
 t.test('an error inside is never a yes', async (t) => {
-  const broken = {
-    isReady: true,
-    routeByName: () => {
+  const unreadable = {
+    ...webRoute(webPorts),
+    get ports(): never {
       throw new Error('the table is unreadable')
     },
-  } as unknown as Table
-  const handler = authzHandler({
-    site: siteOf('http://localhost:8090', 'ws.localhost'),
-    table: broken,
-    trusted: () => true,
-    log: silent,
-    posternAddress: () => '127.0.0.1:8090',
-    now: () => 1,
-  })
-  const server = createServer(handler).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => server.close())
-  const { port } = server.address() as AddressInfo
-  const headers = { 'X-Original-URL': 'http://web-4000.ws.localhost:8090/', 'X-Original-Method': 'GET' }
-  const answer = await ask({ port, host: 'x', path: '/api/authz/auth-request', headers })
-  t.ok(answer.status >= 400, String(answer.status))
+  }
+  const facts: EdgeFact[] = [{ kind: 'route', key: 'w-web', row: unreadable }]
+  const door = await open(t, { facts })
+  for (const family of families) {
+    const { status } = await door.ask(family, 'web-4000', { 'X-Postern-Token': secrets.adaToken })
+    t.ok(status >= 400, `${family} ${status}`)
+  }
 })
 
 t.test('malformed and doubled cookies, and bodies, open nothing', async (t) => {
@@ -351,7 +310,7 @@ t.test('malformed and doubled cookies, and bodies, open nothing', async (t) => {
 t.test('with https, the sign-in is on https and only __Host- cookies count', async (t) => {
   const door = await open(t, { publicUrl: 'https://postern.example.com' })
   const person = await door.ask('forward-auth', 'web-3000', page)
-  t.match(answered(person, 'location'), /^https:\/\/web-3000\.ws\.localhost\/\.postern\//)
+  t.match(person.headers['location'], /^https:\/\/web-3000\.ws\.localhost\/\.postern\//)
   t.equal((await door.ask('forward-auth', 'web-3000', cookie(secrets.adaOnWeb))).status, 401)
   const secure = { Cookie: `__Host-postern_workspace=${secrets.adaOnWeb}` }
   t.equal((await door.ask('forward-auth', 'web-3000', secure)).status, 200)

@@ -1,0 +1,267 @@
+/**
+ * The example files of nginx and Caddy, run by the real programs before a real gateway: who gets in over HTTP and
+ * WebSocket, and what the program in the workspace sees of them, byte for byte.
+ */
+import t, { type Test } from 'tap'
+import { startEdge, type TestEdge } from '../support/fronts-edge.ts'
+import { frontFacts, secrets, type WebPorts } from '../support/fronts-facts.ts'
+import { freePort } from '../support/fronts-process.ts'
+import { missingFront, startCaddy, startNginx, type FrontPorts } from '../support/fronts-start.ts'
+import { namesOf, startUpstream, valuesOf, type Seen, type Upstream } from '../support/fronts-upstream.ts'
+import { ask, openSocket, type Answer } from '../support/fronts-visitor.ts'
+
+interface Scene {
+  readonly front: number
+  readonly edge: TestEdge
+  readonly own: Upstream
+  readonly open: Upstream
+  /** Hosts of the owner's and of the public port. */
+  readonly ownHost: string
+  readonly openHost: string
+}
+
+type Start = (file: string, ports: FrontPorts, directory: string) => Promise<{ stop(): Promise<void> }>
+
+async function scene(t: Test, start: Start, file: string): Promise<Scene> {
+  const [own, open, members] = [
+    await startUpstream('own'),
+    await startUpstream('open'),
+    await startUpstream('members'),
+  ]
+  const ports: WebPorts = { own: own.port, open: open.port, members: members.port }
+  const front = await freePort()
+  const edge = await startEdge(frontFacts(ports), { publicUrl: `http://localhost:${front}` })
+  const running = await start(file, { front, postern: edge.main, authz: edge.authz }, t.testdir())
+  t.teardown(async () => {
+    await running.stop()
+    await edge.gateway.close(0)
+    for (const upstream of [own, open, members]) await upstream.close()
+  })
+  return {
+    front,
+    edge,
+    own,
+    open,
+    ownHost: `web-${own.port}.ws.localhost`,
+    openHost: `web-${open.port}.ws.localhost`,
+  }
+}
+
+const page = {
+  Accept: 'text/html',
+  'Sec-Fetch-Mode': 'navigate',
+  'Sec-Fetch-Dest': 'document',
+  'Sec-Fetch-Site': 'none',
+}
+const mine = (secret: string) =>
+  `theme=dark; postern_workspace=${secret}; postern_session=${secrets.adaDashboard}; a=b`
+const seenBy = (answer: Answer): Seen => JSON.parse(answer.body) as Seen
+
+/** What must hold of anything that reaches a workspace's program. */
+function clean(
+  t: Test,
+  seen: Seen,
+  user: { name: string; email: string; groups: string },
+  cookies: string[],
+): void {
+  t.same(valuesOf(seen, 'cookie'), cookies, 'cookies')
+  t.same(valuesOf(seen, 'x-postern-user').join(), user.name)
+  t.same(valuesOf(seen, 'x-postern-email').join(), user.email)
+  t.same(valuesOf(seen, 'x-postern-groups').join(), user.groups)
+  t.equal(namesOf(seen).filter((name) => name === 'x-postern-user').length <= 1, true, 'no alias beside it')
+  t.notMatch(JSON.stringify(seen), /forged|pst_|session-of|dashboard-session/)
+  t.notOk(namesOf(seen).includes('x-postern-upstream') || namesOf(seen).includes('x-postern-token'))
+}
+const nobody = { name: '', email: '', groups: '' }
+const ada = { name: 'ada', email: 'ada@example.test', groups: 'crew,ops' }
+
+const forged = {
+  'X-Postern-User': 'forged',
+  'x-postern-email': 'forged',
+  'X-Postern-Groups': 'forged',
+  X_Postern_User: 'forged',
+  'X.Postern.User': 'forged',
+  'X-Postern-Upstream': '127.0.0.1:1',
+  'X-Forwarded-User': 'forged',
+  'X-Forwarded-Host': 'forged.example',
+  'X-Forwarded-Uri': '/forged',
+  'X-Original-URL': 'http://forged.example/',
+}
+
+async function owner(t: Test, at: Scene): Promise<void> {
+  const headers = { Cookie: mine(secrets.adaOnWeb), Authorization: 'Basic YTpi', ...forged }
+  const base = { port: at.front, host: at.ownHost }
+  const got = await ask({ ...base, path: '/a//b/%2e%2E/c?x=%20&y', headers })
+  t.equal(got.status, 200)
+  const seen = seenBy(got)
+  t.match(seen, { name: 'own', method: 'GET', url: '/a//b/%2e%2E/c?x=%20&y' })
+  t.same(valuesOf(seen, 'authorization'), ['Basic YTpi'])
+  t.same(valuesOf(seen, 'host'), [`${at.ownHost}:${at.front}`])
+  clean(t, seen, ada, ['theme=dark; a=b'])
+  const origin = { Origin: `http://${at.ownHost}:${at.front}` }
+  const posted = await ask({
+    ...base,
+    method: 'POST',
+    body: 'x'.repeat(300_000),
+    headers: { Cookie: `postern_workspace=${secrets.adaOnWeb}`, ...origin },
+  })
+  t.equal(seenBy(posted).body.length, 300_000)
+  clean(t, seenBy(posted), ada, [])
+  const token = await ask({ ...base, headers: { Authorization: `Bearer ${secrets.adaToken}` } })
+  t.equal(token.status, 200)
+  t.same(valuesOf(seenBy(token), 'authorization').join(''), '')
+  clean(t, seenBy(token), ada, [])
+  t.equal((await ask({ ...base, path: '/unauthorized', headers })).status, 401, 'the app’s own 401 passes')
+  const cookies = (await ask({ ...base, path: '/set-cookie', headers })).setCookies
+  t.notMatch(cookies.join(), /domain=\.?ws\.localhost/i, 'siblings get no cookie')
+  t.equal(cookies.length, 2)
+  const mapped = await ask({
+    port: at.front,
+    host: 'mapped-3000.ws.localhost',
+    headers: { Cookie: `theme=dark; postern_workspace=${secrets.adaOnMapped}` },
+  })
+  t.equal(mapped.status, 200, 'a port that only Postern can dial')
+  clean(t, seenBy(mapped), ada, ['theme=dark'])
+}
+
+async function strangers(t: Test, at: Scene): Promise<void> {
+  const before = at.own.seen.length
+  const base = { port: at.front, host: at.ownHost }
+  const plain = ({ status, body }: Answer) => ({
+    status,
+    body: body.replaceAll(/[0-9a-f]{8}[0-9a-z]{4,}/g, ''),
+  })
+  for (const headers of [{}, page] as Record<string, string>[]) {
+    const bobs = { ...headers, Cookie: `postern_workspace=${secrets.bobOnWeb}`, ...forged }
+    const foreign = await ask({ ...base, headers: bobs })
+    const token = { ...headers, 'X-Postern-Token': secrets.bobToken }
+    const absent = await ask({ port: at.front, host: 'nothing-3000.ws.localhost', headers: token })
+    t.equal(foreign.status, 404)
+    t.same(plain(foreign), plain(absent))
+    t.same(plain(await ask({ ...base, headers: token })), plain(absent))
+  }
+  const program = await ask({ ...base, headers: { Accept: '*/*' } })
+  t.equal(program.status, 401)
+  const post = await ask({
+    ...base,
+    method: 'POST',
+    body: 'a=b',
+    headers: { Cookie: mine(secrets.adaOnWeb) },
+  })
+  t.equal(post.status, 403, 'a POST without Origin')
+  t.equal((await ask({ port: at.front, host: `${at.ownHost}:1` })).status, 401, 'another port in Host')
+  t.equal(at.own.seen.length, before, 'nothing of this reached the program')
+}
+
+/** Follows the hand-off as a browser would, with a dashboard session, from a deep link back to it. */
+async function signIn(t: Test, at: Scene): Promise<void> {
+  const jar = new Map<string, string>([['localhost', `postern_session=${secrets.adaDashboard}`]])
+  let url = new URL(`http://${at.ownHost}:${at.front}/deep/link?x=1`)
+  const trail: string[] = []
+  for (let hop = 0; hop < 8; hop++) {
+    const cookie = jar.get(url.hostname)
+    const headers = { ...page, ...(cookie === undefined ? {} : { Cookie: cookie }) }
+    const answer = await ask({ port: at.front, host: url.host, path: url.pathname + url.search, headers })
+    trail.push(`${answer.status} ${url.hostname}${url.pathname}`)
+    for (const line of answer.setCookies) {
+      const pair = line.split(';')[0]!
+      if (/max-age=0|1970/i.test(line)) continue
+      const held = (jar.get(url.hostname) ?? '').split('; ').filter((old) => old !== '')
+      const kept = held.filter((old) => old.split('=')[0] !== pair.split('=')[0])
+      jar.set(url.hostname, [...kept, pair].join('; '))
+    }
+    if (answer.status === 200) {
+      t.match(seenBy(answer), { name: 'own', url: '/deep/link?x=1' }, trail.join(' → '))
+      clean(t, seenBy(answer), ada, [])
+      return
+    }
+    if (answer.status !== 303) break
+    url = new URL(answer.headers['location'] as string, url)
+  }
+  t.fail(`the visitor did not arrive: ${trail.join(' → ')}`)
+}
+
+async function publicPort(t: Test, at: Scene): Promise<void> {
+  const got = await ask({ port: at.front, host: at.openHost, headers: { ...forged, Cookie: 'theme=dark' } })
+  t.equal(got.status, 200)
+  t.match(seenBy(got), { name: 'open', url: '/' })
+  clean(t, seenBy(got), nobody, ['theme=dark'])
+  const post = await ask({ port: at.front, host: at.openHost, method: 'POST', body: 'hello' })
+  t.equal(seenBy(post).body, 'hello')
+}
+
+async function webSockets(t: Test, at: Scene): Promise<void> {
+  const own = { port: at.front, host: at.ownHost, path: '/socket?x=1' }
+  const origin = `http://${at.ownHost}:${at.front}`
+  const socket = await openSocket({
+    ...own,
+    headers: { Cookie: mine(secrets.adaOnWeb), Origin: origin, ...forged },
+  })
+  t.ok(socket.open)
+  if (!socket.open) return
+  const seen = JSON.parse(await socket.next()) as Seen
+  t.match(seen, { name: 'own', url: '/socket?x=1' })
+  clean(t, seen, ada, ['theme=dark; a=b'])
+  for (const text of ['hello', 'x'.repeat(200_000)]) {
+    socket.send(text)
+    t.equal(await socket.next(), text)
+  }
+  socket.close()
+  await socket.closed
+  const before = at.own.seen.length
+  const refused = async (headers: Record<string, string>) => {
+    const handshake = await openSocket({ ...own, headers })
+    if (handshake.open) handshake.close()
+    return handshake.open ? 101 : handshake.status
+  }
+  t.equal(await refused({ Origin: origin }), 401, 'signed out')
+  t.equal(await refused({ Cookie: mine(secrets.adaOnWeb) }), 403, 'no Origin')
+  const sibling = `http://${at.openHost}:${at.front}`
+  t.equal(await refused({ Cookie: mine(secrets.adaOnWeb), Origin: sibling }), 403, 'a sibling')
+  t.equal(await refused({ 'X-Postern-Token': secrets.bobToken }), 404, 'another user')
+  t.equal(at.own.seen.length, before, 'none of them reached the program')
+  const open = await openSocket({ port: at.front, host: at.openHost, headers: forged })
+  t.ok(open.open)
+  if (open.open) {
+    clean(t, JSON.parse(await open.next()) as Seen, nobody, [])
+    open.close()
+  }
+}
+
+async function elsewhere(t: Test, at: Scene): Promise<void> {
+  const dashboard = await ask({ port: at.front, host: 'localhost' })
+  t.match(JSON.parse(dashboard.body), { dashboard: true })
+  const sleepy = await ask({
+    port: at.front,
+    host: 'sleepy-3000.ws.localhost',
+    headers: { ...page, Cookie: `postern_workspace=${secrets.adaOnSleepy}` },
+  })
+  t.equal(sleepy.status, 503)
+  t.match(sleepy.body, /\/\.postern\/start/, 'with a Start button')
+  for (const path of ['/api/authz/auth-request', '/api/authz/forward-auth', '/.postern/decision']) {
+    const headers = { 'X-Original-URL': `http://${at.openHost}/`, 'X-Original-Method': 'GET' }
+    const answer = await ask({ port: at.front, host: at.ownHost, path, headers })
+    t.not(answer.status, 200, `${path} is not a visitor’s to ask`)
+    t.notOk(answer.headers['x-postern-upstream'])
+  }
+}
+
+const fronts: readonly [string, 'nginx' | 'caddy', Start, string][] = [
+  ['nginx passes everything on', 'nginx', startNginx, 'nginx/pass-on.conf'],
+  ['nginx asks for the decision', 'nginx', startNginx, 'nginx/decide.conf'],
+  ['Caddy passes everything on', 'caddy', startCaddy, 'caddy/pass-on.Caddyfile'],
+  ['Caddy asks for the decision', 'caddy', startCaddy, 'caddy/decide.Caddyfile'],
+]
+
+for (const [name, program, start, file] of fronts) {
+  const missing = missingFront(program)
+  t.test(name, missing === null ? {} : { skip: missing }, async (t) => {
+    const at = await scene(t, start, file)
+    await t.test('the owner', (t) => owner(t, at))
+    await t.test('strangers', (t) => strangers(t, at))
+    await t.test('the sign-in', (t) => signIn(t, at))
+    await t.test('a public port', (t) => publicPort(t, at))
+    await t.test('WebSockets', (t) => webSockets(t, at))
+    await t.test('everything else', (t) => elsewhere(t, at))
+  })
+}
