@@ -1,6 +1,7 @@
 /** What tests ask the real engine behind the plugin's back: what is there, and things that are somebody else's. */
+import { randomBytes } from 'node:crypto'
 import type Docker from 'dockerode'
-import type { Host, WorkspaceSpec } from '@postern/plugin'
+import type { Host, Logger, WorkspaceSpec } from '@postern/plugin'
 
 type Ids = Pick<Host, 'deploymentId' | 'hostId'>
 
@@ -46,4 +47,44 @@ export async function foreignContainer(docker: Docker, ids: Ids, spec: Workspace
     },
     remove: () => container.remove({ force: true, v: true }).then(() => undefined),
   }
+}
+
+/** A host of a fresh deployment, which says nothing. */
+export function quietHost(ids: Partial<Ids> = {}): Host {
+  const say = () => undefined
+  const log: Logger = { debug: say, info: say, warn: say, error: say, child: () => log }
+  const deploymentId = ids.deploymentId ?? randomBytes(8).toString('hex')
+  return {
+    deploymentId,
+    hostId: ids.hostId ?? 'host-1',
+    stateDirectory: '/nonexistent',
+    log,
+    now: () => Date.now(),
+  }
+}
+
+/** A spec of a fresh workspace. */
+export function specOf(image: string, overrides: Partial<WorkspaceSpec> = {}): WorkspaceSpec {
+  const id = randomBytes(8).toString('hex')
+  return { id, name: `w-${id}`, generation: 1, image, env: [], ports: [{ port: 3000 }], ...overrides }
+}
+
+/** What a command inside a container printed, and its exit code. */
+export interface Said {
+  readonly code: number
+  readonly text: string
+}
+
+/** Runs a shell line inside a container, as its own user. */
+export async function inside(docker: Docker, container: string, line: string): Promise<Said> {
+  const exec = await docker
+    .getContainer(container)
+    .exec({ Cmd: ['sh', '-c', line], AttachStdout: true, AttachStderr: true })
+  const stream = await exec.start({ hijack: true, stdin: false })
+  const chunks: Buffer[] = []
+  for await (const chunk of stream) chunks.push(chunk as Buffer)
+  let text = ''
+  for (let rest = Buffer.concat(chunks); rest.length >= 8; rest = rest.subarray(8 + rest.readUInt32BE(4)))
+    text += rest.toString('utf8', 8, 8 + rest.readUInt32BE(4))
+  return { code: (await exec.inspect()).ExitCode ?? -1, text }
 }
