@@ -6,6 +6,8 @@ import { dashboardPages } from './dashboard.ts'
 import type { Deployment } from './deployment.ts'
 import { allFacts, changedFacts } from './facts.ts'
 import { openFeed } from './feed.ts'
+import type { PasswordCost } from './passwords.ts'
+import { passwordsOf, strongCost } from './passwords.ts'
 import { agentRoutes } from './routes/agents.ts'
 import { hostRoutes } from './routes/hosts.ts'
 import { offerRoutes } from './routes/offers.ts'
@@ -58,9 +60,10 @@ function embedded(agents: Agents): AgentControl {
   }
 }
 
-/** Control with the sweep in the caller's hand: `openControl` runs it by a timer. */
+/** Control with the sweep in the caller's hand: `openControl` runs it by a timer. Tests give passwords a low cost. */
 export async function openParts(
   options: ControlOptions,
+  cost: PasswordCost = strongCost,
 ): Promise<{ control: Control; deployment: Deployment; sweep(): Promise<void> }> {
   const database = await openDatabase(options)
   const deployment = await openDeployment(options, database).catch(async (err: unknown) => {
@@ -68,7 +71,7 @@ export async function openParts(
     throw err
   })
   const { feed } = deployment
-  const accounts = localAccounts(deployment, signInLimit(deployment.now))
+  const accounts = localAccounts(deployment, signInLimit(deployment.now), passwordsOf(cost))
   const sessions = keepSessions(deployment)
   const agents = hostAgents(deployment)
   const streams = eventStreams(deployment)

@@ -2,15 +2,16 @@
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 import { ApiError } from './wire/index.ts'
 
-interface Cost {
+/** What a hash costs: 128 · 2^n · r bytes, p times. */
+export interface PasswordCost {
   /** log2 of N. */
   readonly n: number
   readonly r: number
   readonly p: number
 }
 
-/** 64 MiB for some 300 ms of one core. Source: RFC 7914, OWASP Password Storage. */
-const cost: Cost = { n: 16, r: 8, p: 2 }
+/** 64 MiB for some 300 ms of one core. Source: RFC 7914, OWASP Password Storage Cheat Sheet. */
+export const strongCost: PasswordCost = { n: 16, r: 8, p: 2 }
 const PARALLEL = 2
 const QUEUE_MAX = 64
 
@@ -32,7 +33,7 @@ function release(): void {
   else waiting()
 }
 
-async function derive(password: string, salt: Buffer, { n, r, p }: Cost): Promise<Buffer> {
+async function derive(password: string, salt: Buffer, { n, r, p }: PasswordCost): Promise<Buffer> {
   await slot()
   try {
     return await new Promise((resolve, reject) => {
@@ -46,25 +47,36 @@ async function derive(password: string, salt: Buffer, { n, r, p }: Cost): Promis
   }
 }
 
-/** `scrypt$n$r$p$salt$hash`: the cost travels with the hash. @throws ApiError overloaded */
-export async function hashPassword(password: string): Promise<string> {
-  const salt = randomBytes(16)
-  const key = await derive(password, salt, cost)
-  return ['scrypt', cost.n, cost.r, cost.p, salt.toString('base64url'), key.toString('base64url')].join('$')
+/** Both reject with ApiError overloaded when too many wait. */
+export interface Passwords {
+  /** `scrypt$n$r$p$salt$hash`: the cost travels with the hash. */
+  hash(password: string): Promise<string>
+  /** Takes the same time whether or not there is a hash. */
+  verify(password: string, hash: string | null): Promise<boolean>
 }
 
-/** Verifies in the same time whether or not there is a hash. @throws ApiError overloaded */
-export async function verifyPassword(password: string, hash: string | null): Promise<boolean> {
-  const [, n, r, p, salt, key] = hash?.split('$') ?? []
-  if (n === undefined || r === undefined || p === undefined || salt === undefined || key === undefined) {
-    await derive(password, randomBytes(16), cost)
-    return false
+export function passwordsOf(cost: PasswordCost): Passwords {
+  return {
+    async hash(password) {
+      const salt = randomBytes(16)
+      const key = await derive(password, salt, cost)
+      return ['scrypt', cost.n, cost.r, cost.p, salt.toString('base64url'), key.toString('base64url')].join(
+        '$',
+      )
+    },
+    async verify(password, hash) {
+      const [, n, r, p, salt, key] = hash?.split('$') ?? []
+      if (n === undefined || r === undefined || p === undefined || salt === undefined || key === undefined) {
+        await derive(password, randomBytes(16), cost)
+        return false
+      }
+      const wanted = Buffer.from(key, 'base64url')
+      const found = await derive(password, Buffer.from(salt, 'base64url'), {
+        n: Number(n),
+        r: Number(r),
+        p: Number(p),
+      })
+      return timingSafeEqual(found, wanted)
+    },
   }
-  const wanted = Buffer.from(key, 'base64url')
-  const found = await derive(password, Buffer.from(salt, 'base64url'), {
-    n: Number(n),
-    r: Number(r),
-    p: Number(p),
-  })
-  return timingSafeEqual(found, wanted)
 }

@@ -1,7 +1,7 @@
 /** Set-up, sign-in and the accounts of people: commands go in, rows and facts change. */
 import { timingSafeEqual } from 'node:crypto'
 import type { Deployment } from '../deployment.ts'
-import { hashPassword, verifyPassword } from '../passwords.ts'
+import type { Passwords } from '../passwords.ts'
 import type { SignInLimit } from '../sign-in-limit.ts'
 import { deleteSetupTokens, hasSetupToken, insertSetupToken, settleFact } from '../store/facts.ts'
 import type { User } from '../store/users.ts'
@@ -57,24 +57,26 @@ export interface Accounts {
 /** Links of earlier starts that nobody used open set-up for so long, in ms. */
 const SETUP_TOKEN_MS = 30 * 86_400_000
 
-async function makeUser(deployment: Deployment, given: NewUser): Promise<User> {
+async function makeUser({ now }: Deployment, passwords: Passwords, given: NewUser): Promise<User> {
   return {
     id: newId(),
     username: given.username,
     email: given.email ?? null,
     role: given.role,
     disabled: false,
-    passwordHash: await hashPassword(given.password),
-    createdAtMs: deployment.now(),
+    passwordHash: await passwords.hash(given.password),
+    createdAtMs: now(),
   }
 }
 
 class LocalAccounts implements Accounts {
   readonly #deployment: Deployment
   readonly #limit: SignInLimit
+  readonly #passwords: Passwords
   #setupToken: string | null = null
 
-  constructor(deployment: Deployment, limit: SignInLimit) {
+  constructor(deployment: Deployment, limit: SignInLimit, passwords: Passwords) {
+    this.#passwords = passwords
     this.#deployment = deployment
     this.#limit = limit
   }
@@ -107,7 +109,7 @@ class LocalAccounts implements Accounts {
         'forbidden',
         'This set-up link is not valid; the newest one is in the server’s output.',
       )
-    const user = await makeUser(this.#deployment, { ...body, role: 'administrator' })
+    const user = await makeUser(this.#deployment, this.#passwords, { ...body, role: 'administrator' })
     const session = await feed.write(async (w) => {
       // The guard is a unique row: of two visitors at once, on two servers even, one is first.
       const first = await settleFact(w.db, 'set_up_by', user.id)
@@ -129,7 +131,7 @@ class LocalAccounts implements Accounts {
     const username = body.username.trim().toLowerCase()
     this.#limit.spend(username, origin.ip)
     const found = await findUser(feed.db, { username })
-    const right = await verifyPassword(body.password, found?.passwordHash ?? null)
+    const right = await this.#passwords.verify(body.password, found?.passwordHash ?? null)
     if (!right || found === null || found.disabled) throw new ApiError('invalid_credentials')
     const session = await feed.write(async (w) => {
       const user = await findUser(w.db, { id: found.id })
@@ -145,7 +147,7 @@ class LocalAccounts implements Accounts {
   }
 
   async createUser(given: NewUser): Promise<User> {
-    const user = await makeUser(this.#deployment, given)
+    const user = await makeUser(this.#deployment, this.#passwords, given)
     await this.#deployment.feed.write(async (w) => {
       if ((await findUser(w.db, { username: user.username })) !== null)
         throw new ApiError('name_taken', 'There is a user of that name already.')
@@ -156,7 +158,8 @@ class LocalAccounts implements Accounts {
   }
 
   async patchUser(id: string, change: UserChange): Promise<User> {
-    const passwordHash = change.password === undefined ? undefined : await hashPassword(change.password)
+    const passwordHash =
+      change.password === undefined ? undefined : await this.#passwords.hash(change.password)
     return this.#deployment.feed.write(async (w) => {
       const user = await findUser(w.db, { id })
       if (user === null) throw new ApiError('not_found')
@@ -191,10 +194,10 @@ class LocalAccounts implements Accounts {
     const user = await findUser(this.#deployment.feed.db, { id: who.id })
     if (user === null) throw new ApiError('not_found')
     this.#limit.spend(user.username, origin.ip)
-    if (!(await verifyPassword(given.currentPassword, user.passwordHash)))
+    if (!(await this.#passwords.verify(given.currentPassword, user.passwordHash)))
       throw new ApiError('invalid_credentials', 'The current password is not right.')
     this.#limit.refund(user.username, origin.ip)
-    const passwordHash = await hashPassword(given.newPassword)
+    const passwordHash = await this.#passwords.hash(given.newPassword)
     await this.#deployment.feed.write(async (w) => {
       await updateUser(w.db, user.id, { passwordHash })
       await endAllOf(w, user.id, { tokens: false, but: who.sessionHash })
@@ -202,6 +205,6 @@ class LocalAccounts implements Accounts {
   }
 }
 
-export function localAccounts(deployment: Deployment, limit: SignInLimit): Accounts {
-  return new LocalAccounts(deployment, limit)
+export function localAccounts(deployment: Deployment, limit: SignInLimit, passwords: Passwords): Accounts {
+  return new LocalAccounts(deployment, limit, passwords)
 }

@@ -147,19 +147,23 @@ export async function controlServer(
 ): Promise<ControlServer> {
   const clock = { now: Date.now() }
   const log = listeningLog()
-  const parts = await openParts({
-    databaseUrl: null,
-    publicUrl: 'http://localhost:8090',
-    baseDomain: 'ws.localhost',
-    machineId: 'machine-one',
-    templateDirectories: [],
-    limits: roomy,
-    webRoot: null,
-    version: '0.0.0-test',
-    log,
-    now: () => clock.now,
-    ...options,
-  })
+  const parts = await openParts(
+    {
+      databaseUrl: null,
+      publicUrl: 'http://localhost:8090',
+      baseDomain: 'ws.localhost',
+      machineId: 'machine-one',
+      templateDirectories: [],
+      limits: roomy,
+      webRoot: null,
+      version: '0.0.0-test',
+      log,
+      now: () => clock.now,
+      ...options,
+    },
+    // What strong hashes cost is not what these tests are about, and there are hundreds of them.
+    { n: 4, r: 8, p: 1 },
+  )
   const facts = factTable()
   await parts.control.feed(facts)
   const answers: string[] = []
