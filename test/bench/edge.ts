@@ -70,10 +70,11 @@ async function startField(): Promise<Field> {
   }
   const host = 'bench-3000.ws.localhost'
   const cookie = 'postern_workspace=bench-session-of-the-workspace-host-0123456789'
-  const headers = { host, cookie, accept: '*/*', 'user-agent': 'wrk' }
+  // `Host` so spelt, or wrk sends its own beside it.
+  const headers = { Host: host, cookie, accept: '*/*', 'user-agent': 'wrk' }
   const asked = {
     ...headers,
-    host: '127.0.0.1',
+    Host: '127.0.0.1',
     'x-original-url': `http://${host}/small?a=1`,
     'x-original-method': 'GET',
   }

@@ -1,0 +1,75 @@
+/** What is measured: Postern's gateway as the product composes it, with real facts and its production log. */
+import { createHash } from 'node:crypto'
+import { createWriteStream } from 'node:fs'
+import { startGateway } from '../../../gateway/index.ts'
+import type { ListenAddress } from '../../../gateway/seams.ts'
+import { jsonLogger } from '../../../control/cli/log.ts'
+import type { EdgeControl, EdgeFact } from '../../../control/wire/index.ts'
+import { argument } from './listen.ts'
+
+const { upstreamPort } = argument<{ upstreamPort: number }>()
+const sha256 = (secret: string): string => createHash('sha256').update(secret).digest('hex')
+const expiresAtMs = 4_000_000_000_000
+const parentHash = sha256('bench-session-of-the-dashboard-0123456789')
+const hash = sha256('bench-session-of-the-workspace-host-0123456789')
+
+const facts: EdgeFact[] = [
+  {
+    kind: 'user',
+    key: 'u',
+    row: { id: 'u', username: 'ada', email: 'ada@example.test', role: 'member', groups: [] },
+  },
+  {
+    kind: 'route',
+    key: 'w',
+    row: {
+      workspaceId: 'w',
+      name: 'bench',
+      ownerId: 'u',
+      aliases: [],
+      phase: 'running',
+      reason: '',
+      incarnation: 'i',
+      reach: { kind: 'ports', host: '127.0.0.1', ports: { '3000': upstreamPort } },
+      defaultPort: 3000,
+      ports: [{ port: 3000, visibility: 'owner', lenient: false }],
+    },
+  },
+  { kind: 'session', key: parentHash, row: { hash: parentHash, userId: 'u', expiresAtMs, workspace: null } },
+  {
+    kind: 'session',
+    key: hash,
+    row: { hash, userId: 'u', expiresAtMs, workspace: { parentHash, workspaceId: 'w', label: 'bench-3000' } },
+  },
+]
+
+const never = (): Promise<never> => Promise.reject(new Error('nothing here signs in'))
+const control: EdgeControl = {
+  setupOpen: () => Promise.resolve(false),
+  setup: never,
+  signIn: never,
+  signOut: never,
+  issueCode: never,
+  redeemCode: never,
+  startWorkspace: never,
+}
+
+const loopback = { host: '127.0.0.1', port: 0 }
+const gateway = await startGateway({
+  listen: [loopback],
+  authzListen: loopback,
+  publicUrl: 'http://localhost:8090',
+  baseDomain: 'ws.localhost',
+  trustedProxies: [],
+  control,
+  app: { request: (_req, res) => res.end(), upgrade: (_req, socket) => socket.destroy() },
+  log: jsonLogger('info', createWriteStream('/dev/null')),
+  now: Date.now,
+})
+gateway.sink.reset(1, facts)
+const portOf = (address: ListenAddress | null | undefined): number =>
+  address && 'port' in address ? address.port : 0
+console.log(
+  `listening ${JSON.stringify({ main: portOf(gateway.addresses[0]), authz: portOf(gateway.authzAddress) })}`,
+)
+process.once('SIGTERM', () => void gateway.close(0).then(() => process.exit(0)))
