@@ -211,7 +211,7 @@ async function obey(
     trashMs: deployment.options.limits.trashMs,
   })
   if (outcome.kind === 'refused') throw new ApiError(outcome.code, outcome.detail)
-  const wished = await withPlace(deployment, w, before, { ...before, ...change, ...outcome.wish })
+  const wished = await withPlace(deployment, w, before, { ...before, ...outcome.wish, ...change })
   const { draft, waiting } = await withHost(w, wished)
   const after = await settle(deployment, w, before, draft, {
     told: outcome.event === null ? null : { event: outcome.event, actor },
