@@ -3,6 +3,7 @@ import t from 'tap'
 import fc from 'fast-check'
 import type { StreamMessage } from '../../control/wire/index.ts'
 import { createApi } from '../../web/src/lib/api.ts'
+import { deviceText } from '../../web/src/lib/device.ts'
 import { found, score } from '../../web/src/lib/find.ts'
 import {
   createBody,
@@ -140,6 +141,20 @@ t.test('keys mean nothing while somebody types, except the palette and Escape', 
   t.equal(commandOf(press('Escape'), { ...free, typing: true }), 'close')
   t.equal(commandOf(press('constructor'), free), null)
   t.equal(commandOf(press('t'), free), null, 'there is no terminal yet')
+  t.end()
+})
+
+t.test('a device is called by its browser and system', (t) => {
+  const chrome =
+    'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36'
+  const phone =
+    'Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1'
+  t.equal(deviceText(`${chrome} (127.0.0.1)`), 'Chrome 140 on Linux, 127.0.0.1')
+  t.equal(deviceText(`${chrome} Edg/140.0.0.0`), 'Edge 140 on Linux')
+  t.equal(deviceText(phone), 'Safari 18 on iOS')
+  t.equal(deviceText('curl/8.5.0 (::1)'), 'curl 8, ::1')
+  t.equal(deviceText('a script'), 'a script')
+  t.equal(deviceText(''), 'unknown device')
   t.end()
 })
 

@@ -112,7 +112,16 @@ export function createApi(options: ApiOptions) {
     hosts: (signal?: AbortSignal) => call<Page<HostView>>('GET', paths.hosts, undefined, signal),
     createHostToken: (given: { name: string }) => call<{ token: string }>('POST', paths.hostTokens, given),
 
-    users: (signal?: AbortSignal) => call<Page<UserView>>('GET', paths.users, undefined, signal),
+    users: async (signal?: AbortSignal) => {
+      const users: UserView[] = []
+      for (let next: string | undefined = ''; next !== undefined;) {
+        const query: string = next === '' ? '?limit=500' : `?limit=500&after=${encodeURIComponent(next)}`
+        const page: Page<UserView> = await call('GET', paths.users + query, undefined, signal)
+        users.push(...page.items)
+        next = page.next
+      }
+      return users
+    },
     createUser: (given: { username: string; password: string; email?: string; role: Role }) =>
       call<UserView>('POST', paths.users, given),
     patchUser: (id: string, given: { disabled?: boolean; role?: Role }) =>
