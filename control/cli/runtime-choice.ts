@@ -48,13 +48,12 @@ async function load(specifier: string): Promise<RuntimePlugin> {
   const { loadPlugin } = await import('../../agent/load-plugin.ts')
   try {
     return await loadPlugin(specifier)
-  } catch (cause) {
+  } catch (err) {
+    const known = RuntimeError.is(err) ? err : null
     throw new StartupError('plugin_unloadable', {
-      message: RuntimeError.is(cause) ? cause.message : `The runtime plugin ${specifier} cannot be loaded.`,
-      next:
-        (RuntimeError.is(cause) ? cause.fix : undefined) ??
-        'Install the package beside Postern (npm install), or give the path of its folder or file.',
-      cause,
+      message: known?.message ?? `The runtime plugin ${specifier} cannot be loaded.`,
+      next: known?.fix ?? 'Install the package beside Postern (npm install), or give the path of its file.',
+      cause: known === null ? err : known.cause,
     })
   }
 }

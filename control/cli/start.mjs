@@ -12,8 +12,16 @@ const shared = ['package.json', 'package-lock.json']
 const parts = [
   {
     name: 'programs',
-    command: ['tsc', '-b'],
-    sources: ['gateway', 'control', 'agent', 'plugins', 'tsconfig.json', 'tsconfig.base.json', ...shared],
+    command: ['tsc', '-b', 'tsconfig.product.json'],
+    sources: [
+      'gateway',
+      'control',
+      'agent',
+      'plugins',
+      'tsconfig.product.json',
+      'tsconfig.base.json',
+      ...shared,
+    ],
     product: join('dist', 'control', 'cli', 'main.js'),
     stamp: join('dist', '.built-from'),
   },
@@ -70,7 +78,7 @@ async function build(part, digest) {
 
 /** Builds what isn't up to date. @throws Error naming the part that could not be built */
 export async function buildWhatIsNeeded() {
-  await Promise.all(
+  const builds = await Promise.allSettled(
     parts.map(async (part) => {
       const digest = await digestOf(part.sources)
       if (await isBuilt(part, digest)) return
@@ -79,6 +87,8 @@ export async function buildWhatIsNeeded() {
       })
     }),
   )
+  const failed = builds.find((each) => each.status === 'rejected')
+  if (failed) throw failed.reason
 }
 
 try {

@@ -81,24 +81,29 @@ t.test('pure files have no clock, no chance and no I/O', async (t) => {
   )
 })
 
-t.test('files have at most 300 lines, and begin with a card', async (t) => {
-  const files = sourceFiles(/^(gateway|control|agent|plugins|examples|web|test)\/.*\.ts$/)
-  t.same(
-    files.filter(({ text }) => lines(text) > 300).map(({ path, text }) => `${path}: ${lines(text)} lines`),
-    [],
-  )
-  t.same(
-    files.filter(({ text }) => !/^(#![^\n]*\n)?\/(\*\*|\/)/.test(text)).map(({ path }) => path),
-    [],
-    'without a card',
-  )
-  t.same(
-    sourceFiles(/^web\/.*\.svelte$/)
-      .filter(({ text }) => lines(text) > 300)
-      .map(({ path }) => path),
-    [],
-  )
-})
+t.test(
+  'files have at most 300 lines (tests 500, since each costs a start), and begin with a card',
+  async (t) => {
+    const files = sourceFiles(/^(gateway|control|agent|plugins|examples|web|test)\/.*\.ts$/)
+    t.same(
+      files
+        .filter(({ path, text }) => lines(text) > (path.endsWith('.test.ts') ? 500 : 300))
+        .map(({ path, text }) => `${path}: ${lines(text)} lines`),
+      [],
+    )
+    t.same(
+      files.filter(({ text }) => !/^(#![^\n]*\n)?\/(\*\*|\/)/.test(text)).map(({ path }) => path),
+      [],
+      'without a card',
+    )
+    t.same(
+      sourceFiles(/^web\/.*\.svelte$/)
+        .filter(({ text }) => lines(text) > 300)
+        .map(({ path }) => path),
+      [],
+    )
+  },
+)
 
 t.test('no any, no silenced compiler', async (t) => {
   for (const text of ['const a = b as any', 'let a: any', 'Map<string, any>', '// @ts-ignore'])
