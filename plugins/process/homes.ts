@@ -4,13 +4,17 @@ import { once } from 'node:events'
 import { chmod, lchown, mkdir, stat } from 'node:fs/promises'
 import { createHash } from 'node:crypto'
 import { dirname, join } from 'node:path'
+import { RuntimeError } from '@postern/plugin'
 import type { SeedFile } from '@postern/plugin'
 import type { Meta, Owner } from './convert.ts'
 
 /** What other uids may not walk through when Postern runs as root with its state in a private directory. */
 const FALLBACK = '/var/lib/postern/homes'
 
-/** The directory of new homes, or null: inside each workspace's own directory. */
+/**
+ * The directory of new homes, or null: inside each workspace's own directory.
+ * @throws RuntimeError ERR_PERMISSION when the one that was set can't be walked through
+ */
 export async function homesRoot(
   settings: { readonly homesDirectory: string | null },
   stateDirectory: string,
@@ -19,8 +23,19 @@ export async function homesRoot(
   const name = createHash('sha256')
     .update(JSON.stringify([owner.deploymentId, owner.hostId]))
     .digest('hex')
-  if (settings.homesDirectory !== null) return join(settings.homesDirectory, name.slice(0, 16))
+  const { homesDirectory } = settings
+  if (homesDirectory !== null) {
+    await mkdir(homesDirectory, { recursive: true, mode: 0o711 })
+    if (!(await isWalkable(join(homesDirectory, 'any')))) throw notWalkable(homesDirectory)
+    return join(homesDirectory, name.slice(0, 16))
+  }
   return (await isWalkable(stateDirectory)) ? null : join(FALLBACK, name.slice(0, 16))
+}
+
+function notWalkable(directory: string): RuntimeError {
+  return new RuntimeError('ERR_PERMISSION', `Workspaces cannot get at their homes in ${directory}.`, {
+    fix: 'Let everybody pass through it and the directories above it (chmod o+x), or name another homes_directory.',
+  })
 }
 
 /** True when any uid may pass through every directory above. */

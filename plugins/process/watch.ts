@@ -26,9 +26,16 @@ export async function* watchWorkspaces(
     for (const id of new Set([...before.keys(), ...after.keys()]))
       if (before.get(id)?.text !== after.get(id)?.text) yield id
     for (const [id, { isLeftBehind }] of after)
-      if (isLeftBehind) await inTurn(id, () => tidy(setting, id, signal))
+      if (isLeftBehind) await inTurn(id, () => tidy(setting, id, signal)).catch(unlessAborted(signal))
     if (looks % LOG_LOOKS === 0) await cutLogs(setting, [...after.keys()])
     before = after
+  }
+}
+
+/** An abort ends the watch at its next wait; anything else is an error of the watch. */
+function unlessAborted(signal: AbortSignal): (err: unknown) => void {
+  return (err) => {
+    if (!signal.aborted) throw err
   }
 }
 
