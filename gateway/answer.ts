@@ -52,11 +52,13 @@ export function send(visit: Visit, status: number, headers: string[], body: stri
   if (res.headersSent || res.destroyed) return void res.destroy()
   const bytes = Buffer.from(body, 'utf8')
   const isUnread = hasBody(scan) && !req.complete
+  // A body that waits for leave will not come.
+  const isComing = isUnread && !visit.expectsContinue
   const head = [...headers, 'Cache-Control', 'no-store', 'X-Content-Type-Options', 'nosniff']
   if (status !== 204 && status !== 304) head.push('Content-Length', String(bytes.length))
   if (isUnread) head.push('Connection', 'close')
   res.writeHead(status, head)
-  if (!isUnread) return void res.end(visit.method === 'HEAD' ? undefined : bytes)
+  if (!isComing) return void res.end(visit.method === 'HEAD' ? undefined : bytes)
   if (visit.method !== 'HEAD' && bytes.length > 0) res.write(bytes)
   else res.flushHeaders()
   drain(visit, () => res.end())

@@ -21,6 +21,8 @@ export class RequestBody extends Readable {
     super({ highWaterMark: 64 * 1024 })
     this.#req = req
     this.#onFirstRead = onFirstRead
+    // The engine listens only while it reads; an error after that must not end the process.
+    this.on('error', () => undefined)
   }
 
   override _read(): void {

@@ -11,7 +11,7 @@ import type { LiveStream } from '../sockets.ts'
 import { chainOf } from '../trust.ts'
 import { acceptUpgrade } from '../upgrade.ts'
 import { RequestBody } from './body.ts'
-import { brokeWhileIdle, IN_FLIGHT_MAX, type Upstream } from './pools.ts'
+import { IN_FLIGHT_MAX, type Line, type Upstream } from './pools.ts'
 
 /** What the decision gave. */
 export interface Allowed {
@@ -48,7 +48,7 @@ export class Exchange implements Dispatcher.DispatchHandler, LiveStream {
   readonly #upstream: Upstream
   readonly #options: Dispatcher.DispatchOptions
   readonly #body: RequestBody | null
-  #abort: ((err?: Error) => void) | null = null
+  #line: Line | null = null
   #resume: (() => void) | null = null
   /** A first byte of the answer has come. */
   #started = false
@@ -94,7 +94,13 @@ export class Exchange implements Dispatcher.DispatchHandler, LiveStream {
     this.#upstream.inFlight++
     edge.live.add(this)
     res.on('close', () => this.#onVisitorClose())
-    this.#upstream.dispatch(this.#options, this)
+    this.#send(false)
+  }
+
+  #send(isFresh: boolean): void {
+    const line = this.#upstream.take(isFresh)
+    this.#line = line
+    line.dispatch(this.#options, this)
   }
 
   revoke(): void {
@@ -105,7 +111,6 @@ export class Exchange implements Dispatcher.DispatchHandler, LiveStream {
 
   onConnect(abort: (err?: Error) => void): void {
     if (this.#finished) abort()
-    else this.#abort = abort
   }
 
   onResponseStarted(): void {
@@ -148,7 +153,7 @@ export class Exchange implements Dispatcher.DispatchHandler, LiveStream {
   onComplete(trailers: string[] | null): void {
     if (this.#finished) return
     const { req, res } = this.#visit
-    this.#abort = null
+    this.#giveBack()
     if (trailers !== null && trailers.length > 0 && req.httpVersionMinor === 1)
       res.addTrailers(answerTrailers(trailers as unknown as Buffer[]))
     const body = this.#body
@@ -159,7 +164,9 @@ export class Exchange implements Dispatcher.DispatchHandler, LiveStream {
 
   onUpgrade(status: number, raw: Buffer[] | string[] | null, upstream: Duplex): void {
     const { socket, edge } = this.#visit
-    this.#abort = null
+    // The bytes have left it; what is left of it is of no use.
+    setImmediate(endLine, this.#upstream, this.#line)
+    this.#line = null
     if (this.#finished || socket === null || status !== 101) {
       upstream.on('error', () => undefined)
       upstream.destroy()
@@ -174,12 +181,12 @@ export class Exchange implements Dispatcher.DispatchHandler, LiveStream {
 
   onError(err: Error): void {
     if (this.#finished) return
-    this.#abort = null
-    if (this.#mayRetry(err)) {
+    const isRetry = this.#mayRetry(err)
+    this.#endLine()
+    if (isRetry) {
       this.#retried = true
       this.#visit.edge.counters.retries++
-      this.#upstream.dispatchFresh(this.#options, this)
-      return
+      return this.#send(true)
     }
     const { res, edge, requestId } = this.#visit
     edge.counters.upstreamErrors++
@@ -203,7 +210,7 @@ export class Exchange implements Dispatcher.DispatchHandler, LiveStream {
       this.#options.upgrade === null &&
       REPEATABLE.has(this.#visit.method) &&
       NETWORK.has(err.code ?? '') &&
-      brokeWhileIdle(err)
+      this.#line?.hasServed === true
     )
   }
 
@@ -243,10 +250,21 @@ export class Exchange implements Dispatcher.DispatchHandler, LiveStream {
 
   /** Frees the connection to the app: one that holds a paused answer would be lost to the pool for good. */
   #giveUp(): void {
-    const abort = this.#abort
     this.#finish()
-    abort?.()
+    this.#endLine()
     this.#body?.destroy()
+  }
+
+  #giveBack(): void {
+    const line = this.#line
+    this.#line = null
+    if (line !== null) this.#upstream.give(line)
+  }
+
+  #endLine(): void {
+    const line = this.#line
+    this.#line = null
+    if (line !== null) this.#upstream.end(line)
   }
 
   #finish(): void {
@@ -256,6 +274,10 @@ export class Exchange implements Dispatcher.DispatchHandler, LiveStream {
     this.#upstream.lastUsedMs = this.#visit.edge.now()
     this.#visit.edge.live.delete(this)
   }
+}
+
+function endLine(upstream: Upstream, line: Line | null): void {
+  if (line !== null) upstream.end(line)
 }
 
 function flushHead(exchange: Exchange): void {

@@ -1,6 +1,5 @@
-// Routes come in; undici pools come out, each for one incarnation and port of one workspace, never for an address.
-import { Client, type Dispatcher, Pool } from 'undici'
-import type { Duplex } from 'node:stream'
+// Routes come in; connections by undici come out, kept for one incarnation and port of one workspace, never for an address.
+import { Client, type Dispatcher } from 'undici'
 import { ApiError, type EdgeRoute } from '../../control/wire/index.ts'
 import { dial } from '../connect.ts'
 import type { LocalConnect } from '../seams.ts'
@@ -20,23 +19,85 @@ const SETTINGS = {
   bodyTimeout: 0,
 } as const
 
-/** Errors of connections that had answered before: the keep-alive race, which a fresh connection mends. */
-const stale = new WeakSet<Error>()
+/** One connection to an app, made when it is first used; one request at a time. */
+export class Line {
+  /** A request has been answered on it: that it breaks now may be the keep-alive race, which a fresh one mends. */
+  hasServed = false
+  isIdle = false
+  readonly #client: Client
 
-/** True when the connection broke that had served before, so that the request may never have been read. */
-export function brokeWhileIdle(err: Error & { socket?: { bytesRead?: number } }): boolean {
-  return stale.has(err) || (err.socket?.bytesRead ?? 0) > 0
+  constructor(connect: Connect, onIdleEnd: (line: Line) => void) {
+    this.#client = new Client(ORIGIN, { ...SETTINGS, connect })
+    this.#client.on('disconnect', () => {
+      if (this.isIdle) onIdleEnd(this)
+    })
+  }
+
+  /** Errors go to the handler, also those of making the connection. */
+  dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): void {
+    this.#client.dispatch(options, handler)
+  }
+
+  /** Ends the connection at once, whatever is on it. */
+  destroy(): void {
+    this.#client.destroy().catch(() => undefined)
+  }
 }
 
-/** The connections to one port of one incarnation. */
-export interface Upstream {
-  inFlight: number
-  lastUsedMs: number
-  /** May throw nothing: errors go to the handler. */
-  dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): void
-  /** The same on a connection of its own, made for this request. */
-  dispatchFresh(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): void
-  destroy(): void
+type Connect = (options: unknown, done: (...args: [null, never] | [Error, null]) => void) => void
+
+/**
+ * The connections to one port of one incarnation. Not undici's own pool: that one searches all its connections for each
+ * request, and after an aborted request it opens a connection that nobody asked for.
+ */
+export class Upstream {
+  inFlight = 0
+  lastUsedMs = 0
+  readonly #connect: Connect
+  readonly #lines = new Set<Line>()
+  readonly #idle: Line[] = []
+
+  constructor(connect: Connect) {
+    this.#connect = connect
+  }
+
+  /** A connection for one request: the one used last, or a new one. */
+  take(isFresh: boolean): Line {
+    const held = isFresh ? undefined : this.#idle.pop()
+    if (held !== undefined) {
+      held.isIdle = false
+      return held
+    }
+    const line = new Line(this.#connect, this.#forget)
+    this.#lines.add(line)
+    return line
+  }
+
+  /** Takes it back after an answer came whole; for all else there is `end`. */
+  give(line: Line): void {
+    if (!this.#lines.has(line)) return
+    line.hasServed = true
+    line.isIdle = true
+    this.#idle.push(line)
+  }
+
+  /** Ends a connection whose request was not answered, or that has become something else. */
+  end(line: Line): void {
+    this.#lines.delete(line)
+    line.destroy()
+  }
+
+  destroy(): void {
+    for (const line of this.#lines) line.destroy()
+    this.#lines.clear()
+    this.#idle.length = 0
+  }
+
+  readonly #forget = (line: Line): void => {
+    const at = this.#idle.indexOf(line)
+    if (at >= 0) this.#idle.splice(at, 1)
+    this.end(line)
+  }
 }
 
 interface Entry {
@@ -79,7 +140,7 @@ export class Pools {
     }
     let upstream = entry.byPort.get(port)
     if (upstream === undefined) {
-      upstream = this.#open(route.workspaceId, route.incarnation, port)
+      upstream = new Upstream(this.#connector(route.workspaceId, route.incarnation, port))
       entry.byPort.set(port, upstream)
     }
     return upstream
@@ -122,40 +183,16 @@ export class Pools {
     this.#entries.delete(id)
   }
 
-  #open(workspaceId: string, incarnation: string, port: number): Upstream {
-    const connect = this.#connector(workspaceId, incarnation, port)
-    const pool = new Pool(ORIGIN, { ...SETTINGS, connect })
-    return {
-      inFlight: 0,
-      lastUsedMs: 0,
-      dispatch: (options, handler) => void pool.dispatch(options, handler),
-      dispatchFresh(options, handler) {
-        const client = new Client(ORIGIN, { ...SETTINGS, connect })
-        client.dispatch({ ...options, reset: true }, handler)
-        // Waits for the one request, however long it streams.
-        client.close().catch(() => undefined)
-      },
-      destroy: () => void pool.destroy().catch(() => undefined),
-    }
-  }
-
-  #connector(workspaceId: string, incarnation: string, port: number) {
-    return (_options: unknown, done: (...args: [null, never] | [Error, null]) => void): void => {
+  #connector(workspaceId: string, incarnation: string, port: number): Connect {
+    return (_options, done) => {
       const route = this.#table.routeById(workspaceId)
       if (route === undefined || route.incarnation !== incarnation)
         return done(new ApiError('upstream_unreachable'), null)
       dial(route, port, this.#local, (err, stream) => {
         if (err !== null || stream === null) return done(err ?? new ApiError('internal'), null)
-        noteStaleErrors(stream)
         // undici's types ask for a Socket; any Duplex does.
         done(null, stream as never)
       })
     }
   }
-}
-
-function noteStaleErrors(stream: Duplex & { bytesRead?: number }): void {
-  stream.on('error', (err: Error) => {
-    if ((stream.bytesRead ?? 0) > 0) stale.add(err)
-  })
 }
