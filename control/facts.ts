@@ -56,7 +56,7 @@ const tokenFact = ({ hash, id, userId, scopes, expiresAtMs }: Token): EdgeFact =
 
 const subnetFact = (hosts: readonly Host[]): EdgeFact => ({
   kind: 'subnets',
-  row: [...new Set(hosts.flatMap((host) => host.subnets))],
+  row: [...new Set(hosts.flatMap((host) => host.subnets))].sort(),
 })
 
 /** Everything, for a gateway that starts. */

@@ -12,11 +12,10 @@ function bearer({ headers }: Call): string {
   return found[1]
 }
 
-function wholeNumber(text: string | null, path: string): number {
-  const value = Number(text ?? 'none')
-  if (!Number.isSafeInteger(value) || value < 0)
+function wholeNumber(text: string, path: string): number {
+  if (!/^[0-9]{1,15}$/.test(text))
     throw new ApiError('invalid_body', undefined, { errors: [{ path, message: 'a whole number' }] })
-  return value
+  return Number(text)
 }
 
 export function agentRoutes(agents: Agents): Route[] {

@@ -340,14 +340,16 @@ await t.test('a secret is in no file, no answer and no log, and reaches its own 
   const kept = await ada.call('PATCH', `${api}/${id}`, {
     env: [
       { name: 'KEY', secret: true },
-      { name: 'NEW', value: 'n' },
+      { name: 'NEW', value: 'plain-as-day' },
     ],
   })
   t.same(kept.json.spec.env, [
     { name: 'KEY', secret: true },
-    { name: 'NEW', value: 'n', secret: false },
+    { name: 'NEW', value: 'plain-as-day', secret: false },
   ])
-  t.match((await agent.obey()).workspaces[0], { spec: { env: [{ value: canary }, { value: 'n' }] } })
+  t.match((await agent.obey()).workspaces[0], {
+    spec: { env: [{ value: canary }, { value: 'plain-as-day' }] },
+  })
   t.match(await ada.call('PATCH', `${api}/${id}`, { env: [{ name: 'KEY', secret: false }] }), { status: 422 })
   t.match(await ada.call('PATCH', `${api}/${id}`, { env: [{ name: 'OTHER', secret: true }] }), {
     status: 422,
@@ -370,7 +372,7 @@ await t.test('a secret is in no file, no answer and no log, and reaches its own 
     t.notOk(bytes.includes(canary), `${file} does not hold it`)
   }
   t.ok(
-    (await readFile(join(stateDirectory, 'postern.sqlite'))).includes('plain'),
+    (await readFile(join(stateDirectory, 'postern.sqlite'))).includes('plain-as-day'),
     'the search does find things',
   )
   t.notOk([...server.answers, ...server.log.lines].some((text) => text.includes(canary)))
