@@ -61,6 +61,8 @@ const MARK = new Html(
   '<svg viewBox="0 0 44 44" fill="none" stroke="currentColor" stroke-width="2.4" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><path d="M6 39V19Q6 3 22 3T38 19V39Z"/><path d="M15 39V24Q15 16 22 16T29 24V39"/><circle cx="25.4" cy="30" r="1.3" fill="currentColor" stroke="none"/></svg>',
 )
 
+// One value, hash and element: a blank between them would turn the style off.
+const STYLE_ELEMENT = new Html(`<style>${STYLE}</style>`)
 const STYLE_HASH = createHash('sha256').update(STYLE).digest('base64')
 
 /** The Content-Security-Policy of a page; forms may lead to the origins given (Chromium checks redirects after a form too). */
@@ -94,9 +96,7 @@ export function cardPage(card: Card, requestId: string): string {
         <meta name="robots" content="noindex" />
         ${card.refreshSeconds !== undefined && html`<meta http-equiv="refresh" content="${card.refreshSeconds}" />`}
         <title>${card.title}</title>
-        <style>
-          ${new Html(STYLE)}
-        </style>
+        ${STYLE_ELEMENT}
       </head>
       <body>
         <main>
