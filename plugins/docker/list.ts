@@ -1,5 +1,5 @@
 /** Everything of ours on the engine, in three calls and one more for each container that doesn't run. */
-import type { Call, Instance } from '@postern/plugin'
+import type { Call, Instance, WorkspaceId } from '@postern/plugin'
 import type { ContainerInfo, NetworkInspectInfo, VolumeInspectInfo } from 'dockerode'
 import { instanceOf } from './convert.ts'
 import { ask, together, unless } from './engine.ts'
@@ -8,13 +8,16 @@ import { inspectedFacts, listedFacts, runKey } from './facts.ts'
 import { INCARNATION, namesOf, ownFilter, proofOf } from './labels.ts'
 import type { Proof } from './labels.ts'
 
-/** When each run was started, by `runKey`: facts that never change, kept so that what runs needs no inspect. */
-export type Starts = Map<string, string>
+/**
+ * When each running program was started, with its `runKey`: a fact that never changes, kept so that what runs needs no
+ * inspect. To be forgotten on any hint: an engine whose disk is full goes on to list as running what has ended.
+ */
+export type Starts = Map<WorkspaceId, { readonly key: string; readonly startedAt: string }>
 
 /** Inspections at once. */
 const WIDTH = 8
 
-/** See `Runtime.list`. `starts` is read, and left holding exactly what runs now. */
+/** See `Runtime.list`. `starts` is read, and filled with what is found to run. */
 export async function list(engine: Engine, starts: Starts, call: Call): Promise<Instance[]> {
   const { docker, owner } = engine
   const filters = ownFilter(owner)
@@ -27,15 +30,13 @@ export async function list(engine: Engine, starts: Starts, call: Call): Promise<
   ])
   const asked = marksOf(engine, volumes.Volumes)
   const instances = new Map<string, Instance>()
-  const seen: Starts = new Map()
   await eachOf(containers, WIDTH, async (row) => {
     const proof = proofOf(owner, 'container', row.Names[0]?.slice(1) ?? '', row.Labels)
     if (proof === undefined) return
-    const instance = await readRow(engine, row, proof, asked.get(proof.workspaceId) ?? '', starts, seen, call)
+    const instance = await readRow(engine, row, proof, asked.get(proof.workspaceId) ?? '', starts, call)
     if (instance !== undefined) instances.set(proof.workspaceId, instance)
   })
-  starts.clear()
-  for (const [key, startedAt] of seen) starts.set(key, startedAt)
+  for (const id of starts.keys()) if (!instances.has(id)) starts.delete(id)
   for (const instance of remains(engine, networks, volumes.Volumes))
     if (!instances.has(instance.workspaceId)) instances.set(instance.workspaceId, instance)
   return [...instances.values()]
@@ -47,23 +48,20 @@ async function readRow(
   proof: Proof,
   asked: string,
   starts: Starts,
-  seen: Starts,
   call: Call,
 ): Promise<Instance | undefined> {
   const { network } = namesOf(engine.owner, proof.workspaceId)
   const key = runKey(row, network)
-  const startedAt = starts.get(key)
-  if (key !== '' && startedAt !== undefined) {
-    seen.set(key, startedAt)
-    return instanceOf(proof, listedFacts(row, network, startedAt), asked, engine.publishes)
-  }
+  const known = starts.get(proof.workspaceId)
+  if (key !== '' && known?.key === key)
+    return instanceOf(proof, listedFacts(row, network, known.startedAt), asked, engine.publishes)
   const info = await ask(call.signal, 'look at a container', (abortSignal) =>
     engine.docker.getContainer(row.Id).inspect({ abortSignal }).catch(unless(404)),
   )
   if (info === undefined) return undefined
-  const endpoint = info.NetworkSettings.Networks[network]?.EndpointID
-  if (info.State.Running && endpoint !== undefined && endpoint !== '')
-    seen.set(`${info.Id}/${endpoint}`, info.State.StartedAt)
+  const endpoint = info.NetworkSettings.Networks[network]?.EndpointID ?? ''
+  if (info.State.Running && endpoint !== '')
+    starts.set(proof.workspaceId, { key: `${info.Id}/${endpoint}`, startedAt: info.State.StartedAt })
   return instanceOf(proof, inspectedFacts(info, network), asked, engine.publishes)
 }
 

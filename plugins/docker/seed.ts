@@ -15,10 +15,17 @@ export async function putSeeds(container: Container, files: readonly SeedFile[],
   const wanted = files.map((file) => ({ path: `workspace/${file.path}`, content: file.content }))
   const folders = [...new Set(wanted.flatMap(({ path }) => foldersOf(path)))].toSorted()
   const paths = [...folders, ...wanted.map(({ path }) => path)]
+  // An answer that is not read would hold its connection for ever.
+  const drained = (answer: NodeJS.ReadableStream, path: string) => {
+    answer.resume()
+    return path
+  }
   const there = await ask(call.signal, 'look at the files', (abortSignal) =>
     Promise.all(
       paths.map((path) =>
-        container.infoArchive({ path: `${HOME}/${path}`, abortSignal }).then(() => path, unless(404)),
+        container
+          .infoArchive({ path: `${HOME}/${path}`, abortSignal })
+          .then((answer) => drained(answer, path), unless(404)),
       ),
     ),
   )

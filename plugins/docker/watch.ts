@@ -17,17 +17,20 @@ const LONGEST_WAIT_MS = 5_000
 /** Hints until the signal aborts, over every restart of the engine. See `Runtime.watch`. */
 export async function* watch(engine: Engine, call: Call): AsyncGenerator<WorkspaceId | '*'> {
   let waitMs = FIRST_WAIT_MS
-  for (let connects = 0; ; connects++) {
+  let isUp = true
+  for (let tried = 0; ; tried++) {
     const stream = await events(engine, call)
     if (stream !== undefined) {
-      waitMs = FIRST_WAIT_MS
       // An engine that was restarted may have flushed the packet filter, and its containers may have ended.
-      if (connects > 0) yield '*'
+      if (tried > 0) yield '*'
+      isUp = true
+      waitMs = FIRST_WAIT_MS
       yield* hints(stream)
       call.signal.throwIfAborted()
       engine.firewall.doubt()
-      yield '*'
     }
+    if (isUp) yield '*'
+    isUp = false
     await pause(waitMs, undefined, { signal: call.signal }).catch(() => call.signal.throwIfAborted())
     waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)
   }
