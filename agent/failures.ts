@@ -120,6 +120,8 @@ export function byWorkspace(instances: readonly Instance[]): Map<WorkspaceId, In
   return groups
 }
 
+const goneMessage = 'it was removed from outside'
+
 function noted(
   id: WorkspaceId,
   entry: DesiredEntry | undefined,
@@ -135,10 +137,14 @@ function noted(
     if (known === undefined || (known.settledAtMs !== null && known.did === 'start')) {
       if (ended !== null)
         return isNews(known, ended, was) ? exited(goalOf(entry), known, ended, sight) : known
-      const ran = known !== undefined || (was !== 'unknown' && was.some(isLive))
-      if (ran && step.do === 'start' && step.why !== 'unfinished') {
-        return again(known ?? blank(step.goal, sight.now), 'vanished', 'it is no longer there', sight)
+      // Helpers may be left of what ran, which then looks like a start that was cut short.
+      const ran = was !== 'unknown' && was.some((each) => each.state === 'running')
+      if (step.do === 'start' && (ran || (known !== undefined && step.why !== 'unfinished'))) {
+        return again(known ?? blank(step.goal, sight.now), 'vanished', goneMessage, sight)
       }
+    }
+    if (known?.code === 'exited' && known.settledAtMs === null && ended === null) {
+      return { ...known, code: 'vanished', message: goneMessage }
     }
   } else if (step === null) return undefined
   if (known === undefined || known.settledAtMs === null || known.did !== step.do) return known

@@ -27,6 +27,11 @@ export interface Looker {
 }
 
 const listMs = 20_000
+/**
+ * After a hint, look again so much later: an engine may tell of a change before its own list shows it (Docker tells
+ * `die` before it has cleaned up and saved the container's state).
+ */
+const echoesMs = [300, 1_300]
 const healthMs = 10_000
 
 /** Looks until aborted: at once, on request, on a hint, and by resync; more slowly while the runtime doesn't answer. */
@@ -34,6 +39,11 @@ export function startLooker(parts: LookerParts): Looker {
   const { clock, signal, log } = parts
   const bell = createBell(clock, signal)
   const request = (): void => bell.ring()
+  let hintedMs = -Infinity
+  const restMs = (lookedMs: number): number => {
+    const echo = echoesMs.map((ms) => hintedMs + ms).find((at) => at > lookedMs)
+    return echo === undefined ? parts.resyncMs : Math.max(0, echo - clock.now())
+  }
 
   const looks = async (): Promise<void> => {
     let failures = 0
@@ -50,7 +60,7 @@ export function startLooker(parts: LookerParts): Looker {
         parts.onHealth(await healthOf(parts))
         await clock.sleep(jittered(backoffMs(failures, reachBounds), parts.random()), { signal })
       } else {
-        await bell.wait(parts.resyncMs)
+        await bell.wait(restMs(startedMs))
         // Looks take at most half of the runtime's time, however many hints come.
         const spare = Math.min(tookMs, 1_000) - (clock.now() - endedMs)
         if (spare > 0) await clock.sleep(spare, { signal })
@@ -70,7 +80,14 @@ export function startLooker(parts: LookerParts): Looker {
   }
   run(looks())
   run(healths())
-  if (parts.runtime.watch !== undefined) run(hints(parts, request))
+  if (parts.runtime.watch !== undefined) {
+    run(
+      hints(parts, () => {
+        hintedMs = clock.now()
+        request()
+      }),
+    )
+  }
   return { request }
 }
 
@@ -97,7 +114,7 @@ async function healthOf({ clock, signal, runtime }: LookerParts): Promise<Health
 }
 
 /** Follows the runtime's hints; a stream that ends is opened again, and all is looked at since some may be lost. */
-async function hints(parts: LookerParts, request: () => void): Promise<void> {
+async function hints(parts: LookerParts, hint: () => void): Promise<void> {
   const { clock, signal, log, runtime } = parts
   let failures = 0
   for (;;) {
@@ -105,15 +122,15 @@ async function hints(parts: LookerParts, request: () => void): Promise<void> {
     try {
       for await (const id of runtime.watch?.({ signal }) ?? []) {
         failures = 0
-        if (parts.heeds(id)) request()
+        if (parts.heeds(id)) hint()
       }
       failures += 1
     } catch (err) {
       signal.throwIfAborted()
       if (failures++ === 0) log.warn('no hints from the runtime; it is looked at by time', { err })
     }
-    request()
+    hint()
     await clock.sleep(jittered(backoffMs(failures, reachBounds), parts.random()), { signal })
-    request()
+    hint()
   }
 }

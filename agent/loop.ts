@@ -120,9 +120,8 @@ export function startLoop(parts: LoopParts): Loop {
   const tell = (): void => {
     if (reporter === null) return
     toldMs = clock.now()
-    const work = new Map<WorkspaceId, Work>(
-      [...memory.unseen].map(([id, verb]) => [id, { verb, progress: null }]),
-    )
+    const work = new Map<WorkspaceId, Work>()
+    for (const [id, verb] of memory.unseen) if (verb !== null) work.set(id, { verb, progress: null })
     for (const [id, job] of jobs) work.set(id, { verb: job.action.do, progress: job.progress })
     const { observed, failures, runningSince } = memory
     const set = desired()

@@ -15,8 +15,8 @@ export interface Memory {
   readonly observed: Seen
   readonly failures: Failures
   readonly orphans: Orphans
-  /** Workspaces whose last action has ended and was not looked at since, with its verb. */
-  readonly unseen: ReadonlyMap<WorkspaceId, Verb>
+  /** Workspaces whose last action has ended and was not looked at since, with its verb; null: it failed. */
+  readonly unseen: ReadonlyMap<WorkspaceId, Verb | null>
   /** Incarnation → since when it runs, as far as this process knows. */
   readonly runningSince: ReadonlyMap<string, EpochMs>
   /** What was there at the last look that succeeded. */
@@ -35,7 +35,7 @@ export function createMemory(now: () => EpochMs, limits: PlanLimits): Memory {
   let failures: Failures = new Map()
   let orphans: Orphans = new Map()
   let looks = 0
-  const unseen = new Map<WorkspaceId, Verb>()
+  const unseen = new Map<WorkspaceId, Verb | null>()
   const endedDuring = new Map<WorkspaceId, number>()
   let runningSince: ReadonlyMap<string, EpochMs> = new Map()
 
@@ -90,7 +90,7 @@ export function createMemory(now: () => EpochMs, limits: PlanLimits): Memory {
       const id = subject(action)
       failures = afterOutcome(failures, action, outcome, now())
       endedDuring.set(id, looks)
-      unseen.set(id, action.do)
+      unseen.set(id, outcome.ok ? action.do : null)
       if (!outcome.ok || outcome.instance === null || last === 'unknown') return
       // The runtime's own answer is as good as a look, so that nobody waits for one.
       last = [...last.filter((each) => each.workspaceId !== id), outcome.instance]

@@ -73,7 +73,7 @@ function runStep(
   if (another !== undefined) return end('doubled')
   if (one.generation !== entry.spec.generation) return end('generation-changed')
   if (one.state === 'running') return null
-  if (one.state === 'starting') return start('unfinished')
+  if (one.state === 'starting') return start(known?.code === 'vanished' ? 'vanished' : 'unfinished')
   return start(known?.code === 'exited' ? 'exited' : 'stopped')
 }
 

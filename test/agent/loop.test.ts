@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
+import type { Runtime, RuntimePlugin } from '@postern/plugin'
 import type { Fault } from '@postern/plugin/testing'
 import { fakeRuntime } from '@postern/plugin/testing'
 import { ApiError, type DesiredEntry } from '../../control/wire/index.ts'
@@ -99,6 +100,32 @@ t.test('what was removed from outside is made again', async (t) => {
   await clock.advance(500)
   t.match(control.status(id), { state: 'running' })
   t.equal(stage.did().at(-1), `+ start ${id} generation 1 vanished`)
+})
+
+t.test('a hint that comes before the list shows the change is looked after once more', async (t) => {
+  const clock = testClock()
+  const world = fakeRuntime({ sleep: clock.sleep })
+  let lagsUntilMs = 0
+  const plugin: RuntimePlugin = {
+    ...world.plugin,
+    open: async (_config, host) => {
+      const runtime = await world.plugin.open({}, host)
+      let shown = await runtime.list({ signal: new AbortController().signal })
+      const list: Runtime['list'] = async (call) => {
+        if (clock.now() >= lagsUntilMs) shown = await runtime.list(call)
+        return shown
+      }
+      return { ...runtime, list }
+    },
+  }
+  const stage = await startStage({ stateDirectory: t.testdir(), clock, world, over: { plugin } })
+  t.teardown(() => stage.agent.close())
+  stage.control.want(running())
+  await clock.advance(10_000)
+  lagsUntilMs = clock.now() + 1_000
+  world.end(id, 7)
+  await clock.advance(1_500)
+  t.match(stage.control.status(id), { exit: { code: 7 } })
 })
 
 t.test('a terminal failure waits for a new goal; others are tried again', async (t) => {

@@ -14,6 +14,8 @@ export interface FakeControl extends AgentControl {
   want(...workspaces: DesiredEntry[]): void
   /** While set, every call rejects with it; polls that wait are cut off. */
   away(err: Error | null): void
+  /** Of the last `want`. */
+  revision(): number
   readonly reports: readonly Report[]
   readonly registered: readonly Register[]
   /** Of the last report. */
@@ -36,6 +38,7 @@ export function fakeControl(answer: Partial<Registered> = {}): FakeControl {
   return {
     reports,
     registered,
+    revision: () => revision,
     status: (id) => reports.at(-1)?.workspaces.find((each) => each.id === id),
     want(...workspaces) {
       current = { revision: ++revision, workspaces }
