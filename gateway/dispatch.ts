@@ -25,7 +25,8 @@ const API_PREFIX = '/api/'
 
 const places = new WeakMap<Edge, Map<string, Place>>()
 
-function placeFor(edge: Edge, host: string): Place {
+/** Where a raw Host value leads; the same few are asked for all the time. */
+export function placeFor(edge: Edge, host: string): Place {
   let known = places.get(edge)
   if (known === undefined) places.set(edge, (known = new Map()))
   const held = known.get(host)

@@ -1,5 +1,5 @@
 /** An allowed request comes in; the header fields that a front sets on it before it moves the bytes itself go out. Pure. */
-import type { Identity } from '../../control/wire/index.ts'
+import type { EdgeUser, Identity } from '../../control/wire/index.ts'
 import type { Reach } from '@postern/plugin'
 import { isOurAuthorization, readCookies } from '../cookies.ts'
 import { identityHeaders } from '../headers.ts'
@@ -15,12 +15,32 @@ export function dialAddress(reach: Reach, port: number): string | null {
   return `${reach.host.includes(':') ? `[${reach.host}]` : reach.host}:${port}`
 }
 
-const authorizationValues = (scan: Scan): readonly string[] =>
-  scan.authorization === null
-    ? []
-    : typeof scan.authorization === 'string'
-      ? [scan.authorization]
-      : scan.authorization
+/** The visitor's Authorization values, ours left out unless `again`. */
+function authorizationOf(scan: Scan, again: boolean): string {
+  const { authorization } = scan
+  if (authorization === null) return ''
+  const values = typeof authorization === 'string' ? [authorization] : authorization
+  return values.filter((value) => again || !isOurAuthorization(value)).join(', ')
+}
+
+/** What is the same in every answer to one user; made once for each row of the table. */
+const made = new WeakMap<EdgeUser, readonly string[]>()
+const always = [
+  'Cache-Control',
+  'no-store',
+  'Vary',
+  'Cookie, Authorization, X-Postern-Token',
+  'Content-Length',
+  '0',
+]
+const toNobody = [...always, ...identityHeaders({ kind: 'anonymous' })]
+
+function headersTo(identity: Identity): readonly string[] {
+  if (identity.kind === 'anonymous') return toNobody
+  let headers = made.get(identity.user)
+  if (headers === undefined) made.set(identity.user, (headers = [...always, ...identityHeaders(identity)]))
+  return headers
+}
 
 /**
  * Always every field, empty where there is nothing to say: some fronts leave the visitor's own in place of an absent
@@ -33,9 +53,7 @@ export function allowHeaders(
   postern: string,
 ): string[] {
   const again = upstream === null
-  const authorization = authorizationValues(scan).filter((value) => again || !isOurAuthorization(value))
-  return [
-    ...identityHeaders(identity),
+  return headersTo(identity).concat(
     'X-Postern-Upstream',
     upstream ?? postern,
     'X-Postern-Token',
@@ -43,8 +61,8 @@ export function allowHeaders(
     'Cookie',
     again ? (scan.cookie ?? '') : readCookies(scan.cookie).rest,
     'Authorization',
-    authorization.join(', '),
-  ]
+    authorizationOf(scan, again),
+  )
 }
 
 /** `address:port` of the first TCP listener, as a front on this machine dials it; '' where there is none. */

@@ -33,22 +33,24 @@ export function familyOf(target: string): Family | null {
   return null
 }
 
-/** The values of one header under its exact name: aliases with `_` or `.` are other headers, and never read. */
-function valuesOf(rawHeaders: readonly string[], name: string): string[] {
-  const values: string[] = []
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const raw = rawHeaders[i]!
-    if (raw.length === name.length && raw.toLowerCase() === name) values.push(rawHeaders[i + 1]!)
-  }
-  return values
+/** Whether the field at `i` has that exact name, in any case: aliases with `_` or `.` are other headers, and never read. */
+const isNamed = (rawHeaders: readonly string[], i: number, name: string): boolean => {
+  const raw = rawHeaders[i]!
+  return raw === name || (raw.length === name.length && raw.toLowerCase() === name)
 }
 
 class Unusable extends Error {}
 
 function exactlyOne(rawHeaders: readonly string[], name: string): string {
-  const values = valuesOf(rawHeaders, name)
-  if (values.length !== 1 || values[0] === '') throw new Unusable(`exactly one ${name} is needed`)
-  return values[0]!
+  let found = ''
+  let count = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    if (!isNamed(rawHeaders, i, name)) continue
+    found = rawHeaders[i + 1]!
+    count++
+  }
+  if (count !== 1 || found === '') throw new Unusable(`exactly one ${name} is needed`)
+  return found
 }
 
 function checkMethod(method: string, name: string): string {
@@ -68,17 +70,18 @@ function checkTarget(target: string, name: string): string {
 }
 
 /** Traefik, Caddy: `X-Forwarded-*`. */
-function forwardAuth(rawHeaders: readonly string[]): Omit<Asked, 'upgrade'> {
+function forwardAuth(rawHeaders: readonly string[]): Asked {
   checkScheme(exactlyOne(rawHeaders, 'x-forwarded-proto'), 'x-forwarded-proto')
   return {
     method: checkMethod(exactlyOne(rawHeaders, 'x-forwarded-method'), 'x-forwarded-method'),
     authority: exactlyOne(rawHeaders, 'x-forwarded-host'),
     target: checkTarget(exactlyOne(rawHeaders, 'x-forwarded-uri'), 'x-forwarded-uri'),
+    upgrade: isUpgrade(rawHeaders),
   }
 }
 
 /** nginx: `X-Original-URL`, `X-Original-Method`. */
-function authRequest(rawHeaders: readonly string[]): Omit<Asked, 'upgrade'> {
+function authRequest(rawHeaders: readonly string[]): Asked {
   const name = 'x-original-url'
   const parts = /^([a-z]+):\/\/([^/]*)(\/.*)$/s.exec(exactlyOne(rawHeaders, name))
   if (!parts) throw new Unusable(`${name} is no URL`)
@@ -87,23 +90,30 @@ function authRequest(rawHeaders: readonly string[]): Omit<Asked, 'upgrade'> {
     method: checkMethod(exactlyOne(rawHeaders, 'x-original-method'), 'x-original-method'),
     authority: parts[2]!,
     target: checkTarget(parts[3]!, name),
+    upgrade: isUpgrade(rawHeaders),
   }
 }
 
 /** Envoy: the request's own method and Host, and its path after ours. */
-function extAuthz(method: string, target: string, rawHeaders: readonly string[]): Omit<Asked, 'upgrade'> {
+function extAuthz(method: string, target: string, rawHeaders: readonly string[]): Asked {
   return {
     method: checkMethod(method, 'the method'),
     authority: exactlyOne(rawHeaders, 'host'),
     target: checkTarget(target.slice(paths.extAuthz.length), 'the path'),
+    upgrade: isUpgrade(rawHeaders),
   }
 }
 
 /** A browser's handshake always has `Sec-WebSocket-Key`, which no script can set or leave out. Source: Fetch Standard. */
 function isUpgrade(rawHeaders: readonly string[]): boolean {
-  return ['upgrade', 'sec-websocket-key', 'sec-websocket-version'].some(
-    (name) => valuesOf(rawHeaders, name).length > 0,
-  )
+  for (let i = 0; i < rawHeaders.length; i += 2)
+    if (
+      isNamed(rawHeaders, i, 'upgrade') ||
+      isNamed(rawHeaders, i, 'sec-websocket-key') ||
+      isNamed(rawHeaders, i, 'sec-websocket-version')
+    )
+      return true
+  return false
 }
 
 /** Reads what a front asks. Whatever isn't exactly as its family says is refused. */
@@ -111,13 +121,13 @@ export function readQuestion(method: string, target: string, rawHeaders: readonl
   const family = familyOf(target)
   if (family === null) return { ok: false, family, why: 'there is no such endpoint' }
   try {
-    const asked =
+    const asked: Asked =
       family === 'forward-auth'
         ? forwardAuth(rawHeaders)
         : family === 'auth-request'
           ? authRequest(rawHeaders)
           : extAuthz(method, target, rawHeaders)
-    return { ok: true, family, asked: { ...asked, upgrade: isUpgrade(rawHeaders) } }
+    return { ok: true, family, asked }
   } catch (err) {
     if (!(err instanceof Unusable)) throw err
     return { ok: false, family, why: err.message }
