@@ -1,6 +1,7 @@
 /** The operator's options go in; a control whose parts are put together comes out, with its hand on the sweep. */
 import type { AgentControl } from './wire/index.ts'
 import { ApiError } from './wire/index.ts'
+import type { Api } from './app.ts'
 import { httpApi } from './app.ts'
 import { dashboardPages } from './dashboard.ts'
 import type { Deployment } from './deployment.ts'
@@ -26,6 +27,7 @@ import { signInLimit } from './sign-in-limit.ts'
 import { settleFact } from './store/facts.ts'
 import type { Database } from './store/open.ts'
 import { openDatabase } from './store/open.ts'
+import type { Streams } from './stream.ts'
 import { eventStreams } from './stream.ts'
 import { sweep } from './sweep.ts'
 import { loadTemplates } from './templates.ts'
@@ -60,11 +62,17 @@ function embedded(agents: Agents): AgentControl {
   }
 }
 
+/** A control, and what its tests look at. */
+export interface Parts {
+  readonly control: Control
+  readonly deployment: Deployment
+  readonly router: Api['router']
+  readonly streams: Streams
+  sweep(): Promise<void>
+}
+
 /** Control with the sweep in the caller's hand: `openControl` runs it by a timer. Tests give passwords a low cost. */
-export async function openParts(
-  options: ControlOptions,
-  cost: PasswordCost = strongCost,
-): Promise<{ control: Control; deployment: Deployment; sweep(): Promise<void> }> {
+export async function openParts(options: ControlOptions, cost: PasswordCost = strongCost): Promise<Parts> {
   const database = await openDatabase(options)
   const deployment = await openDeployment(options, database).catch(async (err: unknown) => {
     await database.close()
@@ -115,7 +123,13 @@ export async function openParts(
       await database.close()
     },
   }
-  return { control, deployment, sweep: () => sweep(deployment, agents, sessions) }
+  return {
+    control,
+    deployment,
+    router: api.router,
+    streams,
+    sweep: () => sweep(deployment, agents, sessions),
+  }
 }
 
 /** Opens the store, migrates it, and starts the sweep. @throws StartError */

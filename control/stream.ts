@@ -22,6 +22,8 @@ export const closeCodes = { signedOut: 4401, resync: 4409, slow: 1013, stopping:
 
 export interface Streams {
   upgrade(req: IncomingMessage, socket: Duplex, head: Buffer, identity: Identity, origin: Origin): void
+  /** How many sockets are open. */
+  readers(): number
   close(): void
 }
 
@@ -175,6 +177,10 @@ class EventStreams implements Streams {
       this.#alive.delete(ws)
       ws.ping()
     }
+  }
+
+  readers(): number {
+    return this.#server.clients.size
   }
 
   close(): void {

@@ -5,6 +5,7 @@ import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Logger } from '@postern/plugin'
 import { openParts } from '../../control/open.ts'
+import type { Parts } from '../../control/open.ts'
 import type { ControlOptions } from '../../control/seams.ts'
 import type {
   EdgeFact,
@@ -110,8 +111,6 @@ export interface Client {
     headers?: Record<string, string>,
   ): Promise<Answer<T>>
 }
-
-export type Parts = Awaited<ReturnType<typeof openParts>>
 
 export interface ControlServer extends Parts {
   readonly url: string
@@ -234,7 +233,9 @@ function makeClient(port: number, answers: string[], bearer?: string): Client {
             path,
             headers: {
               ...(sent === undefined ? {} : { 'content-type': 'application/json' }),
-              ...(sent === undefined ? {} : { 'content-length': String(Buffer.byteLength(sent)) }),
+              ...(sent === undefined || 'transfer-encoding' in headers
+                ? {}
+                : { 'content-length': String(Buffer.byteLength(sent)) }),
               ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }),
               ...(self.cookie === '' ? {} : { cookie: self.cookie }),
               ...headers,
