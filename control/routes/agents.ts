@@ -12,6 +12,9 @@ function bearer({ headers }: Call): string {
   return found[1]
 }
 
+/** A revision below every other: the whole set at once, as an agent asks for it first. */
+const BELOW_ALL = '-1'
+
 function wholeNumber(text: string, path: string): number {
   if (!/^[0-9]{1,15}$/.test(text))
     throw new ApiError('invalid_body', undefined, { errors: [{ path, message: 'a whole number' }] })
@@ -38,7 +41,8 @@ export function agentRoutes(agents: Agents): Route[] {
       path: paths.agentDesired,
       async run(call) {
         const agent = await identify(call)
-        const since = wholeNumber(call.query.get('since') ?? '0', 'since')
+        const given = call.query.get('since') ?? BELOW_ALL
+        const since = given === BELOW_ALL ? -1 : wholeNumber(given, 'since')
         const waitMs = wholeNumber(call.query.get('wait') ?? '25', 'wait') * 1000
         const desired = await agents.desired(agent, since, { signal: call.signal, waitMs })
         return desired === null ? { status: 204 } : { status: 200, body: desired }

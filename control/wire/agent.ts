@@ -124,7 +124,7 @@ export type Report = z.infer<typeof reportSchema>
 /** The agent's side of the contract: over HTTP, or the same calls in one process. Each rejects with ApiError or a network error. */
 export interface AgentControl {
   register(body: Register, call: { signal: AbortSignal }): Promise<Registered>
-  /** Resolves at once when the host's revision is above `since`, else when it becomes so, or with null after ~25 s. */
+  /** Resolves at once when the host’s revision is above `since` (-1: always), else when it becomes so, or with null after ~25 s. */
   desired(since: number, call: { signal: AbortSignal }): Promise<Desired | null>
   report(body: Report, call: { signal: AbortSignal }): Promise<void>
 }
