@@ -40,7 +40,8 @@ async function phase(client: Client, id: string, wanted: string): Promise<Worksp
   return until(
     async () => {
       last = await client.must<WorkspaceView>('GET', path(id))
-      return last.phase === wanted && last.generation === last.observedGeneration ? last : null
+      const isThere = wanted !== 'running' || last.generation === last.observedGeneration
+      return last.phase === wanted && isThere ? last : null
     },
     { timeoutMs: 30_000, what: `${wanted}` },
   ).catch((cause: unknown) => {
@@ -62,16 +63,24 @@ async function open(client: Client, url: string): Promise<string> {
 
 /** Runs every step as a subtest; each begins where the one before ended. */
 export function journey(t: Test, settings: Journey): void {
-  t.test(`a workspace on ${settings.runtime}, ${settings.mode}`, async (t) => {
+  const timeout = 180_000
+  t.setTimeout(2 * timeout)
+  t.test(`a workspace on ${settings.runtime}, ${settings.mode}`, { timeout }, async (t) => {
     const product = await startProduct(t, { mode: settings.mode, runtime: settings.runtime })
-    await t.test('the web template is alive: page, upload, events, WebSocket', (t) => web(t, product))
-    await t.test('only its owner gets in; others learn nothing', (t) => strangers(t, product))
+    await t.test('the web template is alive: page, upload, events, WebSocket', { timeout }, (t) =>
+      web(t, product),
+    )
+    await t.test('only its owner gets in; others learn nothing', { timeout }, (t) => strangers(t, product))
     const id = await notesWorkspace(t, product)
-    await t.test('a stopped one shows a page with Start, which brings it back', (t) =>
+    await t.test('a stopped one shows a page with Start, which brings it back', { timeout }, (t) =>
       stopped(t, product, id),
     )
-    await t.test('what was written survives stop, spec change and restarts', (t) => survival(t, product, id))
-    await t.test('the trash gives back what purge takes for ever', (t) => trash(t, product, id, settings))
+    await t.test('what was written survives stop, spec change and restarts', { timeout }, (t) =>
+      survival(t, product, id),
+    )
+    await t.test('the trash gives back what purge takes for ever', { timeout }, (t) =>
+      trash(t, product, id, settings),
+    )
   })
 }
 
@@ -127,6 +136,7 @@ async function firstEvent(product: Product, target: string): Promise<string> {
 async function strangers(t: Test, product: Product): Promise<void> {
   const made = await create(product.admin, { name: 'closed', template: 'node-web' })
   const target = product.workspaceUrl('closed-3000', '/headers?a=1&b=%20')
+  await open(product.admin, target)
   const visitor = product.client()
   const page = await visitor.browse(target)
   t.match(page.hops.at(-1), /\/sign-in\?/, 'signed out: the sign-in')

@@ -32,14 +32,15 @@ const page = `<!doctype html>
 `
 
 const server = http.createServer((req, res) => {
-  if (req.url === '/events') return events(res)
-  if (req.url === '/upload' && (req.method === 'POST' || req.method === 'PUT')) return upload(req, res)
-  if (req.url === '/headers') return json(res, 200, { method: req.method, headers: req.headers })
-  if (req.url === '/') {
+  const path = req.url.split('?')[0]
+  if (path === '/events') return events(res)
+  if (path === '/upload' && (req.method === 'POST' || req.method === 'PUT')) return upload(req, res)
+  if (path === '/headers') return json(res, 200, { method: req.method, headers: req.headers })
+  if (path === '/') {
     res.writeHead(200, { 'content-type': 'text/html; charset=utf-8' })
     return res.end(page)
   }
-  json(res, 404, { error: 'not found', path: req.url })
+  json(res, 404, { error: 'not found', path })
 })
 
 function json(res, status, value) {
