@@ -258,6 +258,33 @@ t.test('five thousand workspaces: a few rows are drawn, and one is found', async
   t.same(complaints, [])
 })
 
+t.test('what failed says its code and cause, and can be tried again', async (t) => {
+  const fake = await startFakeServer(root)
+  t.teardown(() => fake.close())
+  const page = await openPage(browser, [])
+  const users = '**/api/v1/users?*'
+  await page.route(users, (route) =>
+    route.fulfill({
+      status: 503,
+      contentType: 'application/problem+json',
+      body: JSON.stringify(new ApiError('unavailable').problem('req-77')),
+    }),
+  )
+  await page.goto(`${fake.url}/people`)
+  const failure = page.getByRole('alert')
+  await failure.getByText('The server cannot decide right now.').waitFor()
+  t.match(await failure.innerText(), /Try again in a moment[^]*unavailable[^]*req-77/)
+  await page.unroute(users)
+  await failure.getByRole('button', { name: 'Try again' }).click()
+  await page.getByRole('cell', { name: 'grace', exact: true }).waitFor()
+
+  fake.state.put({ name: 'shop' })
+  fake.refuseNext(new ApiError('cap_reached'))
+  await page.goto(`${fake.url}/workspaces/shop`)
+  await page.getByRole('button', { name: 'Stop shop' }).click()
+  await page.getByText('No more workspaces may run at once. Stop one first.').waitFor()
+})
+
 t.test('a member is not offered what only administrators may', async (t) => {
   const fake = await startFakeServer(root)
   t.teardown(() => fake.close())
