@@ -5,43 +5,45 @@ import { RuntimeError } from '@postern/plugin'
 import type { WorkspaceId } from '@postern/plugin'
 import type { Finding, Meta } from './convert.ts'
 import type { Quarry } from './finish.ts'
-import {
-  allListeners,
-  bootId,
-  censusTaker,
-  isLeaderAlive,
-  socketsOf,
-  stillHolds,
-  unwrittenLeader,
-} from './processes.ts'
+import { openHoldings } from './holdings.ts'
+import { allListeners, bootId, censusTaker, isLeaderAlive, unwrittenLeader } from './processes.ts'
 import type { Process } from './processes.ts'
 import { portsOnLoopback, targetOf } from './sockets.ts'
 import type { Target } from './sockets.ts'
 import type { Store } from './store.ts'
 
+/** A record and what was seen of it. */
+export interface Seen {
+  readonly meta: Meta
+  readonly finding: Finding
+  readonly processes: readonly Process[]
+}
+
 /** The eyes of a runtime. */
 export interface Observer {
   /** Each record, its leader found where nobody wrote it down, with what is alive of it. */
-  look(
-    metas: readonly Meta[],
-  ): { readonly meta: Meta; readonly finding: Finding; readonly processes: readonly Process[] }[]
+  look(metas: readonly Meta[]): Seen[]
   /** A workspace's processes, as `finish` hunts them. */
   quarry(meta: Meta): Quarry
   /** @throws RuntimeError ERR_NOT_FOUND when none of its own processes listens there. */
   dial(meta: Meta, port: number, call: { readonly signal: AbortSignal }): Promise<Duplex>
 }
 
-/** Opens eyes that remember, between looks, only what can't change. */
+/** How long a look believes that a stranger's socket is a stranger's. */
+const LOOK_AGE_MS = 5_000
+const DIAL_AGE_MS = 250
+
+/** Opens eyes that remember, between looks, only what can't change or is checked again. */
 export function openObserver(store: Store): Observer {
   const census = censusTaker()
   const boot = bootId()
-  const sockets = new Map<WorkspaceId, Map<string, string>>()
+  const holdings = openHoldings()
 
-  /** A census of one would forget the others. */
-  function processesOf(metas: readonly Meta[]): (id: WorkspaceId) => readonly Process[] {
+  /** Of every workspace: a census of one would forget the others. */
+  function allProcesses(metas: readonly Meta[], isQuick: boolean): Map<WorkspaceId, readonly Process[]> {
     const all = new Map([...store.readAll(), ...metas].map((meta) => [meta.id, meta]))
-    const taken = census.take([...all.values()])
-    return (id) => taken.of(id)
+    const taken = census.take([...all.values()], isQuick)
+    return new Map([...all.keys()].map((id) => [id, taken.of(id)]))
   }
 
   function withLeader(meta: Meta, processes: readonly Process[]): Meta {
@@ -51,30 +53,35 @@ export function openObserver(store: Store): Observer {
     return { ...meta, leader: { pid: found.pid, startTicks: found.startTicks, bootId: boot } }
   }
 
-  function look(metas: readonly Meta[]): ReturnType<Observer['look']> {
-    const of = processesOf(metas)
+  function look(metas: readonly Meta[]): Seen[] {
+    const everybody = allProcesses(metas, true)
     const listeners = allListeners()
+    holdings.refresh(listeners, listeners, () => everybody, LOOK_AGE_MS)
     return metas.map((record) => {
-      const processes = of(record.id)
+      const processes = everybody.get(record.id) ?? []
       const meta = withLeader(record, processes)
       const isAlive = meta.generation > 0 && isLeaderAlive(meta, boot)
-      const held = isAlive ? socketsOf(processes) : new Map<string, string>()
-      sockets.set(meta.id, held)
-      const listening = portsOnLoopback(listeners, (inode) => held.has(inode))
-      return { meta, processes, finding: { isAlive, listening, exit: store.exitOf(meta.id) } }
+      const listening = isAlive ? portsOnLoopback(listeners, holdings.of(meta.id)) : new Set<number>()
+      return {
+        meta,
+        processes,
+        finding: { isAlive, listening, exit: isAlive ? undefined : store.exitOf(meta.id) },
+      }
     })
   }
 
-  function targetNow(meta: Meta, port: number): { target: Target; hostPort: number } | undefined {
-    const held = sockets.get(meta.id)
-    const isOwn = (inode: string): boolean => {
-      const path = held?.get(inode)
-      return path !== undefined && stillHolds(path, inode)
-    }
-    const listeners = allListeners()
-    for (const hostPort of [meta.ports[String(port)], port]) {
-      const target = hostPort === undefined ? undefined : targetOf(listeners, hostPort, isOwn)
-      if (target !== undefined && hostPort !== undefined) return { target, hostPort }
+  /** The number itself counts as well as what was handed over for it: not every program takes the hint. */
+  function wayIn(
+    meta: Meta,
+    port: number,
+  ): { readonly target: Target; readonly hostPort: number } | undefined {
+    const candidates = [meta.ports[String(port)], port].filter((hostPort) => hostPort !== undefined)
+    const all = allListeners()
+    const listeners = all.filter((one) => candidates.includes(one.port))
+    holdings.refresh(all, listeners, () => allProcesses([meta], true), DIAL_AGE_MS)
+    for (const hostPort of candidates) {
+      const target = targetOf(listeners, hostPort, holdings.of(meta.id))
+      if (target !== undefined) return { target, hostPort }
     }
     return undefined
   }
@@ -82,19 +89,17 @@ export function openObserver(store: Store): Observer {
   return {
     look,
     quarry: (meta) => ({
-      alive: () => processesOf([meta])(meta.id),
+      alive: () => allProcesses([meta], false).get(meta.id) ?? [],
       isWrapper: (one) => one.pid === meta.leader?.pid && one.startTicks === meta.leader.startTicks,
     }),
-    async dial(record, port, { signal }) {
+    async dial(meta, port, { signal }) {
       signal.throwIfAborted()
-      // What was seen last may do; where it doesn't, look anew.
-      let found = targetNow(record, port)
-      if (found === undefined && look([record])[0]?.finding.isAlive === true) found = targetNow(record, port)
+      const isAlive = isLeaderAlive(meta, boot) || look([meta])[0]?.finding.isAlive === true
+      const found = isAlive ? wayIn(meta, port) : undefined
       if (found === undefined) throw nothingThere(port)
       const stream = await dialLoopback(found.target.host, found.hostPort, port, signal)
       // Somebody else may have taken the port over between the look and the dial.
-      const after = targetNow(record, port)
-      if (after?.target.inodes.join() === found.target.inodes.join()) return stream
+      if (wayIn(meta, port)?.target.inodes.join() === found.target.inodes.join()) return stream
       stream.destroy()
       throw nothingThere(port)
     },

@@ -1,5 +1,5 @@
 /** Reads /proc: which processes belong to which workspace, and which sockets they hold. Source: proc(5). */
-import { readFileSync, readdirSync, readlinkSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, readSync, readdirSync, readlinkSync } from 'node:fs'
 import { markOf, markerVariables } from './convert.ts'
 import type { Meta } from './convert.ts'
 import { parseListeners } from './sockets.ts'
@@ -17,12 +17,27 @@ export interface Census {
   of(id: string): readonly Process[]
 }
 
-/** Reads files of /proc; a process that ended meanwhile, or isn't ours to look at, is undefined. */
+const page = Buffer.allocUnsafe(64 * 1024)
+
+/** Reads a file of /proc; of a process that ended meanwhile, or isn't ours to look at, it is undefined. */
 function read(path: string): string | undefined {
+  let file: number
   try {
-    return readFileSync(path, 'latin1')
+    file = openSync(path, 'r')
   } catch {
     return undefined
+  }
+  try {
+    let text = ''
+    for (;;) {
+      const length = readSync(file, page)
+      text += page.toString('latin1', 0, length)
+      if (length < page.length) return text
+    }
+  } catch {
+    return undefined
+  } finally {
+    closeSync(file)
   }
 }
 
@@ -50,11 +65,17 @@ const TICKS_PER_SECOND = 100
 /** Younger ones may not have become what they will be: a child carries its parent's marks until it has its own. */
 const SETTLED_TICKS = 2 * TICKS_PER_SECOND
 
-/** Takes a census again and again; what is settled about a process is remembered by pid and start time. */
-export function censusTaker(): { take(metas: readonly Meta[]): Census } {
-  let known = new Map<number, { startTicks: number; owner: string | null }>()
+/** For how long a quick census takes a stranger's pid for the same stranger's. */
+const STRANGER_TICKS = 5 * TICKS_PER_SECOND
+
+/**
+ * Takes a census again and again; what is settled about a process is remembered by pid and start time. A quick one
+ * doesn't look again at those that were strangers a moment ago; one that is going to end processes looks at all.
+ */
+export function censusTaker(): { take(metas: readonly Meta[], isQuick: boolean): Census } {
+  let known = new Map<number, { startTicks: number; owner: string | null; seenTicks: number }>()
   return {
-    take(metas) {
+    take(metas, isQuick) {
       const next: typeof known = new Map()
       const found = new Map<string, Process[]>()
       const tell = judge(metas)
@@ -62,12 +83,16 @@ export function censusTaker(): { take(metas: readonly Meta[]): Census } {
       for (const name of readdirSync('/proc')) {
         const pid = Number(name)
         if (!(pid > 1) || pid === process.pid) continue
+        const old = known.get(pid)
+        if (isQuick && old?.owner === null && now - old.seenTicks < STRANGER_TICKS) {
+          next.set(pid, old)
+          continue
+        }
         const one = findProcess(pid)
         if (one === undefined) continue
-        const old = known.get(pid)
         const owner = old?.startTicks === one.startTicks ? old.owner : tell(one)
         if (owner !== null || now - one.startTicks > SETTLED_TICKS)
-          next.set(pid, { startTicks: one.startTicks, owner })
+          next.set(pid, { startTicks: one.startTicks, owner, seenTicks: now })
         if (owner !== null) found.set(owner, [...(found.get(owner) ?? []), one])
       }
       known = next
@@ -155,8 +180,29 @@ function link(path: string): string {
 /** Every TCP socket of this machine that listens. */
 export function allListeners(): Listener[] {
   return [
-    ...parseListeners(readFileSync('/proc/net/tcp', 'latin1'), 4),
+    ...parseListeners(listeningPart('/proc/net/tcp'), 4),
     // Absent where the kernel has no IPv6.
-    ...parseListeners(read('/proc/net/tcp6') ?? '', 6),
+    ...(existsSync('/proc/net/tcp6') ? parseListeners(listeningPart('/proc/net/tcp6'), 6) : []),
   ]
+}
+
+const ROWS_BYTES = 1_024
+
+/**
+ * The rows of listening sockets, which come first: a busy machine has thousands of others, and each row costs.
+ * Source: Linux net/ipv4/tcp_ipv4.c, tcp_get_idx.
+ */
+function listeningPart(path: string): string {
+  const file = openSync(path, 'r')
+  try {
+    const buffer = Buffer.alloc(ROWS_BYTES)
+    let text = ''
+    for (;;) {
+      const length = readSync(file, buffer)
+      text += buffer.toString('latin1', 0, length)
+      if (length === 0 || /\n\s*\d+: \S+ \S+ (?!0A)[0-9A-F]{2} /.test(text)) return text
+    }
+  } finally {
+    closeSync(file)
+  }
 }
