@@ -77,7 +77,6 @@ export interface Facts {
     readonly code: number
     readonly oomKilled: boolean
     readonly finishedAt: string
-    readonly error: string
   }
 }
 

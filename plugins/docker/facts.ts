@@ -9,7 +9,6 @@ export function inspectedFacts(info: ContainerInspectInfo, network: string): Fac
     code: state.ExitCode,
     oomKilled: state.OOMKilled,
     finishedAt: state.FinishedAt,
-    error: state.Error,
   }
   return {
     id: info.Id,
