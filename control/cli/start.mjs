@@ -27,7 +27,7 @@ const parts = [
   },
   {
     name: 'dashboard',
-    command: ['vite', 'build', 'web', '--logLevel', 'warn'],
+    command: ['vite', 'build', 'web', '--logLevel', 'error'],
     sources: ['web', join('control', 'wire'), ...shared],
     product: join('web', 'dist', 'index.html'),
     stamp: join('web', 'dist', '.built-from'),
@@ -49,7 +49,9 @@ async function filesBelow(path) {
 
 /** By content, not by time: a copied tree has times of its own, and its user may not be able to build. */
 async function digestOf(sources) {
-  const files = (await Promise.all(sources.map((source) => filesBelow(join(root, source))))).flat().sort()
+  const files = (await Promise.all(sources.map((source) => filesBelow(join(root, source)))))
+    .flat()
+    .sort((a, b) => (a < b ? -1 : 1))
   const hash = createHash('sha256')
   for (const file of files) hash.update(`${relative(root, file)}\0`).update(await readFile(file))
   return hash.digest('hex')

@@ -1,6 +1,6 @@
 /** The built product comes in; a copy that anybody can read and nobody but its owner can write goes out. */
 import { execFile } from 'node:child_process'
-import { cp, mkdir, mkdtemp } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { promisify } from 'node:util'
@@ -26,31 +26,13 @@ export async function copyProduct(): Promise<string> {
     .split('\n')
     .map((path) => relative(productRoot, path))
     .filter((path) => /(^|\/)node_modules\//.test(path))
-  const own = [
-    'package.json',
-    'package-lock.json',
-    'tsconfig.product.json',
-    'tsconfig.base.json',
-    'gateway',
-    'agent',
-    'control',
-    'plugins',
-    'web',
-    'dist/control',
-    'dist/gateway',
-    'dist/agent',
-    'dist/.built-from',
-    'node_modules/@postern',
-  ]
-  for (const path of [...own, ...installed]) {
-    await mkdir(dirname(join(root, path)), { recursive: true })
-    await cp(join(productRoot, path), join(root, path), {
-      recursive: true,
-      verbatimSymlinks: true,
-      force: false,
-      filter: (source) => !/\/web\/node_modules(\/|$)/.test(source),
-    })
-  }
+  const files = ['package.json', 'package-lock.json', 'tsconfig.product.json', 'tsconfig.base.json']
+  const rooms = ['gateway', 'agent', 'control', 'plugins', 'node_modules/@postern']
+  const compiled = ['dist/control', 'dist/gateway', 'dist/agent', 'dist/.built-from']
+  const web = (await readdir(join(productRoot, 'web'))).filter((name) => name !== 'node_modules')
+  const paths = [...files, ...rooms, ...compiled, ...web.map((name) => `web/${name}`), ...new Set(installed)]
+  await mkdir(root)
+  await run('cp', ['-a', '--parents', ...paths, root], { cwd: productRoot })
   await run('chmod', ['-R', 'a+rX,go-w', dirname(root)])
   return root
 }

@@ -57,17 +57,13 @@ export class CliProcess {
 
   /** Waits for a line of standard output. @throws Error with all that it printed, when it ends before that */
   async printed(pattern: RegExp, timeoutMs = 30_000): Promise<RegExpExecArray> {
-    return until(
-      () => {
-        const match = pattern.exec(this.stdout)
-        if (match) return match
-        if (!this.running) throw new Error('it has ended')
-        return null
-      },
-      { timeoutMs: this.running ? timeoutMs : 0, what: `${pattern.source} from the command` },
-    ).catch((cause: unknown) => {
-      throw new Error(`no ${pattern.source} from the command:\n${this.stdout}\n${this.stderr}`, { cause })
-    })
+    const found = await until(() => pattern.exec(this.stdout) ?? (this.running ? null : 'ended'), {
+      timeoutMs,
+      what: `${pattern.source} from the command`,
+    }).catch((cause: unknown) => cause as Error)
+    if (Array.isArray(found)) return found
+    const cause = found instanceof Error ? found : new Error('it ended before that')
+    throw new Error(`no ${pattern.source} from the command:\n${this.stdout}\n${this.stderr}`, { cause })
   }
 
   /** Sends the signal and waits for the end; after 15 s it is killed. */
@@ -83,7 +79,7 @@ export class CliProcess {
 /** Ports that were free a moment ago, all different. */
 export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'))
-  await Promise.all(servers.map((server) => server.listening || once(server, 'listening')))
+  await Promise.all(servers.map((server) => once(server, 'listening')))
   const ports = servers.map((server) => (server.address() as AddressInfo).port)
   await Promise.all(servers.map((server) => new Promise((done) => server.close(done))))
   return ports
