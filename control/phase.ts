@@ -57,7 +57,7 @@ function wantRunning(evidence: Evidence): Appearance {
   switch (status.state) {
     case 'running':
       return status.generation === evidence.generation
-        ? told('running', status, 'running')
+        ? appear('running', 'running')
         : appear('starting', 'spec_changed')
     case 'pulling':
       return told('pulling', status, 'pulling')

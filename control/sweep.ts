@@ -2,17 +2,11 @@
 import type { Deployment } from './deployment.ts'
 import type { Agents } from './service/agents.ts'
 import type { SessionKeeper } from './service/sessions.ts'
-import { commandWorkspace } from './service/workspaces.ts'
+import { emptyTrash } from './service/workspaces.ts'
 import { pruneChanges } from './store/changes.ts'
-import { listWorkspaces } from './store/workspaces.ts'
 
 /** Changes that are kept for readers and gateways that come back. */
 const CHANGES_KEPT = 20_000
-
-async function emptyTrash(deployment: Deployment): Promise<void> {
-  const over = await listWorkspaces(deployment.feed.db, { purgeableAtMs: deployment.now() })
-  for (const { id } of over) await commandWorkspace(deployment, id, 'purge', null)
-}
 
 /** One round; safe to repeat, and to run on several servers at once. */
 export async function sweep(deployment: Deployment, agents: Agents, sessions: SessionKeeper): Promise<void> {

@@ -10,7 +10,15 @@ import type { User } from './store/users.ts'
 import { listUsers } from './store/users.ts'
 import type { Workspace } from './store/workspaces.ts'
 import { reasonCodes } from './wire/index.ts'
-import type { HostView, Reason, SessionView, TokenView, UserView, WorkspaceView } from './wire/index.ts'
+import type {
+  HostView,
+  Reason,
+  SessionView,
+  SpecView,
+  TokenView,
+  UserView,
+  WorkspaceView,
+} from './wire/index.ts'
 
 /** Addresses of a workspace, by the public URL's scheme and port. */
 export function workspaceUrls(
@@ -34,46 +42,56 @@ function reasonView({ reason, phase }: Workspace): Reason | undefined {
   return { ...reason, hint: reasonCodes[reason.code].hint }
 }
 
-/** A workspace as its owner sees it; limits that its host does not hold are null. */
+/** The spec as this host takes it: what it does not hold or use is null. */
+function heldSpec(workspace: Workspace, host: Host | null): SpecView {
+  const spec = specView(workspace.spec, workspace.resolved)
+  if (host === null) return spec
+  const { images, limits } = host.capabilities
+  return {
+    ...spec,
+    image: images === true ? spec.image : null,
+    cpu: limits?.cpu === true ? spec.cpu : null,
+    memoryBytes: limits?.memory === true ? spec.memoryBytes : null,
+    pids: limits?.pids === true ? spec.pids : null,
+  }
+}
+
+/** What comes and goes with the phase. */
+function passing(workspace: Workspace): Partial<WorkspaceView> {
+  const { status, phase, purgeAtMs } = workspace
+  const reason = reasonView(workspace)
+  const isFresh = workspace.statusRevision >= workspace.desiredRevision
+  const progress = isFresh && (phase === 'pulling' || phase === 'starting') ? status?.progress : undefined
+  const startedAtMs = phase === 'running' ? status?.startedAtMs : undefined
+  return {
+    ...(reason === undefined ? {} : { reason }),
+    ...(progress === undefined ? {} : { progress }),
+    ...(startedAtMs === undefined ? {} : { startedAtMs }),
+    ...(purgeAtMs === null ? {} : { purgeAtMs }),
+  }
+}
+
+/** A workspace as its owner sees it. */
 export function workspaceView(
   deployment: Deployment,
   workspace: Workspace,
   owner: { readonly id: string; readonly username: string },
   host: Host | null,
 ): WorkspaceView {
-  const { status, phase } = workspace
-  const reason = reasonView(workspace)
-  const fresh = workspace.statusRevision >= workspace.desiredRevision
-  const spec = specView(workspace.spec, workspace.resolved)
-  const held = host?.capabilities.limits
   return {
     id: workspace.id,
     name: workspace.name,
     owner: { id: owner.id, username: owner.username },
     want: workspace.want,
-    phase,
-    ...(reason === undefined ? {} : { reason }),
-    ...(fresh && status?.progress !== undefined && (phase === 'pulling' || phase === 'starting')
-      ? { progress: status.progress }
-      : {}),
+    phase: workspace.phase,
+    ...passing(workspace),
     generation: workspace.generation,
-    observedGeneration: status?.generation ?? 0,
-    spec:
-      host === null
-        ? spec
-        : {
-            ...spec,
-            image: host.capabilities.images === true ? spec.image : null,
-            cpu: held?.cpu === true ? spec.cpu : null,
-            memoryBytes: held?.memory === true ? spec.memoryBytes : null,
-            pids: held?.pids === true ? spec.pids : null,
-          },
+    observedGeneration: workspace.status?.generation ?? 0,
+    spec: heldSpec(workspace, host),
     host: host === null ? null : { id: host.id, name: host.name },
     urls: workspaceUrls(workspace.name, workspace.resolved.ports, deployment.options),
     createdAtMs: workspace.createdAtMs,
     updatedAtMs: workspace.updatedAtMs,
-    ...(phase === 'running' && status?.startedAtMs !== undefined ? { startedAtMs: status.startedAtMs } : {}),
-    ...(workspace.purgeAtMs === null ? {} : { purgeAtMs: workspace.purgeAtMs }),
     revision: workspace.revision,
   }
 }

@@ -11,7 +11,7 @@ import type { Host } from '../store/hosts.ts'
 import { listHosts } from '../store/hosts.ts'
 import type { Db } from '../store/open.ts'
 import type { Workspace } from '../store/workspaces.ts'
-import { countWorkspaces, findWorkspace, reservedFor } from '../store/workspaces.ts'
+import { countWorkspaces, findWorkspace, listWorkspaces, reservedFor } from '../store/workspaces.ts'
 import { newId } from '../tokens.ts'
 import { ApiError, nameProblem, nameProblemText } from '../wire/index.ts'
 import type { CreateWorkspace, Limits, PatchWorkspace } from '../wire/index.ts'
@@ -232,6 +232,16 @@ export async function commandWorkspace(
     const before = await findWorkspace(w.db, { id })
     if (before === null) throw new ApiError('not_found')
     return obey(deployment, w, before, command, actor, null)
+  })
+}
+
+/** Purges the trash whose time is over. What was brought back meanwhile is not touched: it is looked at under the lock. */
+export async function emptyTrash(deployment: Deployment): Promise<void> {
+  const over = { purgeableAtMs: deployment.now() }
+  if ((await listWorkspaces(deployment.feed.db, { ...over, limit: 1 })).length === 0) return
+  await deployment.feed.write(async (w) => {
+    for (const before of await listWorkspaces(w.db, over))
+      await obey(deployment, w, before, 'purge', null, null)
   })
 }
 

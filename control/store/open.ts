@@ -72,7 +72,7 @@ function openPostgres(databaseUrl: string): Knex {
 function started(err: unknown, place: Place): StartError {
   if (err instanceof StartError) return err
   const text = err instanceof Error ? err.message : String(err)
-  const code = String((err as { code?: unknown }).code ?? '')
+  const { code = '' } = err as { code?: string }
   if (place.databaseUrl !== null)
     return new StartError('database_unreachable', `the database does not open: ${text || code}`, {
       cause: err,
