@@ -50,6 +50,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     await ownDirectory(stateDirectory)
     const log = options.log.child({ plugin: options.plugin.name })
     const runtime = await options.plugin.open(config, { ...ids, stateDirectory, log, now: options.clock.now })
+    options.log.info('the runtime is open', { runtime: options.plugin.name, ...ids })
     const limits = { ...defaultLimits, ...options.limits }
     const { control, clock } = options
     const loop = startLoop({
@@ -72,7 +73,9 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       await closeRoom(room)
       room = await open({ deploymentId, hostId })
     }
-    if (!ending.signal.aborted) room.loop.follow()
+    if (ending.signal.aborted) return
+    options.log.info('control knows this agent', { hostId, epoch: answer.epoch })
+    room.loop.follow()
   }
 
   let first: Registered | null = null

@@ -3,17 +3,17 @@
  * on four occasions that all do the same: a new desired set, a look at the runtime, an action that ended, and the
  * plan's own `wakeAt`.
  */
-import type { EpochMs, Health, Instance, Logger, Progress, Runtime, WorkspaceId } from '@postern/plugin'
+import type { EpochMs, Health, Instance, Logger, Runtime, WorkspaceId } from '@postern/plugin'
 import type { AgentControl, Desired } from '../control/wire/index.ts'
 import { print, subject, type Action, type Verb } from './action.ts'
-import { createBell } from './bell.ts'
+import { createBell, type Bell } from './bell.ts'
 import { followDesired, type DesiredFeed } from './desired.ts'
-import { execute } from './execute/index.ts'
 import type { Outcome } from './failures.ts'
-import { startLooker } from './look.ts'
-import { createMemory } from './memory.ts'
+import { createJobs, type Jobs } from './jobs.ts'
+import { startLooker, type Looker } from './look.ts'
+import { createMemory, type Memory } from './memory.ts'
 import { plan, superseded, type PlanLimits } from './plan.ts'
-import { statuses, type Work } from './report.ts'
+import { reportOf, type Work } from './report.ts'
 import { startReporter, type Reporter } from './reporter.ts'
 import type { Clock } from './seams.ts'
 
@@ -38,162 +38,150 @@ export interface Loop {
   close(): Promise<void>
 }
 
-interface Job {
-  readonly action: Action
-  readonly abort: AbortController
-  readonly done: Promise<void>
-  progress: Progress | null
-}
-
 const resyncMs = 30_000
 /** Steps of a pull are told at most so often. */
 const progressMs = 500
 
 /** Starts the loop; it looks at the runtime at once. */
 export function startLoop(parts: LoopParts): Loop {
-  const { clock, runtime, log, limits } = parts
-  const ending = new AbortController()
-  const signal = ending.signal
-  const alarm = createBell(clock, signal)
-  const memory = createMemory(() => clock.now(), limits)
-  const jobs = new Map<WorkspaceId, Job>()
-  let health: Health = { status: 'undetected', message: 'not looked at yet' }
-  let wakeAt: EpochMs | null = null
-  let toldMs = 0
-  let feed: DesiredFeed | null = null
-  let reporter: Reporter | null = null
-  const desired = (): Desired | 'unknown' => feed?.current() ?? 'unknown'
+  return new Reconciler(parts)
+}
 
-  const decide = (): void => {
-    if (signal.aborted) return
-    const actions = new Map([...jobs].map(([id, job]) => [id, job.action]))
-    for (const id of superseded(desired(), actions)) jobs.get(id)?.abort.abort(new Error('superseded'))
-    const inFlight = new Map<WorkspaceId, Verb | 'unseen'>(
-      [...memory.unseen.keys()].map((id) => [id, 'unseen']),
-    )
-    for (const [id, action] of actions) inFlight.set(id, action.do)
-    const { observed, failures, orphans } = memory
-    const next = plan({
-      desired: desired(),
-      observed,
-      failures,
-      orphans,
-      inFlight,
-      now: clock.now(),
-      limits,
+class Reconciler implements Loop {
+  readonly #parts: LoopParts
+  readonly #ending = new AbortController()
+  readonly #alarm: Bell
+  readonly #memory: Memory
+  readonly #jobs: Jobs
+  readonly #looker: Looker
+  #health: Health = { status: 'undetected', message: 'not looked at yet' }
+  #wakeAt: EpochMs | null = null
+  #toldMs = 0
+  #feed: DesiredFeed | null = null
+  #reporter: Reporter | null = null
+
+  constructor(parts: LoopParts) {
+    const { clock, runtime, log, limits, random } = parts
+    const { signal } = this.#ending
+    this.#parts = parts
+    this.#alarm = createBell(clock, signal)
+    this.#memory = createMemory(() => clock.now(), limits)
+    this.#jobs = createJobs({
+      ...{ runtime, clock, log },
+      onEnd: (action, outcome) => this.#ended(action, outcome),
+      onProgress: (isNewStep) => {
+        if (isNewStep || clock.now() - this.#toldMs >= progressMs) this.#tell()
+      },
     })
-    for (const action of next.actions) launch(action)
-    if (next.wakeAt !== wakeAt) {
-      wakeAt = next.wakeAt
-      alarm.ring()
-    }
-    tell()
+    this.#looker = startLooker({
+      ...{ runtime, clock, log, signal, resyncMs, random },
+      onBegin: () => this.#memory.lookBegins(),
+      onSeen: (seen, began) => this.#seen(seen, began),
+      onHealth: (health) => {
+        this.#health = health
+        this.#tell()
+      },
+      heeds: (id) => id === '*' || !this.#jobs.has(id),
+    })
+    this.#watchTime().catch((err: unknown) => {
+      if (!signal.aborted) parts.onEnd(err instanceof Error ? err : new Error(String(err)))
+    })
   }
 
-  const launch = (action: Action): void => {
-    const id = subject(action)
-    const abort = new AbortController()
-    log.info('acting', { workspaceId: id, action: print(action) })
-    const onProgress = (progress: Progress): void => {
-      const job = jobs.get(id)
-      if (job?.action !== action) return
-      const isNewStep = job.progress?.step !== progress.step
-      job.progress = progress
-      if (isNewStep || clock.now() - toldMs >= progressMs) tell()
-    }
-    const outcome = execute(action, { runtime, clock, log, signal: abort.signal, onProgress })
-    jobs.set(id, { action, abort, progress: null, done: outcome.then((result) => finish(action, result)) })
+  follow(): void {
+    const { signal } = this.#ending
+    if (this.#feed !== null || signal.aborted) return
+    const { control, clock, random, log, onEnd, heartbeatMs } = this.#parts
+    const call = { control, clock, random, log, signal, onEnd }
+    this.#reporter = startReporter({ ...call, heartbeatMs })
+    this.#feed = followDesired({ ...call, onChange: () => this.#wanted() })
+    this.#tell()
   }
 
-  const finish = (action: Action, outcome: Outcome): void => {
+  instances(id: WorkspaceId): readonly Instance[] {
+    return this.#memory.instances(id)
+  }
+
+  async close(): Promise<void> {
+    const why = new Error('the agent ends')
+    this.#ending.abort(why)
+    await this.#jobs.close(why)
+  }
+
+  #desired(): Desired | 'unknown' {
+    return this.#feed?.current() ?? 'unknown'
+  }
+
+  #wanted(): void {
+    const desired = this.#desired()
+    if (desired !== 'unknown') this.#memory.wanted(desired)
+    // What was last seen is good enough to act on at once: verbs ensure, and the look corrects.
+    this.#decide()
+    this.#looker.request()
+  }
+
+  #seen(seen: readonly Instance[] | 'unknown', began: number): void {
+    this.#memory.looked(seen, began, this.#desired(), new Set(this.#jobs.actions().keys()))
+    this.#decide()
+  }
+
+  #ended(action: Action, outcome: Outcome): void {
     const id = subject(action)
-    jobs.delete(id)
-    memory.ended(action, outcome)
+    const before = this.#memory.failures.get(id)
+    this.#memory.ended(action, outcome)
     if (!outcome.ok && !outcome.cancelled) {
       const { code, message: reason } = outcome
-      log.warn('an action failed', { workspaceId: id, action: print(action), code, reason })
+      const fields = { workspaceId: id, action: print(action), code, reason }
+      // The same failure again is no news.
+      if (before?.code === code && before.message === reason)
+        this.#parts.log.debug('an action failed', fields)
+      else this.#parts.log.warn('an action failed', fields)
     }
-    looker.request()
-    decide()
+    this.#looker.request()
+    this.#decide()
   }
 
-  const tell = (): void => {
-    if (reporter === null) return
-    toldMs = clock.now()
-    const work = new Map<WorkspaceId, Work>()
-    for (const [id, verb] of memory.unseen) if (verb !== null) work.set(id, { verb, progress: null })
-    for (const [id, job] of jobs) work.set(id, { verb: job.action.do, progress: job.progress })
-    const { observed, failures, runningSince } = memory
-    const set = desired()
-    reporter.offer({
-      revision: set === 'unknown' ? 0 : set.revision,
-      observed: observed !== 'unknown',
-      health: {
-        status: health.status,
-        message: health.message.slice(0, 500),
-        warnings: (health.warnings ?? []).slice(0, 20).map((warning) => warning.slice(0, 500)),
-      },
-      workspaces: statuses({
-        desired: set,
-        observed,
-        failures,
-        inFlight: work,
-        runningSince,
-        now: toldMs,
-        limits,
-      }),
-    })
+  #decide(): void {
+    if (this.#ending.signal.aborted) return
+    const { clock, limits } = this.#parts
+    const { observed, failures, orphans, unseen } = this.#memory
+    const desired = this.#desired()
+    const actions = this.#jobs.actions()
+    for (const id of superseded(desired, actions)) this.#jobs.cancel(id, new Error('superseded'))
+    const inFlight = new Map<WorkspaceId, Verb | 'unseen'>([...unseen.keys()].map((id) => [id, 'unseen']))
+    for (const [id, action] of actions) inFlight.set(id, action.do)
+    const next = plan({ desired, observed, failures, orphans, inFlight, now: clock.now(), limits })
+    for (const action of next.actions) this.#jobs.launch(action)
+    if (next.wakeAt !== this.#wakeAt) {
+      this.#wakeAt = next.wakeAt
+      this.#alarm.ring()
+    }
+    this.#tell()
   }
 
-  const looker = startLooker({
-    ...{ runtime, clock, log, signal, resyncMs, random: parts.random },
-    onBegin: () => memory.lookBegins(),
-    onSeen: (seen, began) => {
-      memory.looked(seen, began, desired(), new Set(jobs.keys()))
-      decide()
-    },
-    onHealth: (now) => {
-      health = now
-      tell()
-    },
-    heeds: (id) => id === '*' || !jobs.has(id),
-  })
+  #tell(): void {
+    if (this.#reporter === null) return
+    const { clock, limits } = this.#parts
+    const { observed, failures, runningSince, unseen } = this.#memory
+    const desired = this.#desired()
+    const inFlight = new Map<WorkspaceId, Work>()
+    for (const [id, verb] of unseen) if (verb !== null) inFlight.set(id, { verb, progress: null })
+    for (const [id, work] of this.#jobs.work()) inFlight.set(id, work)
+    this.#toldMs = clock.now()
+    const now = this.#toldMs
+    this.#reporter.offer(
+      reportOf({ desired, observed, failures, inFlight, runningSince, now, limits }, this.#health),
+    )
+  }
 
-  const ring = async (): Promise<void> => {
+  /** Decides again when the plan said that something falls due. */
+  async #watchTime(): Promise<void> {
     for (;;) {
-      await alarm.wait(wakeAt === null ? resyncMs : Math.max(0, wakeAt - clock.now()))
-      if (wakeAt === null || wakeAt > clock.now()) continue
-      wakeAt = null
-      decide()
+      const now = this.#parts.clock.now()
+      await this.#alarm.wait(this.#wakeAt === null ? resyncMs : Math.max(0, this.#wakeAt - now))
+      if (this.#wakeAt === null || this.#wakeAt > this.#parts.clock.now()) continue
+      this.#wakeAt = null
+      this.#decide()
     }
-  }
-  ring().catch((err: unknown) => {
-    if (!signal.aborted) parts.onEnd(err instanceof Error ? err : new Error(String(err)))
-  })
-
-  return {
-    follow() {
-      if (feed !== null || signal.aborted) return
-      const { control, random, onEnd } = parts
-      const call = { control, clock, random, log, signal, onEnd }
-      reporter = startReporter({ ...call, heartbeatMs: parts.heartbeatMs })
-      feed = followDesired({
-        ...call,
-        onChange: () => {
-          const set = desired()
-          if (set !== 'unknown') memory.wanted(set)
-          // What was last seen is good enough to act on at once: verbs ensure, and the look corrects.
-          decide()
-          looker.request()
-        },
-      })
-      tell()
-    },
-    instances: (id) => memory.instances(id),
-    async close() {
-      ending.abort(new Error('the agent ends'))
-      for (const job of jobs.values()) job.abort.abort(signal.reason)
-      await Promise.all([...jobs.values()].map((job) => job.done))
-    },
   }
 }

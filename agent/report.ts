@@ -1,6 +1,6 @@
 /** What the agent says of each workspace: desired, observed, failures and work in flight in, statuses out. Pure. */
-import type { EpochMs, Instance, Progress, WorkspaceId } from '@postern/plugin'
-import type { Desired, DesiredEntry, ReasonCode, Status } from '../control/wire/index.ts'
+import type { EpochMs, Health, Instance, Progress, WorkspaceId } from '@postern/plugin'
+import type { Desired, DesiredEntry, ReasonCode, Report, Status } from '../control/wire/index.ts'
 import type { Verb } from './action.ts'
 import { byWorkspace, type Failure, type Failures, type Trouble } from './failures.ts'
 import { dueAt, type PlanLimits } from './plan.ts'
@@ -43,6 +43,20 @@ const reasonOf: Readonly<Record<Trouble, ReasonCode>> = {
 /** The reason code that people see for a failure: of the runtime's error, or of how the program ended. */
 export function reasonFor(failure: Pick<Failure, 'code' | 'exit'>): ReasonCode {
   return failure.code === 'exited' && failure.exit?.oom === true ? 'oom' : reasonOf[failure.code]
+}
+
+/** Everything that the agent knows, whole. */
+export function reportOf(input: ReportInput, health: Health): Report {
+  return {
+    revision: input.desired === 'unknown' ? 0 : input.desired.revision,
+    observed: input.observed !== 'unknown',
+    health: {
+      status: health.status,
+      message: health.message.slice(0, 500),
+      warnings: (health.warnings ?? []).slice(0, 20).map((warning) => warning.slice(0, 500)),
+    },
+    workspaces: statuses(input),
+  }
 }
 
 /** One status for each workspace that is desired or there, by id; none while the runtime can't be read. */

@@ -88,7 +88,7 @@ async function liveOnce(t: Test, lane: Lane, at: number, moment: Moment): Promis
         const isCurrent = control.reports.at(-1)?.revision === control.revision()
         return isCurrent && `${status?.state} ${status?.generation}` === step.state
       }
-      await until(isReached, { timeoutMs: 30_000, everyMs: 5 }).catch(() => {
+      await until(isReached, { timeoutMs: 60_000, everyMs: 5 }).catch(() => {
         throw new Error(`${step.name}, ${moment} call ${at}, was never reached: ${agent.now?.said()}`)
       })
       const lines = await holdings(docker, deploymentId)

@@ -45,7 +45,7 @@ function stand(): Stood {
   let text = ''
   child.stderr.on('data', (chunk: Buffer) => (text = (text + chunk.toString()).slice(-20_000)))
   child.stdin.on('error', () => undefined) // it may be killed before it has read its order
-  return { child, said: () => text }
+  return { child, said: () => `${text}(exit ${child.exitCode}, signal ${child.signalCode})` }
 }
 
 async function end(child: ChildProcess, signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
