@@ -1,5 +1,6 @@
 /** What tests ask the real engine behind the plugin's back: what is there, and things that are somebody else's. */
 import { randomBytes } from 'node:crypto'
+import { get } from 'node:http'
 import type Docker from 'dockerode'
 import type { Host, Logger, WorkspaceSpec } from '@postern/plugin'
 
@@ -87,4 +88,19 @@ export async function inside(docker: Docker, container: string, line: string): P
   for (let rest = Buffer.concat(chunks); rest.length >= 8; rest = rest.subarray(8 + rest.readUInt32BE(4)))
     text += rest.toString('utf8', 8, 8 + rest.readUInt32BE(4))
   return { code: (await exec.inspect()).ExitCode ?? -1, text }
+}
+
+/** The body that a port answers a plain GET with, over a connection of its own. Rejects after two silent seconds. */
+export function page(host: string, port: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const request = get({ host, port, agent: false, timeout: 2_000 }, (answer) => {
+      let body = ''
+      answer.setEncoding('utf8')
+      answer.on('data', (chunk: string) => (body += chunk))
+      answer.on('end', () => resolve(body))
+      answer.on('error', reject)
+    })
+    request.on('timeout', () => request.destroy(new Error('silence')))
+    request.on('error', reject)
+  })
 }

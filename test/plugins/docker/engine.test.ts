@@ -22,7 +22,7 @@ import {
 } from '../../support/docker-engine.ts'
 import type { SecondEngine } from '../../support/docker-engine.ts'
 import { tinyImage } from '../../support/docker-image.ts'
-import { containerName, inside, leftovers, quietHost, specOf } from '../../support/docker-world.ts'
+import { containerName, inside, leftovers, page, quietHost, specOf } from '../../support/docker-world.ts'
 import { until } from '../../support/until.ts'
 
 const run = promisify(execFile)
@@ -151,7 +151,7 @@ t.test('with live restore, a program outlives its engine', { skip: lacks }, asyn
   const address = first.reach.kind === 'address' ? first.reach.host : ''
   await runtime.list({ signal })
   await engine.kill()
-  t.equal(await (await fetch(`http://${address}:3000/`)).text(), 'tiny\n', 'it answers without its engine')
+  t.equal(await page(address, 3000), 'tiny\n', 'it answers without its engine')
   await engine.start()
   t.same((await runtime.start(spec, { signal })).incarnation, first.incarnation)
   t.match(await runtime.list({ signal }), [{ state: 'running', incarnation: first.incarnation }])

@@ -10,7 +10,7 @@ import plugin from '@postern/plugin-docker'
 import t from 'tap'
 import { engineLacks, machineEngine } from '../../support/docker-engine.ts'
 import { tinyImage } from '../../support/docker-image.ts'
-import { containerName, inside, leftovers, quietHost, specOf } from '../../support/docker-world.ts'
+import { containerName, inside, leftovers, page, quietHost, specOf } from '../../support/docker-world.ts'
 import { until } from '../../support/until.ts'
 
 const MIB = 1024 * 1024
@@ -55,7 +55,7 @@ async function tests(): Promise<void> {
   const addressOf = ({ reach }: Instance) => (reach.kind === 'address' ? reach.host : '')
   const find = async (spec: WorkspaceSpec) =>
     (await runtime.list({ signal })).find((one) => one.workspaceId === spec.id)
-  const answers = async (instance: Instance) => (await fetch(`http://${addressOf(instance)}:3000/`)).ok
+  const answers = async (instance: Instance) => (await page(addressOf(instance), 3000)) === 'tiny\n'
 
   t.teardown(async () => {
     await Promise.all(made.map(({ id }) => runtime.remove(id, { signal, keepData: false })))
@@ -75,7 +75,7 @@ async function tests(): Promise<void> {
     const gateway = addressOf(one.instance).replace(/\d+$/, (last) => String(Number(last) - 1))
     const local = Object.values(networkInterfaces()).flatMap((list) => list ?? [])
     const hostAddress = local.find((each) => each.family === 'IPv4' && !each.internal)?.address ?? gateway
-    t.equal(await (await fetch(`http://${gateway}:${port}/`)).text(), 'reached', 'the listener is there')
+    t.equal(await page(gateway, port), 'reached', 'the listener is there')
     t.match(await probe(one.spec, addressOf(one.instance), 3000), /tiny/, 'the probe can tell')
     t.ok(await answers(other.instance), 'the neighbour answers the host')
     const forbidden: [string, string, number][] = [

@@ -12,7 +12,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { engineLacks, machineEngine } from '../../support/docker-engine.ts'
 import { tinyImage } from '../../support/docker-image.ts'
-import { containerName, inside, leftovers, quietHost, specOf } from '../../support/docker-world.ts'
+import { containerName, inside, leftovers, page, quietHost, specOf } from '../../support/docker-world.ts'
 import { until } from '../../support/until.ts'
 
 const signal = new AbortController().signal
@@ -155,7 +155,7 @@ async function tests(): Promise<void> {
     const { reach } = await runtime.start(spec, { signal })
     t.match(reach, { kind: 'ports', host: '127.0.0.1', ports: { 3000: Number } })
     const port = reach.kind === 'ports' ? reach.ports['3000'] : undefined
-    t.equal(await until(async () => (await fetch(`http://127.0.0.1:${port}/`)).text()), 'tiny\n')
+    t.equal(await until(() => page('127.0.0.1', port ?? 0)), 'tiny\n')
     for (const instance of [...(await runtime.list({ signal })), ...(await runtime.list({ signal }))])
       t.same(instance.reach, reach, 'listed alike, inspected or not')
     await refusal(runtime.connect?.(spec.id, 3001, { signal }) ?? Promise.resolve(), 'ERR_NOT_FOUND')
