@@ -275,6 +275,6 @@ async function trash(t: Test, product: Product, id: string, settings: Journey): 
     timeoutMs: 20_000,
   })
   t.equal(await settings.leftOver(product, id), 0, 'nothing is left of it')
-  const events = product.workspaceUrl('notes', '/first')
-  t.equal((await admin.browse(events)).status, 404)
+  const gone = product.workspaceUrl('notes', '/first')
+  await until(async () => (await admin.browse(gone)).status === 404, { what: '404 at the edge' })
 }
