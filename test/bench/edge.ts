@@ -46,28 +46,35 @@ const askDecision = (port: number, path: string): string => `
       proxy_set_header X-Original-URL $scheme://$http_host$request_uri;
       proxy_set_header X-Original-Method $request_method; } }`
 
-interface Field {
-  readonly parts: readonly Part[]
-  readonly targets: readonly Target[]
-}
+const main = (part: Part, ...more: readonly Part[]): { port: number; pids: number[] } => ({
+  port: part.ports['main']!,
+  pids: [part, ...more].map(({ pid }) => pid),
+})
 
-/** Starts everything that is measured: the upstream (nginx, 1 kB), Postern's gateway and the peers. */
-async function startField(): Promise<Field> {
-  const upstream = await nginxPart(
-    `access_log off; server { listen 127.0.0.1:PORT; location / { return 200 'a small answer of the workspace'; } }`,
+/** Starts everything that is measured, each noted in `parts`: the upstream (nginx), Postern's gateway and the peers. */
+async function startField(parts: Part[]): Promise<Target[]> {
+  const note = async (starting: Promise<Part>): Promise<Part> => {
+    const part = await starting
+    parts.push(part)
+    return part
+  }
+  const upstream = await note(
+    nginxPart(
+      `access_log off; server { listen 127.0.0.1:PORT; location / { return 200 'a small answer of the workspace'; } }`,
+    ),
   )
   const upstreamPort = upstream.ports['main']!
-  const gateway = await nodePart('gateway', { upstreamPort })
-  const bare = await nodePart('bare', null)
-  const peers = {
-    nginx: await nginxPart(
-      `${upstreamHttp(upstreamPort)} server { listen 127.0.0.1:PORT; location / { ${proxyToApp} } }`,
-    ),
-    authRequest: await nginxPart(`${upstreamHttp(upstreamPort)} ${askDecision(bare.ports['main']!, '/')}`),
-    undici: await nodePart('undici', { upstreamPort }),
-    bothSides: await nodePart('node-both-sides', { upstreamPort }),
-    httpProxy: await nodePart('http-proxy', { upstreamPort }),
-  }
+  const app = upstreamHttp(upstreamPort)
+  const gateway = await note(nodePart('gateway', { upstreamPort }))
+  const bare = await note(nodePart('bare', null))
+  const authz = gateway.ports['authz']!
+  const nginx = await note(nginxPart(`${app} server { listen 127.0.0.1:PORT; location / { ${proxyToApp} } }`))
+  const askBare = await note(nginxPart(`${app} ${askDecision(bare.ports['main']!, '/')}`))
+  const askPostern = await note(nginxPart(`${app} ${askDecision(authz, '/api/authz/auth-request')}`))
+  const undici = await note(nodePart('undici', { upstreamPort }))
+  const bothSides = await note(nodePart('node-both-sides', { upstreamPort }))
+  const httpProxy = await note(nodePart('http-proxy', { upstreamPort }))
+
   const host = 'bench-3000.ws.localhost'
   const cookie = 'postern_workspace=bench-session-of-the-workspace-host-0123456789'
   // `Host` so spelt, or wrk sends its own beside it.
@@ -78,32 +85,20 @@ async function startField(): Promise<Field> {
     'x-original-url': `http://${host}/small?a=1`,
     'x-original-method': 'GET',
   }
-  const proxied = { path: '/small?a=1', headers }
-  const main = (part: Part): { port: number; pids: number[] } => ({
-    port: part.ports['main']!,
-    pids: [part.pid],
-  })
+  const plain = { path: '/small?a=1', headers, kind: 'proxy' as const }
+  const decided = { ...plain, kind: 'proxy with a decision' as const }
   const decision = { path: '/api/authz/auth-request', headers: asked, kind: 'decision' as const }
-  const withDecision = { ...proxied, kind: 'proxy with a decision' as const }
-  const plain = { ...proxied, kind: 'proxy' as const }
-  return {
-    parts: [upstream, gateway, bare, ...Object.values(peers)],
-    targets: [
-      { name: 'nginx', ...plain, ...main(peers.nginx) },
-      { name: 'undici between Node servers', ...plain, ...main(peers.undici) },
-      { name: 'node:http both sides', ...plain, ...main(peers.bothSides) },
-      { name: 'http-proxy', ...plain, ...main(peers.httpProxy) },
-      {
-        name: 'nginx + auth_request to a minimal Node server',
-        ...withDecision,
-        port: peers.authRequest.ports['main']!,
-        pids: [peers.authRequest.pid, bare.pid],
-      },
-      { name: 'Postern', ...withDecision, ...main(gateway) },
-      { name: 'bare node:http handler', ...decision, ...main(bare) },
-      { name: 'Postern forward auth', ...decision, port: gateway.ports['authz']!, pids: [gateway.pid] },
-    ],
-  }
+  return [
+    { name: 'nginx', ...plain, ...main(nginx) },
+    { name: 'undici between Node servers', ...plain, ...main(undici) },
+    { name: 'node:http both sides', ...plain, ...main(bothSides) },
+    { name: 'http-proxy', ...plain, ...main(httpProxy) },
+    { name: 'nginx + auth_request to a minimal Node server', ...decided, ...main(askBare, bare) },
+    { name: 'nginx + auth_request to Postern', ...decided, ...main(askPostern, gateway) },
+    { name: 'Postern', ...decided, ...main(gateway) },
+    { name: 'bare node:http handler', ...decision, ...main(bare) },
+    { name: 'Postern forward auth', ...decision, port: authz, pids: [gateway.pid] },
+  ]
 }
 
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!
@@ -117,9 +112,9 @@ async function measure(target: Target, seconds: number): Promise<Row> {
 
 /** Runs all targets `rounds` times, one after the other, and gives the median of each figure. */
 export async function edgeRows(options: EdgeOptions): Promise<Row[]> {
-  const field = await startField()
+  const parts: Part[] = []
   try {
-    const targets = field.targets.filter((target) => target.name.includes(options.only))
+    const targets = (await startField(parts)).filter((target) => target.name.includes(options.only))
     for (const target of targets) await load(target, 1)
     const seen = new Map<string, Row[]>()
     for (let round = 0; round < options.rounds; round++) {
@@ -144,6 +139,6 @@ export async function edgeRows(options: EdgeOptions): Promise<Row[]> {
       }
     })
   } finally {
-    for (const part of field.parts) await part.stop()
+    for (const part of parts.reverse()) await part.stop()
   }
 }
