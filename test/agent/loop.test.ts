@@ -1,9 +1,6 @@
 /** The whole agent on a fake runtime and a clock that is turned by hand: what it does, when, and what it reports. */
-import { join } from 'node:path'
-import fc from 'fast-check'
 import t from 'tap'
 import type { Runtime, RuntimePlugin } from '@postern/plugin'
-import type { Fault } from '@postern/plugin/testing'
 import { fakeRuntime } from '@postern/plugin/testing'
 import { ApiError, type DesiredEntry } from '../../control/wire/index.ts'
 import { spec } from '../support/agent-arbitraries.ts'
@@ -276,67 +273,4 @@ t.test('from a new desired revision to the start of the plugin: milliseconds', a
   const [best = Infinity] = tookMs.toSorted((a, b) => a - b)
   t.comment(`best ${best.toFixed(2)} ms, median ${(tookMs.toSorted((a, b) => a - b)[10] ?? 0).toFixed(2)} ms`)
   t.ok(best < 5, 'the best of 20: a busy machine may be slow, a tick in the path would slow all')
-})
-
-const codes = ['ERR_UNAVAILABLE', 'ERR_TIMEOUT', 'ERR_INTERNAL', 'ERR_NO_CAPACITY', 'ERR_CONFLICT'] as const
-const faults: fc.Arbitrary<Fault> = fc
-  .record({
-    verb: fc.constantFrom('list' as const, 'start' as const, 'stop' as const, 'remove' as const),
-    kind: fc.constantFrom('fail' as const, 'reply-lost' as const, 'late' as const, 'hang' as const),
-    code: fc.constantFrom(...codes),
-    ms: fc.integer({ min: 1, max: 120_000 }),
-    times: fc.integer({ min: 1, max: 3 }),
-  })
-  .map(({ verb, kind, code, ms, times }): Fault => {
-    if (kind === 'late') return { verb, kind, ms, times }
-    return kind === 'hang' ? { verb, kind, times } : { verb, kind, code, times }
-  })
-
-t.test('under any finite sequence of faults the world converges', async (t) => {
-  const entries = (['alpha001', 'beta0002', 'gamma003'] as const).map((of) =>
-    fc.oneof(
-      fc.integer({ min: 1, max: 3 }).map((generation) => running(generation, of)),
-      fc.constant<DesiredEntry>({ want: 'stopped', id: of, graceMs: 1_000 }),
-      fc
-        .constantFrom('keep' as const, 'delete' as const)
-        .map((data): DesiredEntry => ({ want: 'removed', id: of, data })),
-    ),
-  )
-  const sets = fc.array(fc.tuple(...entries), { minLength: 1, maxLength: 4 })
-  const directory = t.testdir()
-  let runs = 0
-  await fc.assert(
-    fc.asyncProperty(
-      sets,
-      fc.array(faults, { maxLength: 6 }),
-      fc.array(fc.integer({ min: 0, max: 40_000 })),
-      async (wants, some, gaps) => {
-        const stage = await startStage({ stateDirectory: join(directory, `run-${runs++}`) })
-        try {
-          stage.world.inject(...some)
-          for (const [at, want] of wants.entries()) {
-            stage.control.want(...want)
-            await stage.clock.advance(gaps[at] ?? 0)
-            if (at % 2 === 1) stage.world.end('alpha001', 1)
-          }
-          // Hanging starts wait for their deadline of 30 min.
-          await stage.clock.advance(4 * 3_600_000)
-          const made = new Map(stage.world.instances().map((each) => [each.workspaceId, each]))
-          for (const entry of wants.at(-1) ?? []) {
-            const of = entry.want === 'running' ? entry.spec.id : entry.id
-            const state = made.get(of)?.state ?? 'absent'
-            if (entry.want === 'running') {
-              t.match(made.get(of), { state: 'running', generation: entry.spec.generation })
-            } else if (entry.want === 'stopped') t.not(state, 'running')
-            else t.ok(state === 'absent' || (entry.data === 'keep' && state === 'retained'))
-            t.equal(stage.control.status(of)?.state, state)
-          }
-          if (!t.passing()) throw new Error('not converged')
-        } finally {
-          await stage.agent.close()
-        }
-      },
-    ),
-    { numRuns: 25, seed: 5 },
-  )
 })
