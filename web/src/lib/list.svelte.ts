@@ -27,10 +27,12 @@ class WorkspaceList {
     return [...rowsOf('Mine', mine), ...rowsOf('Of others', others)]
   })
 
-  /** The workspace that keys act on: the one on the page, else the one that j and k stand on. */
+  /** The workspace that keys act on: the one on the page, else the one whose row has the focus. */
   get current(): WorkspaceView | undefined {
     const { place } = router
-    return place.page === 'workspace' ? live.named(place.name) : live.snapshot.workspaces.get(this.cursor)
+    if (place.page === 'workspace') return live.named(place.name)
+    const isFocused = this.cursor !== '' && document.activeElement?.id === `row-${this.cursor}`
+    return isFocused ? live.snapshot.workspaces.get(this.cursor) : undefined
   }
 
   /** The row that is kept in sight; -1 for none. */

@@ -11,6 +11,7 @@ class Router {
   readonly query: URLSearchParams = $derived(new URLSearchParams(this.search))
 
   constructor() {
+    document.title = titleOf(this.place)
     addEventListener('popstate', () => this.#read())
     document.addEventListener('click', (event) => this.#follow(event))
   }
