@@ -32,9 +32,9 @@ const lacks = engineLacks() ?? secondEngineLacks() ?? false
 const noRegistry =
   lacks !== false || existsSync('/usr/bin/docker-registry') ? lacks : 'docker-registry is not installed'
 
-async function runtimeOn(engine: SecondEngine, t: Test) {
+async function runtimeOn(engine: SecondEngine, t: Test, more: object = {}) {
   const host = quietHost()
-  const config = plugin.config.parse({ socketPath: engine.socketPath, subnetPool: '10.216.0.0/20' })
+  const config = plugin.config.parse({ socketPath: engine.socketPath, subnetPool: '10.216.0.0/20', ...more })
   const runtime = await plugin.open(config, host)
   t.teardown(() => runtime.close())
   return { host, runtime }
@@ -99,6 +99,12 @@ t.test('an image is pulled from a registry, with progress', { skip: noRegistry }
   )
   t.equal(steps.at(-1)?.step, 'starting')
   await runtime.remove(instance.workspaceId, gone)
+
+  const always = await runtimeOn(engine, t, { pull: 'always' })
+  steps.length = 0
+  const anew = await always.runtime.start(specOf(`${repo}:1`), { signal, onProgress })
+  t.equal(steps[0]?.step, 'pulling', 'asked for anew')
+  await always.runtime.remove(anew.workspaceId, gone)
 
   const err = await refusal(runtime.start(specOf(`${repo}:nope`), { signal }), 'ERR_IMAGE_UNAVAILABLE')
   t.match(err.message, /manifest unknown|not found/)

@@ -2,7 +2,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { RuntimeError } from '@postern/plugin'
@@ -188,6 +189,24 @@ async function tests(): Promise<void> {
     t.teardown(() => silent.close())
     const other = plugin.config.parse({ socketPath: join(folder, 'other') })
     await refusal(plugin.open(other, quietHost()), 'ERR_UNAVAILABLE')
+  })
+
+  t.test('an engine behind a loopback port', async (t) => {
+    const relay = createServer((socket) => {
+      const engine = connect('/var/run/docker.sock')
+      socket.pipe(engine).pipe(socket)
+      for (const [one, other] of [
+        [socket, engine],
+        [engine, socket],
+      ] as const)
+        one.on('error', () => other.destroy()).on('close', () => other.destroy())
+    }).listen(0, '127.0.0.1')
+    await once(relay, 'listening')
+    t.teardown(() => relay.close())
+    const { port } = relay.address() as AddressInfo
+    const { runtime } = await open(t, { host: `tcp://127.0.0.1:${port}`, firewall: 'external' })
+    t.match(await runtime.health({ signal }), { status: 'healthy', warnings: undefined })
+    t.equal((await runtime.start(specOf(image), { signal })).state, 'running')
   })
 
   const notRoot = process.getuid?.() === 0 ? false : 'only root can become another user'
