@@ -4,7 +4,7 @@
  */
 import t, { type Test } from 'tap'
 import { startEdge, type TestEdge } from '../support/fronts-edge.ts'
-import { frontFacts, secrets, type WebPorts } from '../support/fronts-facts.ts'
+import { frontFacts, hashOf, secrets, type WebPorts } from '../support/fronts-facts.ts'
 import { freePort } from '../support/fronts-process.ts'
 import { missingFront, startCaddy, startNginx, type FrontPorts } from '../support/fronts-start.ts'
 import { namesOf, startUpstream, valuesOf, type Seen, type Upstream } from '../support/fronts-upstream.ts'
@@ -246,6 +246,24 @@ async function elsewhere(t: Test, at: Scene): Promise<void> {
   }
 }
 
+/** Last, as it ends Ada's session: the next request is refused, and where Postern moves the bytes, open sockets end. */
+async function revocation(t: Test, at: Scene, passesOn: boolean): Promise<void> {
+  const own = { port: at.front, host: at.ownHost }
+  const headers = { Cookie: mine(secrets.adaOnWeb), Origin: `http://${at.ownHost}:${at.front}` }
+  const socket = await openSocket({ ...own, headers })
+  t.ok(socket.open)
+  if (!socket.open) return
+  await socket.next()
+  at.edge.apply([{ kind: 'gone', of: 'session', key: hashOf(secrets.adaOnWeb) }])
+  if (passesOn) await socket.closed
+  else {
+    socket.send('still here')
+    t.equal(await socket.next(), 'still here')
+    socket.close()
+  }
+  t.equal((await ask({ ...own, headers })).status, 401)
+}
+
 const fronts: readonly [string, 'nginx' | 'caddy', Start, string][] = [
   ['nginx passes everything on', 'nginx', startNginx, 'nginx/pass-on.conf'],
   ['nginx asks for the decision', 'nginx', startNginx, 'nginx/decide.conf'],
@@ -263,5 +281,6 @@ for (const [name, program, start, file] of fronts) {
     await t.test('a public port', (t) => publicPort(t, at))
     await t.test('WebSockets', (t) => webSockets(t, at))
     await t.test('everything else', (t) => elsewhere(t, at))
+    await t.test('revocation', (t) => revocation(t, at, file.includes('pass-on')))
   })
 }

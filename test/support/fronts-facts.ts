@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto'
 import type { EdgeFact, EdgeRoute, EdgeUser } from '../../control/wire/index.ts'
 
-const sha256 = (secret: string): string => createHash('sha256').update(secret).digest('hex')
+/** What the table is keyed by. */
+export const hashOf = (secret: string): string => createHash('sha256').update(secret).digest('hex')
 
 export const secrets = {
   adaDashboard: 'dashboard-session-of-ada-000000000000000000',
@@ -87,9 +88,9 @@ function session(
   userId: string,
   on: { parent: string; workspaceId: string; label: string } | null,
 ): EdgeFact {
-  const hash = sha256(secret)
+  const hash = hashOf(secret)
   const workspace = on && {
-    parentHash: sha256(on.parent),
+    parentHash: hashOf(on.parent),
     workspaceId: on.workspaceId,
     label: on.label,
   }
@@ -97,7 +98,7 @@ function session(
 }
 
 function token(secret: string, userId: string): EdgeFact {
-  const hash = sha256(secret)
+  const hash = hashOf(secret)
   return {
     kind: 'token',
     key: hash,
