@@ -63,7 +63,7 @@ export function createJobs(parts: JobsParts): Jobs {
     },
     has: (id) => jobs.has(id),
     actions: () => each((job) => job.action),
-    work: () => each((job) => ({ verb: job.action.do, progress: job.progress })),
+    work: () => each((job) => ({ verb: job.action.do, progress: job.progress, hasFailed: false })),
     cancel: (id, why) => jobs.get(id)?.abort.abort(why),
     async close(why) {
       for (const job of jobs.values()) job.abort.abort(why)

@@ -164,9 +164,7 @@ class Reconciler implements Loop {
     const { clock, limits } = this.#parts
     const { observed, failures, runningSince, unseen } = this.#memory
     const desired = this.#desired()
-    const inFlight = new Map<WorkspaceId, Work>()
-    for (const [id, verb] of unseen) if (verb !== null) inFlight.set(id, { verb, progress: null })
-    for (const [id, work] of this.#jobs.work()) inFlight.set(id, work)
+    const inFlight = new Map<WorkspaceId, Work>([...unseen, ...this.#jobs.work()])
     this.#toldMs = clock.now()
     const now = this.#toldMs
     this.#reporter.offer(

@@ -4,8 +4,9 @@
  */
 import type { EpochMs, Instance, WorkspaceId } from '@postern/plugin'
 import type { Desired } from '../control/wire/index.ts'
-import { subject, type Action, type Verb } from './action.ts'
+import { subject, type Action } from './action.ts'
 import { afterDesired, afterObserved, afterOutcome, type Failures, type Outcome } from './failures.ts'
+import type { Work } from './report.ts'
 import { orphansAfter, type Orphans, type PlanLimits } from './plan.ts'
 
 type Seen = readonly Instance[] | 'unknown'
@@ -15,8 +16,8 @@ export interface Memory {
   readonly observed: Seen
   readonly failures: Failures
   readonly orphans: Orphans
-  /** Workspaces whose last action has ended and was not looked at since, with its verb; null: it failed. */
-  readonly unseen: ReadonlyMap<WorkspaceId, Verb | null>
+  /** Workspaces whose last action has ended and was not looked at since: told as if it were at work still. */
+  readonly unseen: ReadonlyMap<WorkspaceId, Work>
   /** Incarnation → since when it runs, as far as this process knows. */
   readonly runningSince: ReadonlyMap<string, EpochMs>
   /** What was there at the last look that succeeded. */
@@ -35,7 +36,7 @@ export function createMemory(now: () => EpochMs, limits: PlanLimits): Memory {
   let failures: Failures = new Map()
   let orphans: Orphans = new Map()
   let looks = 0
-  const unseen = new Map<WorkspaceId, Verb | null>()
+  const unseen = new Map<WorkspaceId, Work>()
   const endedDuring = new Map<WorkspaceId, number>()
   let runningSince: ReadonlyMap<string, EpochMs> = new Map()
 
@@ -90,7 +91,8 @@ export function createMemory(now: () => EpochMs, limits: PlanLimits): Memory {
       const id = subject(action)
       failures = afterOutcome(failures, action, outcome, now())
       endedDuring.set(id, looks)
-      unseen.set(id, outcome.ok ? action.do : null)
+      const hasFailed = !outcome.ok && !outcome.cancelled
+      unseen.set(id, { verb: action.do, progress: null, hasFailed })
       if (!outcome.ok || outcome.instance === null || last === 'unknown') return
       // The runtime's own answer is as good as a look, so that nobody waits for one.
       last = [...last.filter((each) => each.workspaceId !== id), outcome.instance]

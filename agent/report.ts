@@ -6,10 +6,14 @@ import { byWorkspace, type Failure, type Failures, type Trouble } from './failur
 import { dueAt, type PlanLimits } from './plan.ts'
 import { entryId, goalOf, nextStep } from './step.ts'
 
-/** An action at work, as a report tells of it. */
+/**
+ * An action at work, or one that ended and whose effect was not looked at since: what is there is unknown then, and
+ * `absent` must not be told, since control forgets a workspace of which nothing is left.
+ */
 export interface Work {
   readonly verb: Verb
   readonly progress: Progress | null
+  readonly hasFailed: boolean
 }
 
 export interface ReportInput {
@@ -110,11 +114,13 @@ function stateOf(
   work: Work | undefined,
   failed: boolean,
 ): Status['state'] {
+  const isFailed = entry?.want === 'running' && failed
   if (work !== undefined) {
+    if (work.hasFailed && isFailed) return 'failed'
     if (work.verb !== 'start') return 'stopping'
     return work.progress?.step === 'pulling' ? 'pulling' : 'starting'
   }
-  if (entry?.want === 'running' && failed && instance?.state !== 'running') return 'failed'
+  if (isFailed && instance?.state !== 'running') return 'failed'
   return instance?.state ?? 'absent'
 }
 
@@ -131,7 +137,8 @@ function reasonOfStatus(
   // A runtime may take its time to bring a program up; that is no failure to tell of.
   if (failure.code === 'no_effect' && action.do === 'start') return undefined
   // While it is tried again the reason stays, without a time.
-  const at = input.inFlight.has(id) ? Infinity : dueAt(action, failure, input.now)
+  const isAtWork = input.inFlight.get(id)?.hasFailed === false
+  const at = isAtWork ? Infinity : dueAt(action, failure, input.now)
   return {
     code: reasonFor(failure),
     message: failure.message.slice(0, 2000),

@@ -4,8 +4,10 @@
  * when call N is answered and the agent doesn't know; for every N, until a run ends without a kill.
  */
 import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import type { DesiredEntry } from '../../control/wire/index.ts'
 import { spec } from '../support/agent-arbitraries.ts'
 import { clearDeployment, holdings, homeFile } from '../support/agent-engine.ts'
@@ -50,6 +52,7 @@ interface Run {
 }
 
 interface Lane {
+  readonly folder: string
   readonly image: string
   readonly relay: Relay
   readonly processes: AgentProcesses
@@ -58,14 +61,14 @@ interface Lane {
 const docker = machineEngine()
 
 /** One life of a workspace; the agent is killed at call `at` of each step that has so many. */
-async function liveOnce(t: Test, lane: Lane, at: number, moment: Moment): Promise<Run> {
+async function liveOnce(lane: Lane, at: number, moment: Moment): Promise<Run> {
   const deploymentId = `crash${randomBytes(6).toString('hex')}`
   const { relay } = lane
   const server = await agentServer({ deploymentId, hostId: 'host0001' })
   const { control } = server
   const order = {
     serverUrl: server.url,
-    stateDirectory: join(t.testdirName, deploymentId),
+    stateDirectory: join(lane.folder, deploymentId),
     pluginConfig: { socketPath: relay.socketPath, firewall: 'external', subnetPool: '10.231.0.0/16' },
   }
   const agent: { now: AgentProcess | null } = { now: null }
@@ -108,12 +111,12 @@ async function liveOnce(t: Test, lane: Lane, at: number, moment: Moment): Promis
 
 t.setTimeout(900_000)
 t.test('killed at every engine call', { skip: engineLacks() ?? false }, async (t) => {
-  t.testdir()
+  const folder = await mkdtemp(join(tmpdir(), 'postern-crash-'))
   const image = await tinyImage(docker)
   const lanes = await Promise.all(
     ['one', 'two', 'three'].map(async (name): Promise<Lane> => {
-      const relay = await relayTo('/var/run/docker.sock', join(t.testdirName, `${name}.sock`))
-      return { image, relay, processes: agentProcesses() }
+      const relay = await relayTo('/var/run/docker.sock', join(folder, `${name}.sock`))
+      return { image, folder, relay, processes: agentProcesses() }
     }),
   )
   t.teardown(async () => {
@@ -121,10 +124,11 @@ t.test('killed at every engine call', { skip: engineLacks() ?? false }, async (t
       await processes.close()
       await relay.close()
     }
+    await rm(folder, { recursive: true, force: true })
   })
   const [first] = lanes
   if (first === undefined) return
-  const whole = await liveOnce(t, first, Infinity, 'before')
+  const whole = await liveOnce(first, Infinity, 'before')
   t.same(whole.kills, [])
   t.same(whole.held.at(-1), [], 'a life without a kill leaves nothing')
   t.equal(whole.held[0]?.length, 3, 'one container, one network, one home')
@@ -135,7 +139,7 @@ t.test('killed at every engine call', { skip: engineLacks() ?? false }, async (t
     let kills = 0
     const work = async (lane: Lane): Promise<void> => {
       for (let at = next++; at <= last; at = next++) {
-        const run = await liveOnce(t, lane, at, moment)
+        const run = await liveOnce(lane, at, moment)
         kills += run.kills.length
         if (run.kills.length === 0) last = Math.min(last, at)
         else t.same(run.held, whole.held, `killed ${moment} call ${at} of ${run.kills.join(', ')}`)

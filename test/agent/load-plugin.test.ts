@@ -7,7 +7,10 @@ import { builtInPlugins, loadPlugin, locatePlugin } from '../../agent/load-plugi
 
 const silent = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent }
 const host = (stateDirectory: string): Host => ({
-  ...{ deploymentId: 'd1', hostId: 'h1', stateDirectory, log: silent },
+  deploymentId: 'd1',
+  hostId: 'h1',
+  stateDirectory,
+  log: silent,
   now: () => 0,
 })
 

@@ -181,6 +181,26 @@ t.test('a stop does not wait for a long pull', async (t) => {
   t.match(control.status(id), { state: 'running' }, 'what was given up is no failure')
 })
 
+t.test('nothing is told as gone before the runtime was looked at', async (t) => {
+  const stage = await startStage({ stateDirectory: t.testdir() })
+  const { control, clock, world } = stage
+  t.teardown(() => stage.agent.close())
+  for (const kind of ['hang', 'fail'] as const) {
+    world.inject(kind === 'hang' ? { verb: 'start', kind } : { verb: 'start', kind, code: 'ERR_TIMEOUT' })
+    control.want(running())
+    if (kind === 'hang') await clock.rest()
+    world.inject({ verb: 'list', kind: 'hang' })
+    await clock.rest()
+    control.want({ want: 'removed', id, data: 'delete' })
+    await clock.rest()
+    t.not(control.status(id)?.state, 'absent', `the start that did ${kind} may have made something`)
+    await clock.advance(60_000)
+    t.equal(control.status(id)?.state, 'absent')
+    control.want()
+    await clock.rest()
+  }
+})
+
 t.test('while control is away, workspaces live on and are repaired', async (t) => {
   const stage = await startStage({ stateDirectory: t.testdir() })
   const { control, clock, world, told } = stage

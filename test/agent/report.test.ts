@@ -45,7 +45,9 @@ t.test('states: in flight over failed over what is there', async (t) => {
     progress: 'pulling' | null = null,
   ): Partial<ReportInput> => ({
     failures,
-    inFlight: new Map([[id, { verb, progress: progress && { step: progress, message: 'a'.repeat(900) } }]]),
+    inFlight: new Map([
+      [id, { verb, progress: progress && { step: progress, message: 'a'.repeat(900) }, hasFailed: false }],
+    ]),
   })
   t.equal(state({}), 'absent')
   t.equal(state({ failures }), 'failed')
