@@ -52,8 +52,10 @@ export function send(visit: Visit, status: number, headers: string[], body: stri
   if (res.headersSent || res.destroyed) return void res.destroy()
   const bytes = Buffer.from(body, 'utf8')
   const isUnread = hasBody(scan) && !req.complete
-  // A body that waits for leave will not come.
-  const isComing = isUnread && !visit.expectsContinue
+  // A body that waits for leave will not come; one in an unknown coding can't be read, Node ends its connection.
+  const isReadable =
+    scan.transferEncoding === null || scan.transferEncoding.trim().toLowerCase() === 'chunked'
+  const isComing = isUnread && isReadable && !visit.expectsContinue
   const head = [...headers, 'Cache-Control', 'no-store', 'X-Content-Type-Options', 'nosniff']
   if (status !== 204 && status !== 304) head.push('Content-Length', String(bytes.length))
   if (isUnread) head.push('Connection', 'close')

@@ -45,16 +45,16 @@ form{margin:20px 0 0}
 .actions form{margin:0}
 label{display:block;margin:0 0 16px;font-weight:550}
 label small{font-weight:400;color:var(--faint)}
-input{display:block;width:100%;margin-top:4px;padding:8px 12px;min-height:40px;font:inherit;color:var(--text);background:var(--panel);border:1px solid var(--line-strong);border-radius:6px}
+input{display:block;width:100%;margin-top:4px;padding:8px 12px;min-height:40px;font:inherit;font-weight:400;color:var(--text);background:var(--panel);border:1px solid var(--line-strong);border-radius:6px}
 button,a.button{display:inline-block;padding:8px 16px;min-height:36px;font:inherit;font-weight:600;color:var(--on-accent);background:var(--accent);border:1px solid var(--accent);border-radius:6px;cursor:pointer;text-decoration:none}
 a{color:var(--accent);text-underline-offset:3px}
-a.plain{color:var(--dim)}
+a.plain{display:inline-block;padding:7px 16px;color:var(--text);background:var(--panel);border:1px solid var(--line);border-radius:6px;text-decoration:none}
 :focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 .error{margin:16px 0 0;padding:8px 12px;color:var(--text);background:var(--bad-soft);border-left:3px solid var(--bad);border-radius:6px}
 .small{margin-top:20px;font-size:12px;color:var(--faint)}
 .small p{color:inherit}
 .small code{font-size:11.5px;color:inherit}
-@media(max-width:560px){button,a.button{min-height:44px;padding:10px 20px}.wide,.wide button{width:100%}input{min-height:44px;font-size:16px}}
+@media(max-width:560px){button,a.button{min-height:44px;padding:10px 20px}.wide,.wide button,a.plain{width:100%;text-align:center}input{min-height:44px;font-size:16px}}
 `
 
 const MARK = new Html(

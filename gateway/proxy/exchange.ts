@@ -22,6 +22,8 @@ export interface Allowed {
   readonly credential: Credential
 }
 
+const JOINED_MAX = 16 * 1024
+
 const REPEATABLE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
 const NETWORK: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'])
 
@@ -231,8 +233,11 @@ export class Exchange implements Dispatcher.DispatchHandler, LiveStream {
 
   #end(): void {
     const { res } = this.#visit
-    if (this.#whole === null) res.end()
-    else res.end(this.#whole)
+    const whole = this.#whole
+    if (whole === null) res.end()
+    // Node joins a string with its head into one write; a buffer would be a second part of it.
+    else if (whole.length <= JOINED_MAX) res.end(whole.toString('latin1'), 'latin1')
+    else res.end(whole)
   }
 
   /** Lets a visitor who still sends read the answer: closing on unread bytes would reset the connection. */

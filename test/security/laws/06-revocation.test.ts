@@ -1,0 +1,62 @@
+// Law 6: revocation reaches new requests within 1 s at every door, and ends what is open of that session or user only.
+import t from 'tap'
+import { rawClient, webSocketBytes } from '../../support/gateway-bytes.ts'
+import { hashOf } from '../../support/gateway-control.ts'
+import { doorsOf, originOf, startEdge, webAndSocket } from '../../support/gateway-edge.ts'
+
+const HOST = 'shop.ws.localhost:8090'
+
+t.test('what is taken away is gone at every door with the next request', async (t) => {
+  const edge = await startEdge(t, { script: webAndSocket })
+  const route = edge.workspace('shop')
+  const cases: [string, number, (secrets: { parent: string; child: string; token: string }) => void][] = [
+    ['the session', 401, ({ child }) => edge.control.gone('session', hashOf(child))],
+    ['the parent session', 401, ({ parent }) => edge.control.gone('session', hashOf(parent))],
+    ['the user', 401, () => edge.control.gone('user', 'alice')],
+    ['the ownership', 404, () => edge.control.route({ ...route, ownerId: 'bob' })],
+    ['the workspace', 401, () => edge.control.gone('route', route.workspaceId)],
+  ]
+  for (const [what, status, take] of cases)
+    for (const door of doorsOf(edge)) {
+      edge.control.user({ id: 'alice', username: 'alice', email: '', role: 'member', groups: [] })
+      edge.control.route(route)
+      const parent = edge.control.session('alice')
+      const child = edge.control.child(parent, route.workspaceId, 'shop')
+      const token = edge.control.token('alice', ['connect'])
+      const request = { host: HOST, headers: [`Cookie: postern_workspace=${child}`, originOf('shop')] }
+      const before = await door.try(request)
+      t.ok(before.status === 200 || before.status === 101, `${what}: open at ${door.name}`)
+      take({ parent, child, token })
+      t.equal((await door.try(request)).status, status, `${what}: shut at ${door.name}`)
+      edge.control.gone('token', hashOf(token))
+      t.equal(
+        (await door.try({ host: HOST, headers: [`X-Postern-Token: ${token}`] })).status,
+        401,
+        `its token at ${door.name}`,
+      )
+    }
+})
+
+t.test('open sockets end with the right that opened them, and no others', async (t) => {
+  const edge = await startEdge(t, { script: webAndSocket })
+  const route = edge.workspace('shop', {}, 'members')
+  const open = async (userId: string) => {
+    const parent = edge.control.session(userId)
+    const child = edge.control.child(parent, route.workspaceId, 'shop')
+    const client = await rawClient(edge.port)
+    client.send(
+      webSocketBytes({ host: HOST, headers: [`Cookie: postern_workspace=${child}`, originOf('shop')] }),
+    )
+    await client.received(/101/)
+    return { client, parent }
+  }
+  const [first, second, other] = [await open('alice'), await open('alice'), await open('bob')]
+  await edge.control.signOut(hashOf(first.parent))
+  await first.client.closed(1000)
+  t.notOk(second.client.socket.destroyed, 'another session of the same user lives on')
+  edge.control.route({ ...route, ports: [] })
+  await other.client.closed(1000)
+  t.notOk(second.client.socket.destroyed, 'the port is the owner’s alone now')
+  edge.control.gone('user', 'alice')
+  await second.client.closed(1000)
+})
