@@ -68,34 +68,33 @@ export function fakeTemplates(): TemplateView[] {
   ]
 }
 
+const noSpec: SpecView = {
+  template: null,
+  image: null,
+  cpu: null,
+  memoryBytes: null,
+  pids: null,
+  env: [],
+  command: null,
+  ports: [],
+}
+
 /** The spec view after a create or a patch: nulls go back to nothing, a secret loses its value. */
 export function specOf(
   given: PatchWorkspace & { template?: string | undefined },
-  before?: SpecView,
+  before: SpecView = noSpec,
 ): SpecView {
+  const { env, ports, ...plain } = given
+  const changed = Object.fromEntries(Object.entries(plain).filter(([, value]) => value !== undefined))
+  const shownEnv = env?.map(({ name, value, secret = false }) =>
+    secret || value === undefined ? { name, secret } : { name, value, secret },
+  )
+  const shownPorts = ports?.map(({ port, name = null, visibility = 'owner' }) => ({ port, name, visibility }))
   return {
-    template: given.template ?? before?.template ?? null,
-    image: given.image === undefined ? (before?.image ?? null) : given.image,
-    cpu: given.cpu === undefined ? (before?.cpu ?? null) : given.cpu,
-    memoryBytes: given.memoryBytes === undefined ? (before?.memoryBytes ?? null) : given.memoryBytes,
-    pids: given.pids === undefined ? (before?.pids ?? null) : given.pids,
-    command: given.command === undefined ? (before?.command ?? null) : given.command,
-    env:
-      given.env?.map((e) => ({
-        name: e.name,
-        secret: e.secret ?? false,
-        ...(e.secret === true || e.value === undefined ? {} : { value: e.value }),
-      })) ??
-      before?.env ??
-      [],
-    ports:
-      given.ports?.map((p) => ({
-        port: p.port,
-        name: p.name ?? null,
-        visibility: p.visibility ?? 'owner',
-      })) ??
-      before?.ports ??
-      [],
+    ...before,
+    ...changed,
+    env: shownEnv ?? before.env,
+    ports: shownPorts ?? before.ports,
   }
 }
 

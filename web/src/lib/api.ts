@@ -16,7 +16,7 @@ import type {
   TimelineEvent,
   WorkspaceView,
 } from '../../../control/wire/workspace.ts'
-import { ApiProblem, offline, problemOf } from './problem.ts'
+import { offline, problemOf } from './problem.ts'
 
 /** One page of a list; `next` asks for the following one. */
 export interface Page<T> {
@@ -71,7 +71,7 @@ export function createApi(options: ApiOptions) {
         throw problemOf(response.status, undefined)
       return answer as T
     }
-    const problem: ApiProblem = problemOf(response.status, answer)
+    const problem = problemOf(response.status, answer)
     // A wrong password in a form is a 401 too, but the session is fine.
     if (problem.status === 401 && problem.code !== 'invalid_credentials') options.onSignedOut()
     throw problem
