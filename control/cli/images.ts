@@ -7,6 +7,7 @@ import Docker from 'dockerode'
 import { ensureBase, pullable } from './images/base.ts'
 import { onPath, run, type Write } from './images/command.ts'
 import { build } from './images/engine.ts'
+import { isUpToDate, recipeLabel, recipeOf } from './images/recipe.ts'
 
 /** Where the built-in templates are, seen from the compiled file in `dist/control/cli`. */
 export const templatesFolder = fileURLToPath(new URL('../../../control/templates', import.meta.url))
@@ -55,6 +56,9 @@ async function buildPlain(docker: Docker, name: string, write: Write): Promise<v
 /** From the public image where a registry answers; else code-server is made from npm on this machine. */
 async function buildCodeServer(docker: Docker, write: Write): Promise<void> {
   const folder = join(templatesFolder, 'code-server')
+  const tag = 'postern/code-server:1'
+  const recipe = await recipeOf([join(folder, 'Dockerfile.packages'), join(folder, 'build-from-npm.sh')])
+  if (await isUpToDate(docker, tag, recipe)) return write(`${tag}: up to date`)
   if (await pullable(docker, 'codercom/code-server:4.100.3', write))
     return buildPlain(docker, 'code-server', write)
   for (const program of ['rg', 'python3', 'make', 'g++'])
@@ -68,7 +72,7 @@ async function buildCodeServer(docker: Docker, write: Write): Promise<void> {
     await cp(join(folder, 'Dockerfile.packages'), join(scratch, 'Dockerfile.packages'))
     await build(
       docker,
-      { folder: scratch, dockerfile: 'Dockerfile.packages', tag: 'postern/code-server:1' },
+      { folder: scratch, dockerfile: 'Dockerfile.packages', tag, labels: { [recipeLabel]: recipe } },
       write,
     )
   } finally {

@@ -6,18 +6,7 @@ import { buildImages } from '../../control/cli/images.ts'
 export async function needImages(docker: Docker, names: readonly string[]): Promise<string | null> {
   const lines: string[] = []
   try {
-    const present = await Promise.all(
-      names.map((name) =>
-        docker
-          .getImage(`postern/${name}:1`)
-          .inspect()
-          .then(
-            () => true,
-            () => false,
-          ),
-      ),
-    )
-    if (!present.every(Boolean)) await buildImages(names, (line) => lines.push(line), docker)
+    await buildImages(names, (line) => lines.push(line), docker)
     return null
   } catch (err) {
     return `${(err as Error).message} ${lines.slice(-3).join(' | ')}`.slice(0, 500)

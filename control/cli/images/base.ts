@@ -1,10 +1,10 @@
 /** Makes `postern/base:1`: from Node's public image where a registry answers, else from Debian's packages. */
-import { createHash } from 'node:crypto'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type Docker from 'dockerode'
 import { build, follow } from './engine.ts'
+import { isUpToDate, recipeLabel, recipeOf } from './recipe.ts'
 import { onPath, run, type Write } from './command.ts'
 
 const baseTag = 'postern/base:1'
@@ -14,15 +14,8 @@ const packages = 'bash,ca-certificates,curl,git,less,openssh-client,procps,pytho
 
 /** Ensures the base image; an image of the same recipe is used as it is. */
 export async function ensureBase(docker: Docker, folder: string, write: Write): Promise<void> {
-  const recipe = createHash('sha256')
-    .update(await readFile(join(folder, 'Dockerfile')))
-    .update(process.arch)
-    .digest('hex')
-  const here = await docker
-    .getImage(baseTag)
-    .inspect()
-    .catch(() => null)
-  if (here?.Config?.Labels?.['dev.postern.recipe'] === recipe) return write(`${baseTag}: up to date`)
+  const recipe = await recipeOf([join(folder, 'Dockerfile')])
+  if (await isUpToDate(docker, baseTag, recipe)) return write(`${baseTag}: up to date`)
   const from = (await pullable(docker, publicBase, write)) ? publicBase : await fromPackages(docker, write)
   await build(
     docker,
@@ -31,7 +24,7 @@ export async function ensureBase(docker: Docker, folder: string, write: Write): 
       dockerfile: 'Dockerfile',
       tag: baseTag,
       args: { BASE: from },
-      labels: { 'dev.postern.recipe': recipe },
+      labels: { [recipeLabel]: recipe },
     },
     write,
   )
