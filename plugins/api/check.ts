@@ -17,14 +17,26 @@ export function specProblems(spec: WorkspaceSpec): string[] {
   if (spec.command?.length === 0 || spec.command?.[0] === '') problems.push('command must name a program')
   if (spec.command?.some((word) => word.includes('\0')) === true)
     problems.push('command must not hold a zero byte')
-  for (const { name, value } of spec.env) {
-    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) problems.push('env names must match [A-Za-z_][A-Za-z0-9_]*')
-    else if (value.includes('\0')) problems.push(`env ${name} must not hold a zero byte`)
-  }
+  problems.push(...environmentProblems(spec))
   for (const { port } of spec.ports)
     if (!Number.isInteger(port) || port < 1 || port > 65535)
       problems.push(`port ${String(port)} is not in 1 to 65535`)
   for (const { path } of spec.files ?? []) if (!isInside(path)) problems.push(`file path ${path} leaves home`)
+  problems.push(...limitProblems(spec))
+  return problems
+}
+
+function environmentProblems({ env }: WorkspaceSpec): string[] {
+  const problems: string[] = []
+  for (const { name, value } of env) {
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) problems.push('env names must match [A-Za-z_][A-Za-z0-9_]*')
+    else if (value.includes('\0')) problems.push(`env ${name} must not hold a zero byte`)
+  }
+  return problems
+}
+
+function limitProblems(spec: WorkspaceSpec): string[] {
+  const problems: string[] = []
   for (const [key, least] of Object.entries(SPEC_LIMITS)) {
     const value = spec[key as keyof typeof SPEC_LIMITS]
     if (value !== undefined && !(Number.isSafeInteger(value) && value >= least))

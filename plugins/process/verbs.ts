@@ -46,7 +46,8 @@ export async function startWorkspace(
     )
   if (seen?.finding.isAlive === true) {
     const meta = { ...seen.meta, stopAsked: false }
-    await store.write(meta)
+    // A stop that was given up, or a start that was cut short before it was written down.
+    if (seen.meta.stopAsked || record?.leader === null) await store.write(meta)
     return toInstance(meta, seen.finding)
   }
   if (seen !== undefined) await force(observer.quarry(seen.meta), signal)

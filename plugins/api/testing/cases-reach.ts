@@ -1,5 +1,6 @@
 /** Promises about what is declared: endpoints that answer, hints that come, lines that were printed. */
 import assert from 'node:assert/strict'
+import { setTimeout as pause } from 'node:timers/promises'
 import { pluginProblems, runtimeProblems } from '../check.ts'
 import type { LogLine } from '../runtime.ts'
 import { askOver, dialReach } from './ask.ts'
@@ -44,6 +45,8 @@ async function watchHints(stage: Stage): Promise<void> {
   const watching = (async () => {
     for await (const hint of runtime.watch?.({ signal: controller.signal }) ?? []) seen.add(hint)
   })()
+  // Subscribing takes a moment; what changed before it is what a caller sees in its first list.
+  await pause(300)
   await leave(stage, runtime, spec.id, 3)
   await stage.until('a hint', () => Promise.resolve(seen.has(spec.id) || seen.has('*')), 5_000)
   controller.abort(reason)

@@ -58,19 +58,10 @@ export function openFake(world: FakeSetting, host: Host): Runtime {
       throw new RuntimeError('ERR_CONFLICT', `Generation ${old.generation} is there, not ${spec.generation}.`)
     if (old?.program !== undefined) return toInstance(old)
     const cell = freshCell(owner, spec, old, host.now())
-    await run(cell, spec)
+    await runProgram(world, host, cell, spec)
     cells.all.set(`${owner} ${spec.id}`, cell)
     tell(cells, cell)
     return toInstance(cell)
-  }
-
-  async function run(cell: Cell, spec: WorkspaceSpec): Promise<void> {
-    if (spec.command?.[0]?.startsWith('/not/') === true) return ended(cells, cell, 127, host.now())
-    const onExit = (code: number): void => {
-      if (cell.program !== undefined) ended(cells, cell, code, host.now())
-    }
-    const inside = { data: cell.data, lines: cell.lines, now: () => host.now(), onExit }
-    cell.program = await startFakeProgram(spec, inside, world.listen)
   }
 
   async function stop(id: WorkspaceId, graceMs: number, signal: AbortSignal): Promise<void> {
@@ -111,6 +102,16 @@ export function openFake(world: FakeSetting, host: Host): Runtime {
         return cell.program.dial()
       }),
   }
+}
+
+async function runProgram(world: FakeSetting, host: Host, cell: Cell, spec: WorkspaceSpec): Promise<void> {
+  const { cells, listen } = world
+  if (spec.command?.[0]?.startsWith('/not/') === true) return ended(cells, cell, 127, host.now())
+  const onExit = (code: number): void => {
+    if (cell.program !== undefined) ended(cells, cell, code, host.now())
+  }
+  const inside = { data: cell.data, lines: cell.lines, now: () => host.now(), onExit }
+  cell.program = await startFakeProgram(spec, inside, listen)
 }
 
 const RETAINED = {

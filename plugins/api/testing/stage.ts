@@ -101,36 +101,8 @@ export async function openStage(factory: ConformanceFactory): Promise<Stage> {
         return askOver(socket, question, signal)
       })
     },
-    async until(what, check, timeoutMs = 20_000) {
-      const deadline = Date.now() + timeoutMs
-      let last: unknown
-      while (Date.now() < deadline) {
-        signal.throwIfAborted()
-        try {
-          const value = await check()
-          if (value !== undefined && value !== false) return value
-        } catch (err) {
-          last = err
-        }
-        await pause(25)
-      }
-      throw new assert.AssertionError({ message: `waited in vain for ${what}: ${inspect(last)}` })
-    },
-    async refusal(promise, code) {
-      const error: unknown = await promise.then(
-        () =>
-          assert.fail(
-            `it resolved, and should have been refused${code === undefined ? '' : ` with ${code}`}`,
-          ),
-        (err: unknown) => err,
-      )
-      heard.push(inspect(error, { depth: 10, showHidden: true }))
-      if (code !== undefined) {
-        assert.ok(RuntimeError.is(error), `not a RuntimeError: ${inspect(error)}`)
-        assert.equal(error.code, code, error.message)
-      }
-      return error
-    },
+    until: (what, check, timeoutMs) => until(signal, what, check, timeoutMs),
+    refusal: (promise, code) => refusal(heard, promise, code),
     async end() {
       const problems = await sweep(factory, [...touched.keys()], runtimes)
       for (const root of roots) await rm(root, { recursive: true, force: true })
@@ -138,6 +110,41 @@ export async function openStage(factory: ConformanceFactory): Promise<Stage> {
     },
   }
   return stage
+}
+
+async function until<T>(
+  signal: AbortSignal,
+  what: string,
+  check: () => Promise<T | undefined | false>,
+  timeoutMs = 20_000,
+): Promise<T> {
+  const deadline = Date.now() + timeoutMs
+  let last: unknown
+  while (Date.now() < deadline) {
+    signal.throwIfAborted()
+    try {
+      const value = await check()
+      if (value !== undefined && value !== false) return value
+    } catch (err) {
+      last = err
+    }
+    await pause(25)
+  }
+  throw new assert.AssertionError({ message: `waited in vain for ${what}: ${inspect(last)}` })
+}
+
+async function refusal(heard: string[], promise: Promise<unknown>, code?: RuntimeCode): Promise<unknown> {
+  const error: unknown = await promise.then(
+    () =>
+      assert.fail(`it resolved, and should have been refused${code === undefined ? '' : ` with ${code}`}`),
+    (err: unknown) => err,
+  )
+  heard.push(inspect(error, { depth: 10, showHidden: true }))
+  if (code !== undefined) {
+    assert.ok(RuntimeError.is(error), `not a RuntimeError: ${inspect(error)}`)
+    assert.equal(error.code, code, error.message)
+  }
+  return error
 }
 
 /** Removes every workspace from every host of the stage; what can't be removed or is left over comes back by name. */

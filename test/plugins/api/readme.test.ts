@@ -86,15 +86,13 @@ t.test(
 t.test('a spec is refused with every problem and no value of its environment', async (t) => {
   t.same(specProblems(spec), [])
   const bad: WorkspaceSpec = {
-    ...{
-      id: 'X',
-      name: '',
-      generation: 0.5,
-      command: [],
-      ports: [{ port: 0 }],
-      memoryBytes: 0,
-      cpuMillis: 9,
-    },
+    id: 'X',
+    name: '',
+    generation: 0.5,
+    command: [],
+    ports: [{ port: 0 }],
+    memoryBytes: 0,
+    cpuMillis: 9,
     env: [
       { name: '1X', value: 'secret' },
       { name: 'OK', value: 'secret\0' },

@@ -63,7 +63,11 @@ t.test('a plugin installed from tarballs outside the repository', async (t) => {
     const runtime = await plugin.open(plugin.config.parse({}), host)
     const call = { signal: AbortSignal.timeout(20_000) }
     const spec = {
-      ...{ id: 'packed0001', name: 'packed', generation: 1, ports: [{ port: 3000 }], env: [] },
+      id: 'packed0001',
+      name: 'packed',
+      generation: 1,
+      ports: [{ port: 3000 }],
+      env: [],
       command: nodeProbe(process.execPath),
     }
     const { reach } = await runtime.start(spec, call)

@@ -43,7 +43,10 @@ function greeter(listen: string, ports: number[] = []): WorkspaceSpec {
   const script = `const s = require('net').createServer((c) => c.end('the workspace\\n')); s.listen(${listen})
     setInterval(() => {}, 1000)`
   return {
-    ...{ id: randomBytes(8).toString('hex'), name: 'w', generation: 1, env: [] },
+    id: randomBytes(8).toString('hex'),
+    name: 'w',
+    generation: 1,
+    env: [],
     command: [process.execPath, '-e', script],
     ports: ports.map((port) => ({ port })),
   }
