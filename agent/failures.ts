@@ -24,6 +24,8 @@ export interface Failure {
   readonly settledAtMs: EpochMs | null
 }
 
+const goneMessage = 'it was removed from outside'
+
 export type Failures = ReadonlyMap<WorkspaceId, Failure>
 
 /** How an executed action ended. */
@@ -120,8 +122,6 @@ export function byWorkspace(instances: readonly Instance[]): Map<WorkspaceId, In
   return groups
 }
 
-const goneMessage = 'it was removed from outside'
-
 function noted(
   id: WorkspaceId,
   entry: DesiredEntry | undefined,
@@ -132,23 +132,34 @@ function noted(
 ): Failure | undefined {
   const step = nextStep(id, entry, there, known, 0)
   if (entry?.want === 'running') {
-    const ended = endedOf(there, entry.spec.generation)
     if (step === null) return steady(known, sight)
-    if (known === undefined || (known.settledAtMs !== null && known.did === 'start')) {
-      if (ended !== null)
-        return isNews(known, ended, was) ? exited(goalOf(entry), known, ended, sight) : known
-      // Helpers may be left of what ran, which then looks like a start that was cut short.
-      const ran = was !== 'unknown' && was.some((each) => each.state === 'running')
-      if (step.do === 'start' && (ran || (known !== undefined && step.why !== 'unfinished'))) {
-        return again(known ?? blank(step.goal, sight.now), 'vanished', goneMessage, sight)
-      }
-    }
-    if (known?.code === 'exited' && known.settledAtMs === null && ended === null) {
-      return { ...known, code: 'vanished', message: goneMessage }
-    }
+    const end = endOf(step, known, endedOf(there, entry.spec.generation), was, sight)
+    if (end !== null) return end
   } else if (step === null) return undefined
   if (known === undefined || known.settledAtMs === null || known.did !== step.do) return known
   return again(known, 'no_effect', `${step.do} succeeded and changed nothing`, sight)
+}
+
+/** The end of a program that should run, if it is one that we had not noted and did not bring about; else null. */
+function endOf(
+  step: Action,
+  known: Failure | undefined,
+  ended: Instance | null,
+  was: readonly Instance[] | 'unknown',
+  sight: Sight,
+): Failure | null {
+  const isNoted = known !== undefined && known.settledAtMs === null
+  if (isNoted) {
+    const isGone = known.code === 'exited' && ended === null
+    return isGone ? { ...known, code: 'vanished', message: goneMessage } : null
+  }
+  if (known !== undefined && known.did !== 'start') return null
+  if (ended !== null) return isNews(known, ended, was) ? exited(step.goal, known, ended, sight) : null
+  if (step.do !== 'start') return null
+  // Helpers may be left of what ran, which then looks like a start that was cut short.
+  const ran = was !== 'unknown' && was.some((each) => each.state === 'running')
+  if (!ran && (known === undefined || step.why === 'unfinished')) return null
+  return again(known ?? blank(step.goal, sight.now), 'vanished', goneMessage, sight)
 }
 
 /** A program that runs as wanted: its failures are kept until it has run for long enough. */

@@ -3,9 +3,10 @@
  * without control; what to do stays unknown until control answers, so nothing is done.
  */
 import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
 import { RuntimeError, type Runtime } from '@postern/plugin'
 import { ApiError, type Registered } from '../control/wire/index.ts'
-import { connectTo } from './connect.ts'
+import { connectTo, type Target } from './connect.ts'
 import { ownDirectory } from './durable-file.ts'
 import { openIdentity, type HostIds } from './identity.ts'
 import { startLoop, type Loop } from './loop.ts'
@@ -26,97 +27,131 @@ interface Room {
  * `plugin.config.parse` throws
  */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
-  const ending = new AbortController()
-  const starting =
-    options.signal === undefined ? ending.signal : AbortSignal.any([ending.signal, options.signal])
   const identity = await openIdentity(options.stateDirectory)
-  const random = options.random ?? Math.random
-  const parts: RegistrationParts = { ...options, identity, random }
+  const parts: RegistrationParts = { ...options, identity, random: options.random ?? Math.random }
   const config = options.plugin.config.parse(options.pluginConfig)
-  let tellEnd: (err: Error) => void = () => undefined
-  const ended = new Promise<Error>((resolve) => (tellEnd = resolve))
-  let heartbeatMs = 15_000
-
-  const onEnd = (err: Error): void => {
-    if (ending.signal.aborted) return
-    const message =
-      err instanceof ApiError && err.code === 'stale_epoch' ? 'a newer process took over' : 'ended'
-    options.log.error(`the agent ends: ${message}`, { err })
-    void room.loop.close().then(() => tellEnd(err))
-  }
-
-  const open = async (ids: HostIds): Promise<Room> => {
-    const stateDirectory = join(options.stateDirectory, 'plugin')
-    await ownDirectory(stateDirectory)
-    const log = options.log.child({ plugin: options.plugin.name })
-    const runtime = await options.plugin.open(config, { ...ids, stateDirectory, log, now: options.clock.now })
-    options.log.info('the runtime is open', { runtime: options.plugin.name, ...ids })
-    const limits = { ...defaultLimits, ...options.limits }
-    const { control, clock } = options
-    const loop = startLoop({
-      ...{ control, clock, runtime, limits, random, onEnd, log: options.log },
-      heartbeatMs: () => heartbeatMs,
-    })
-    return { ids, runtime, loop }
-  }
-
-  /** Takes what control said: ids that differ from ours are of another deployment, whose instances are not ours. */
-  const settle = async (answer: Registered): Promise<void> => {
-    heartbeatMs = answer.heartbeatMs
-    const { deploymentId, hostId } = answer
-    await identity.keepIds({ deploymentId, hostId })
-    if (room.ids.deploymentId !== deploymentId || room.ids.hostId !== hostId) {
-      options.log.warn('control knows this agent by other ids; opening the runtime anew', {
-        deploymentId,
-        hostId,
-      })
-      await closeRoom(room)
-      room = await open({ deploymentId, hostId })
-    }
-    if (ending.signal.aborted) return
-    options.log.info('control knows this agent', { hostId, epoch: answer.epoch })
-    room.loop.follow()
-  }
-
   let first: Registered | null = null
   let ids = identity.ids()
   if (ids === null) {
-    first = await register(parts, [], starting)
+    first = await register(parts, [], options.signal ?? new AbortController().signal)
     ids = { deploymentId: first.deploymentId, hostId: first.hostId }
     await identity.keepIds(ids)
   }
-  let room = await open(ids)
-  const subnets = room.runtime.workspaceSubnets ?? []
-  const joining = (async (): Promise<void> => {
-    // The subnets are known only now; the first register could not tell them.
-    const told = subnets.length === 0 ? first : null
-    await settle(told ?? (await register(parts, subnets, ending.signal)))
-  })().catch((err: unknown) => {
-    if (!ending.signal.aborted) onEnd(err instanceof Error ? err : new Error(String(err)))
-  })
+  const agent = new OpenAgent(options, parts, config)
+  await agent.open(ids)
+  const joining = agent.join(first)
   if (first !== null) await joining
-
-  let closed: Promise<void> | null = null
-  return {
-    get hostId() {
-      return room.ids.hostId
-    },
-    get runtime() {
-      return room.runtime
-    },
-    ended,
-    connect: (target, port, call) => {
-      if (ending.signal.aborted) return Promise.reject(new RuntimeError('ERR_CLOSED', 'the agent has ended'))
-      return connectTo(room.runtime, room.loop.instances(target.workspaceId), target, port, call)
-    },
-    close: () => {
-      ending.abort(new Error('the agent is closed'))
-      return (closed ??= joining.then(() => closeRoom(room)))
-    },
-  }
+  return agent
 }
 
-async function closeRoom(room: Room): Promise<void> {
-  await room.loop.close()
-  await room.runtime.close()
+class OpenAgent implements Agent {
+  readonly ended: Promise<Error>
+  readonly #options: AgentOptions
+  readonly #parts: RegistrationParts
+  readonly #config: unknown
+  readonly #ending = new AbortController()
+  #tellEnd: (err: Error) => void = () => undefined
+  #heartbeatMs = 15_000
+  #hasEnded = false
+  #room: Room | null = null
+  #joining: Promise<void> = Promise.resolve()
+  #closed: Promise<void> | null = null
+
+  constructor(options: AgentOptions, parts: RegistrationParts, config: unknown) {
+    this.#options = options
+    this.#parts = parts
+    this.#config = config
+    this.ended = new Promise((resolve) => (this.#tellEnd = resolve))
+  }
+
+  get hostId(): string {
+    return this.#open.ids.hostId
+  }
+
+  get runtime(): Runtime {
+    return this.#open.runtime
+  }
+
+  get #open(): Room {
+    if (this.#room === null) throw new RuntimeError('ERR_CLOSED', 'the runtime is not open')
+    return this.#room
+  }
+
+  async connect(target: Target, port: number, call: { readonly signal: AbortSignal }): Promise<Duplex> {
+    if (this.#ending.signal.aborted) throw new RuntimeError('ERR_CLOSED', 'the agent has ended')
+    const { runtime, loop } = this.#open
+    return await connectTo(runtime, loop.instances(target.workspaceId), target, port, call)
+  }
+
+  close(): Promise<void> {
+    this.#ending.abort(new Error('the agent is closed'))
+    return (this.#closed ??= this.#joining.then(() => this.#closeRoom()))
+  }
+
+  async open(ids: HostIds): Promise<void> {
+    const { plugin, log, clock, control, limits } = this.#options
+    const stateDirectory = join(this.#options.stateDirectory, 'plugin')
+    await ownDirectory(stateDirectory)
+    const host = { ...ids, stateDirectory, log: log.child({ plugin: plugin.name }), now: () => clock.now() }
+    const runtime = await plugin.open(this.#config, host)
+    log.info('the runtime is open', { runtime: plugin.name, ...ids })
+    const loop = startLoop({
+      control,
+      clock,
+      runtime,
+      log,
+      limits: { ...defaultLimits, ...limits },
+      random: this.#parts.random,
+      heartbeatMs: () => this.#heartbeatMs,
+      onEnd: (err) => this.#end(err),
+    })
+    this.#room = { ids, runtime, loop }
+  }
+
+  /** Makes control know this agent and follows it from then on; `first` is an answer that was given already. */
+  join(first: Registered | null): Promise<void> {
+    // A register before the runtime was open could not tell the subnets.
+    const subnets = this.#open.runtime.workspaceSubnets ?? []
+    const told = subnets.length === 0 ? first : null
+    const { signal } = this.#ending
+    this.#joining = (async (): Promise<void> => {
+      await this.#settle(told ?? (await register(this.#parts, subnets, signal)))
+    })().catch((err: unknown) => {
+      if (!signal.aborted) this.#end(err instanceof Error ? err : new Error(String(err)))
+    })
+    return this.#joining
+  }
+
+  /** Takes what control said: ids that differ from ours are of another deployment, whose instances are not ours. */
+  async #settle(answer: Registered): Promise<void> {
+    const { deploymentId, hostId, epoch } = answer
+    const { log } = this.#options
+    this.#heartbeatMs = answer.heartbeatMs
+    await this.#parts.identity.keepIds({ deploymentId, hostId })
+    const { ids } = this.#open
+    if (ids.deploymentId !== deploymentId || ids.hostId !== hostId) {
+      log.warn('control knows this agent by other ids; opening the runtime anew', { deploymentId, hostId })
+      await this.#closeRoom()
+      await this.open({ deploymentId, hostId })
+    }
+    if (this.#ending.signal.aborted) return
+    log.info('control knows this agent', { hostId, epoch })
+    this.#open.loop.follow()
+  }
+
+  #end(err: Error): void {
+    if (this.#ending.signal.aborted || this.#hasEnded) return
+    this.#hasEnded = true
+    const isStale = err instanceof ApiError && err.code === 'stale_epoch'
+    const message = isStale ? 'the agent ends: a newer process took over' : 'the agent ends'
+    this.#options.log.error(message, { err })
+    void this.#room?.loop.close().then(() => this.#tellEnd(err))
+  }
+
+  async #closeRoom(): Promise<void> {
+    const room = this.#room
+    this.#room = null
+    await room?.loop.close()
+    await room?.runtime.close()
+  }
 }

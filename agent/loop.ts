@@ -67,14 +67,21 @@ class Reconciler implements Loop {
     this.#alarm = createBell(clock, signal)
     this.#memory = createMemory(() => clock.now(), limits)
     this.#jobs = createJobs({
-      ...{ runtime, clock, log },
+      runtime,
+      clock,
+      log,
       onEnd: (action, outcome) => this.#ended(action, outcome),
       onProgress: (isNewStep) => {
         if (isNewStep || clock.now() - this.#toldMs >= progressMs) this.#tell()
       },
     })
     this.#looker = startLooker({
-      ...{ runtime, clock, log, signal, resyncMs, random },
+      runtime,
+      clock,
+      log,
+      signal,
+      resyncMs,
+      random,
       onBegin: () => this.#memory.lookBegins(),
       onSeen: (seen, began) => this.#seen(seen, began),
       onHealth: (health) => {

@@ -62,7 +62,7 @@ export function createMemory(now: () => EpochMs, limits: PlanLimits): Memory {
         observed = 'unknown'
         return
       }
-      for (const [id, during] of [...endedDuring]) {
+      for (const [id, during] of endedDuring) {
         if (during >= began) continue
         endedDuring.delete(id)
         unseen.delete(id)

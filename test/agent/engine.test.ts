@@ -50,9 +50,16 @@ async function stageOn(
   const { deploymentId, stateDirectory } = known
   const control = known.control ?? fakeControl({ deploymentId })
   const agent = await startAgent({
-    ...{ control, plugin: plugin as RuntimePlugin, stateDirectory, log: keepingLog(), clock: systemClock },
+    control,
+    plugin: plugin as RuntimePlugin,
+    stateDirectory,
+    log: keepingLog(),
+    clock: systemClock,
     pluginConfig: { socketPath, firewall: 'external', subnetPool: '10.232.0.0/16' },
-    ...{ name: 'host', machineId: 'machine', version: '0', limits: { orphanGraceMs: 0, stopGraceMs: 1_000 } },
+    name: 'host',
+    machineId: 'machine',
+    version: '0',
+    limits: { orphanGraceMs: 0, stopGraceMs: 1_000 },
   })
   t.teardown(async () => {
     await agent.close()
@@ -122,12 +129,11 @@ t.test('look-alikes of others are never touched', { skip }, async (t) => {
   const { control, deploymentId, name, told } = await stageOn(t, docker, socket)
   const image = await tinyImage(docker)
   const labels = (over: object): Record<string, string> => ({
-    ...{
-      'dev.postern.deployment': deploymentId,
-      'dev.postern.host': 'host0001',
-      'dev.postern.generation': '1',
-    },
-    ...{ 'dev.postern.workspace': 'lookalike1', 'dev.postern.role': 'container' },
+    'dev.postern.deployment': deploymentId,
+    'dev.postern.host': 'host0001',
+    'dev.postern.generation': '1',
+    'dev.postern.workspace': 'lookalike1',
+    'dev.postern.role': 'container',
     ...over,
   })
   const make = async (as: string, its: Record<string, string>): Promise<string> => {

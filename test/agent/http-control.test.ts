@@ -60,8 +60,15 @@ const problem = (res: ServerResponse, code: ConstructorParameters<typeof ApiErro
 }
 const registered = { deploymentId: 'deployment1', hostId: 'host0001', epoch: 4, heartbeatMs: 10_000 }
 const registration: Register = {
-  ...{ name: 'host', publicKey: 'k', machineId: 'm', issuedAtMs: 1, proof: 'p', runtime: 'fake' },
-  ...{ capabilities: {}, workspaceSubnets: [], version: '0' },
+  name: 'host',
+  publicKey: 'k',
+  machineId: 'm',
+  issuedAtMs: 1,
+  proof: 'p',
+  runtime: 'fake',
+  capabilities: {},
+  workspaceSubnets: [],
+  version: '0',
 }
 const call = { signal: new AbortController().signal }
 const opened = (t: Test, url: string, joinToken: string | null, stateDirectory: string): HttpControl => {
@@ -182,13 +189,15 @@ t.test('the whole agent over HTTP: waits for the server, joins, runs a workspace
   const stateDirectory = t.testdir()
   const world = fakeRuntime()
   const starting = startAgent({
-    ...{
-      control: opened(t, url, 'psj_1', stateDirectory),
-      plugin: world.plugin,
-      pluginConfig: {},
-      stateDirectory,
-    },
-    ...{ name: 'host', machineId: 'machine', version: '0.0.0', log: keepingLog(), clock: systemClock },
+    control: opened(t, url, 'psj_1', stateDirectory),
+    plugin: world.plugin,
+    pluginConfig: {},
+    stateDirectory,
+    name: 'host',
+    machineId: 'machine',
+    version: '0.0.0',
+    log: keepingLog(),
+    clock: systemClock,
   })
   await until(() => seen.length > 0)
   isUp = true
@@ -211,8 +220,14 @@ t.test('a join token that is not known ends the start with the server’s answer
   const { url } = await serve(t, (_, res) => problem(res, 'unauthenticated'))
   const stateDirectory = t.testdir()
   const options = {
-    ...{ control: opened(t, url, 'psj_bad', stateDirectory), plugin: fakeRuntime().plugin, pluginConfig: {} },
-    ...{ stateDirectory, name: 'host', machineId: 'machine', version: '0', log: keepingLog() },
+    control: opened(t, url, 'psj_bad', stateDirectory),
+    plugin: fakeRuntime().plugin,
+    pluginConfig: {},
+    stateDirectory,
+    name: 'host',
+    machineId: 'machine',
+    version: '0',
+    log: keepingLog(),
     clock: systemClock,
   }
   await t.rejects(startAgent(options), { code: 'unauthenticated' })

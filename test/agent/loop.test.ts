@@ -7,6 +7,7 @@ import { spec } from '../support/agent-arbitraries.ts'
 import { fakeControl } from '../support/agent-control.ts'
 import { startStage, type Stage } from '../support/agent-start.ts'
 import { testClock } from '../support/clock.ts'
+import { until } from '../support/until.ts'
 
 const id = 'ws000012'
 const running = (generation = 1, of = id): DesiredEntry => ({ want: 'running', spec: spec(of, generation) })
@@ -275,6 +276,36 @@ t.test('a second agent on the same state knows what the first made, without cont
   await second.clock.advance(31_000)
   t.match(control.status(id), { state: 'running' })
   t.same(second.did(), [], 'nothing is doubled')
+})
+
+t.test(
+  'a server that knows the agent by other ids gets a runtime under those; what was before is not touched',
+  async (t) => {
+    const stateDirectory = t.testdir()
+    const first = await startStage({ stateDirectory })
+    first.control.want(running())
+    await first.clock.rest()
+    await first.agent.close()
+    const control = fakeControl({ deploymentId: 'deployment2', hostId: 'host0002' })
+    const second = await startStage({ stateDirectory, world: first.world, control })
+    t.teardown(() => second.agent.close())
+    control.want(running(1, 'ws000099'))
+    await until(() => control.status('ws000099')?.state === 'running')
+    t.equal(second.agent.hostId, 'host0002')
+    t.equal(control.status(id), undefined, 'instances of another deployment are not ours')
+    await second.clock.advance(3_600_000)
+    t.same(states(second).sort(), [`${id} running 1`, 'ws000099 running 1'])
+  },
+)
+
+t.test('a start can be given up while it waits for control', async (t) => {
+  const control = fakeControl()
+  control.away(new Error('gone'))
+  const stop = new AbortController()
+  const starting = startStage({ stateDirectory: t.testdir(), control, over: { signal: stop.signal } })
+  const reason = new Error('enough')
+  stop.abort(reason)
+  t.equal(await starting.catch((err: unknown) => err), reason)
 })
 
 t.test('from a new desired revision to the start of the plugin: milliseconds', async (t) => {

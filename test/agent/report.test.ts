@@ -12,13 +12,24 @@ import { instance, nowMs, spec } from '../support/agent-arbitraries.ts'
 const id = 'ws000012'
 const desired: Desired = { revision: 3, workspaces: [{ want: 'running', spec: spec(id, 1) }] }
 const failure = (over: Partial<Failure>): Failure => ({
-  ...{ goal: 'run@1', code: 'ERR_INTERNAL', count: 1, atMs: nowMs, message: 'no', exit: null, did: null },
+  goal: 'run@1',
+  code: 'ERR_INTERNAL',
+  count: 1,
+  atMs: nowMs,
+  message: 'no',
+  exit: null,
+  did: null,
   settledAtMs: null,
   ...over,
 })
 const input: ReportInput = {
-  ...{ desired, observed: [], failures: new Map(), inFlight: new Map(), runningSince: new Map() },
-  ...{ now: nowMs, limits: defaultLimits },
+  desired,
+  observed: [],
+  failures: new Map(),
+  inFlight: new Map(),
+  runningSince: new Map(),
+  now: nowMs,
+  limits: defaultLimits,
 }
 
 t.test('each runtime code has a reason that people are told, and the README lists it', async (t) => {

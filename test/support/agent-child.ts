@@ -26,8 +26,14 @@ for await (const line of createInterface({ input: process.stdin })) {
   const agent = await startAgent({
     control: httpControl({ serverUrl, joinToken: 'psj_test', stateDirectory }),
     plugin: docker as RuntimePlugin,
-    ...{ pluginConfig, stateDirectory, log, clock: systemClock },
-    ...{ name: 'child', machineId: 'test-machine', version: '0.0.0', limits: { stopGraceMs: 1_000 } },
+    pluginConfig,
+    stateDirectory,
+    log,
+    clock: systemClock,
+    name: 'child',
+    machineId: 'test-machine',
+    version: '0.0.0',
+    limits: { stopGraceMs: 1_000 },
   })
   process.once('SIGTERM', () => void agent.close().then(() => process.exit(0)))
 }

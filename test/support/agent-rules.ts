@@ -43,8 +43,12 @@ export function obeyed(observed: readonly Instance[], action: Action): Instance[
   if (action.do === 'start') {
     const { generation } = action.spec
     const made: Instance = {
-      ...{ workspaceId: id, generation, incarnation: `${id}-${generation}-new`, state: 'running' },
-      ...{ createdAtMs: nowMs, reach: { kind: 'none' } },
+      workspaceId: id,
+      generation,
+      incarnation: `${id}-${generation}-new`,
+      state: 'running',
+      createdAtMs: nowMs,
+      reach: { kind: 'none' },
     }
     return [...others, made]
   }

@@ -57,8 +57,16 @@ export async function startStage(options: StageOptions): Promise<Stage> {
   const world = options.world ?? fakeRuntime({ sleep: clock.sleep, ...options.fake })
   const told: Told[] = []
   const agent = await startAgent({
-    ...{ control, clock, plugin: world.plugin, pluginConfig: {}, stateDirectory: options.stateDirectory },
-    ...{ name: 'host', machineId: 'machine', version: '0.0.0', log: keepingLog(told), random: () => 0 },
+    control,
+    clock,
+    plugin: world.plugin,
+    pluginConfig: {},
+    stateDirectory: options.stateDirectory,
+    name: 'host',
+    machineId: 'machine',
+    version: '0.0.0',
+    log: keepingLog(told),
+    random: () => 0,
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...options.over,
   })
