@@ -70,7 +70,7 @@ t.test(
     await dialog.getByText('is kept for the IDE').waitFor()
     await dialog.getByRole('button', { name: 'Create' }).click()
 
-    await page.getByRole('heading', { name: 'shop', exact: true }).waitFor()
+    await page.getByRole('heading', { name: 'shop', level: 1 }).waitFor()
     t.equal(new URL(page.url()).pathname, '/workspaces/shop')
     t.match(fake.calls.at(-1)?.body, { name: 'shop', template: 'node-web', memoryBytes: 1024 ** 3 })
 
@@ -100,6 +100,9 @@ t.test('the keyboard alone: find, move, open, stop, keys, palette', async (t) =>
   await page.goto(fake.url)
   const focused = () => page.evaluate<string>('document.activeElement.textContent.trim()')
   await page.locator('#row-w1').waitFor()
+  await page.keyboard.press('Tab')
+  await page.keyboard.press('Enter')
+  t.equal(await page.evaluate('document.activeElement.id'), 'main', 'the first Tab leads past the lists')
 
   await page.keyboard.press('j')
   await until(async () => (await focused()).startsWith('api'))

@@ -45,7 +45,7 @@ class Router {
     const link = (event.target as Element).closest('a')
     if (link === null || link.target !== '' || link.hasAttribute('download')) return
     const url = new URL(link.href, location.href)
-    if (url.origin !== location.origin || ofServer.test(url.pathname)) return
+    if (url.origin !== location.origin || url.hash !== '' || ofServer.test(url.pathname)) return
     event.preventDefault()
     this.go(url.pathname + url.search)
   }
