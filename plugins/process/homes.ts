@@ -39,7 +39,7 @@ function notWalkable(directory: string): RuntimeError {
 }
 
 /** True when any uid may pass through every directory above. */
-async function isWalkable(directory: string): Promise<boolean> {
+export async function isWalkable(directory: string): Promise<boolean> {
   for (let path = dirname(directory); ; path = dirname(path)) {
     if (((await stat(path)).mode & 0o001) === 0) return false
     if (path === '/') return true

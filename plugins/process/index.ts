@@ -1,15 +1,29 @@
 /** The runtime plugin `process`: workspaces as child processes of this machine, where no container engine is found. */
-import { chmod, mkdir } from 'node:fs/promises'
+import { chmod, mkdir, realpath } from 'node:fs/promises'
 import { RuntimeError } from '@postern/plugin'
 import type { Host, Runtime, RuntimePlugin } from '@postern/plugin'
 import { parseConfig } from './config.ts'
 import type { ProcessConfig } from './config.ts'
-import { homesRoot } from './homes.ts'
+import { homesRoot, isWalkable } from './homes.ts'
 import { openObserver } from './observe.ts'
 import { coded, processRuntime } from './runtime.ts'
 import { openStore } from './store.ts'
 
 export type { ProcessConfig } from './config.ts'
+
+const ISOLATES_NOTHING =
+  'The process runtime isolates nothing: workspaces see this machine’s files, network and processes. ' +
+  'Install a container engine, such as Docker, to hold them apart.'
+
+async function warningsFor(isRoot: boolean): Promise<readonly string[]> {
+  const node = await realpath(process.execPath)
+  if (!isRoot || (await isWalkable(node))) return [ISOLATES_NOTHING]
+  return [
+    ISOLATES_NOTHING,
+    `Workspaces cannot run Node.js: it is ${node}, in a directory that only its owner may pass through. ` +
+      'Install it for everybody, such as from the packages of the system.',
+  ]
+}
 
 async function open(config: ProcessConfig, host: Host): Promise<Runtime> {
   if (process.platform !== 'linux')
@@ -27,7 +41,8 @@ async function open(config: ProcessConfig, host: Host): Promise<Runtime> {
     // Homes inside it must be reachable for the workspaces' uids: they may pass through, not list or read it.
     if (isRoot && homes === null) await chmod(host.stateDirectory, 0o711)
     const store = await openStore(host.stateDirectory, host, isRoot)
-    return processRuntime({ config, host, store, observer: openObserver(store), homes, isRoot })
+    const warnings = await warningsFor(isRoot)
+    return processRuntime({ config, host, store, observer: openObserver(store), homes, isRoot, warnings })
   } catch (err) {
     throw coded(err)
   }

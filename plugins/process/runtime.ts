@@ -7,10 +7,6 @@ import { ownRecord, removeWorkspace, startWorkspace, stopWorkspace } from './ver
 import type { Setting } from './verbs.ts'
 import { watchWorkspaces } from './watch.ts'
 
-const ISOLATES_NOTHING =
-  'The process runtime isolates nothing: workspaces see this machine’s files, network and processes. ' +
-  'Install a container engine, such as Docker, to hold them apart.'
-
 /** Opens the runtime on a setting that is ready. */
 export function processRuntime(setting: Setting): Runtime {
   const { store, observer, host } = setting
@@ -45,7 +41,7 @@ export function processRuntime(setting: Setting): Runtime {
       enter(signal, () => ({
         status: 'healthy',
         message: 'Workspaces run as processes of this machine.',
-        warnings: [ISOLATES_NOTHING],
+        warnings: setting.warnings,
       })),
     list: ({ signal }) =>
       enter(signal, () =>

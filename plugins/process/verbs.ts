@@ -26,6 +26,8 @@ export interface Setting {
   /** The directory of new homes; null: inside each workspace's own directory. */
   readonly homes: string | null
   readonly isRoot: boolean
+  /** Sentences for the operator, part of `health`. */
+  readonly warnings: readonly string[]
 }
 
 /** Brings the program up at `spec.generation`, or leaves it as it is. */
