@@ -66,6 +66,7 @@ export async function startEdge(
   const { script, isUnready, ...options } = more
   const control = new FakeControl()
   const upstream = await rawUpstream(script ?? always(OK))
+  t.teardown(() => upstream.close())
   const appCalls: string[] = []
   const log = memoryLog()
   const sockets = new WebSocketServer({ noServer: true })
@@ -94,10 +95,7 @@ export async function startEdge(
   if (isUnready !== true) gateway.sink.reset(1, [])
   for (const row of [userRow('alice'), userRow('bob'), userRow('root', { role: 'administrator' })])
     control.user(row)
-  t.teardown(async () => {
-    await gateway.close(0)
-    await upstream.close()
-  })
+  t.teardown(() => gateway.close(0))
   const [address] = gateway.addresses
   return {
     gateway,
