@@ -84,7 +84,7 @@ export function createMemory(now: () => EpochMs, limits: PlanLimits): Memory {
 
     wanted(desired) {
       failures = afterDesired(failures, desired)
-      if (observed !== 'unknown') orphans = orphansAfter(orphans, desired, observed, now())
+      orphans = orphansAfter(orphans, desired, observed, now())
     },
 
     ended(action, outcome) {

@@ -81,14 +81,18 @@ export function dueAt(action: Action, failure: Failure | undefined, now: EpochMs
   return action.goal.startsWith('run@') ? Infinity : failure.atMs + retryBounds.maxMs
 }
 
-/** The table of orphans after a look: new ones from `now` on, known ones since when they were, others no more. */
+/**
+ * The table of orphans after a look or a new set: new ones from `now` on, known ones since when they were, others no
+ * more. While the runtime can't be read, it only gets shorter.
+ */
 export function orphansAfter(
   orphans: Orphans,
   desired: Desired,
-  observed: readonly Instance[],
+  observed: readonly Instance[] | 'unknown',
   now: EpochMs,
 ): Orphans {
   const wanted = new Set(desired.workspaces.map(entryId))
+  if (observed === 'unknown') return new Map([...orphans].filter(([id]) => !wanted.has(id)))
   const next = new Map<WorkspaceId, EpochMs>()
   for (const { workspaceId, state } of observed) {
     if (state === 'retained' || wanted.has(workspaceId)) continue
