@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Host, Logger } from '@postern/plugin'
 
-const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent }
+/** Hears nothing. */
+export const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent }
 
 /** Makes a host with random ids; `remove` takes its directory away. */
 export async function testHost(): Promise<Host & { remove(): Promise<void> }> {

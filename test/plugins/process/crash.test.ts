@@ -11,7 +11,7 @@ import type { Host, WorkspaceSpec } from '@postern/plugin'
 import plugin from '@postern/plugin-process'
 import { conformance } from '@postern/plugin-process/conformance'
 import t from 'tap'
-import { testHost } from '../../support/plugins-host.ts'
+import { silent, testHost } from '../../support/plugins-host.ts'
 import { until } from '../../support/until.ts'
 
 const STEP_MS = 9
@@ -35,8 +35,7 @@ if (process.env['POSTERN_TEST_CRASH'] !== undefined) {
 /** The child: opens a runtime on the same host, says that it begins, and does the verb. */
 async function act(text: string): Promise<void> {
   const { verb, spec, ids } = JSON.parse(text) as { verb: string; spec: WorkspaceSpec; ids: Partial<Host> }
-  const log = (await testHost()).log
-  const host = { ...ids, log, now: () => Date.now() } as Host
+  const host = { ...ids, log: silent, now: () => Date.now() } as Host
   const runtime = await plugin.open(plugin.config.parse({}), host)
   const call = { signal: AbortSignal.timeout(20_000) }
   process.stdout.write('begin\n')
