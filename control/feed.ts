@@ -48,6 +48,7 @@ class ChangeFeed implements Feed {
   #timer: NodeJS.Timeout | undefined
   #retry: NodeJS.Timeout | undefined
   #closed = false
+  #failing = false
 
   constructor(database: Database, cursor: number, log: Logger) {
     this.#database = database
@@ -63,12 +64,24 @@ class ChangeFeed implements Feed {
   #poll(): void {
     this.#timer = setTimeout(() => {
       this.pump()
-        .catch((err: unknown) => this.#log.warn('changes could not be read', { err }))
+        .then(
+          () => this.#note(null),
+          (err: unknown) => this.#note(err),
+        )
         .finally(() => {
           if (!this.#closed) this.#poll()
         })
     }, POLL_MS)
     this.#timer.unref()
+  }
+
+  /** One line when it begins to fail, one when it works again. */
+  #note(err: unknown): void {
+    const isFailing = err !== null
+    if (isFailing === this.#failing) return
+    this.#failing = isFailing
+    if (isFailing) this.#log.error('changes cannot be read', { err })
+    else this.#log.info('changes are read again')
   }
 
   async write<T>(work: (writer: Writer) => Promise<T>): Promise<T> {
@@ -104,7 +117,10 @@ class ChangeFeed implements Feed {
     if (this.#closed || this.#retry !== undefined) return
     this.#retry = setTimeout(() => {
       this.#retry = undefined
-      this.pump().catch((err: unknown) => this.#log.warn('changes could not be delivered', { err }))
+      this.pump().then(
+        () => this.#note(null),
+        (err: unknown) => this.#note(err),
+      )
     }, RETRY_MS)
     this.#retry.unref()
   }

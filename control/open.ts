@@ -136,8 +136,17 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
 export async function openControl(options: ControlOptions): Promise<Control> {
   const { control, sweep: round } = await openParts(options)
   let sweeping = Promise.resolve()
+  let failing = false
   const timer = setInterval(() => {
-    sweeping = sweeping.then(round).catch((err: unknown) => options.log.warn('a sweep failed', { err }))
+    sweeping = sweeping.then(round).then(
+      () => {
+        failing = false
+      },
+      (err: unknown) => {
+        if (!failing) options.log.error('a sweep failed', { err })
+        failing = true
+      },
+    )
   }, SWEEP_MS)
   timer.unref()
   return {

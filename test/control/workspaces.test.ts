@@ -7,8 +7,9 @@ import type { ControlOptions } from '../../control/seams.ts'
 import type { Limits, TemplateView, TimelineEvent } from '../../control/wire/index.ts'
 import { pretendAgent } from '../support/control-agent.ts'
 import { startPostgres } from '../support/control-postgres.ts'
-import { controlServer, roomy } from '../support/control-server.ts'
+import { agentKey, controlServer, password, roomy } from '../support/control-server.ts'
 import type { Client, ControlServer } from '../support/control-server.ts'
+import { until } from '../support/until.ts'
 
 const root = t.testdir({
   templates: {
@@ -43,8 +44,10 @@ const agentOf = (server: ControlServer, over = {}) =>
   pretendAgent(server.control.embeddedAgent(), server.clock.now, over)
 const look = async (client: Client, ref: string) => (await client.call('GET', `${api}/${ref}`)).json
 
-await t.test('a life: created, running, changed, stopped, started, trashed, restored, purged', async (t) => {
-  const server = await serve(t)
+const postgres = await startPostgres()
+if (postgres !== null) t.teardown(() => postgres.stop())
+
+async function life(t: Test, server: ControlServer): Promise<void> {
   const ada = await server.setUp()
   const agent = await agentOf(server)
   const made = await ada.call('POST', api, {
@@ -114,7 +117,16 @@ await t.test('a life: created, running, changed, stopped, started, trashed, rest
   t.equal((await ada.call('GET', `${api}/${id}`)).status, 404)
   t.notOk(server.facts.rows.has(`route ${id}`))
   t.same((await agent.desired()).workspaces, [])
-})
+}
+
+await t.test('a life: created, running, changed, stopped, started, trashed, restored, purged', async (t) =>
+  life(t, await serve(t)),
+)
+await t.test(
+  'the same life on PostgreSQL',
+  { skip: postgres === null && 'PostgreSQL is not installed' },
+  async (t) => life(t, await serve(t, { databaseUrl: (await postgres?.database('life')) ?? '' })),
+)
 
 await t.test('its timeline says who did what, and why it is so', async (t) => {
   const server = await serve(t)
@@ -185,8 +197,6 @@ await t.test('the cap on running workspaces holds under 50 parallel creates', as
   })
 })
 
-const postgres = await startPostgres()
-if (postgres !== null) t.teardown(() => postgres.stop())
 await t.test(
   'and from two servers on one PostgreSQL',
   { skip: postgres === null && 'PostgreSQL is not installed' },
@@ -196,12 +206,45 @@ await t.test(
     const two = await serve(t, { ...capped, databaseUrl })
     const ada = await one.setUp()
     const there = two.client()
-    t.equal(
-      (await there.call('POST', '/api/v1/sessions', { username: 'ada', password: 'correct horse battery' }))
-        .status,
-      201,
-    )
+    t.equal((await there.call('POST', '/api/v1/sessions', { username: 'ada', password })).status, 201)
     await fifty(t, [one, two], (n) => (n % 2 === 0 ? ada : there))
+  },
+)
+
+await t.test(
+  'what one server stores, agents and gateways at the other hear of',
+  { skip: postgres === null && 'PostgreSQL is not installed' },
+  async (t) => {
+    const databaseUrl = (await postgres?.database('apart')) ?? ''
+    const one = await serve(t, { databaseUrl })
+    const two = await serve(t, { databaseUrl })
+    const ada = await one.setUp()
+    const control = two.control.embeddedAgent()
+    await control.register(agentKey().registration(two.clock.now), { signal: AbortSignal.timeout(20_000) })
+    const first = await control.desired(0, { signal: AbortSignal.timeout(20_000) })
+    const woken = control.desired(first?.revision ?? 0, { signal: AbortSignal.timeout(20_000) })
+    const { id } = (await ada.call('POST', api, { name: 'one' })).json
+    t.match(await woken, { workspaces: [{ want: 'running', spec: { id } }] })
+    await until(() => two.facts.rows.has(`route ${id}`))
+    const there = two.client()
+    there.cookie = ada.cookie
+    t.equal((await there.call('GET', `${api}/one`)).status, 200)
+    const begun = Date.now()
+    await ada.call('DELETE', '/api/v1/sessions/current')
+    await until(async () => (await there.call('GET', '/api/v1/me')).status === 401)
+    t.ok(Date.now() - begun < 2000, 'a revocation is heard by looking, four times a second')
+    const sealed = await ada.call('POST', '/api/v1/sessions', { username: 'ada', password })
+    t.equal(sealed.status, 201)
+    there.cookie = ada.cookie
+    await until(async () => (await there.call('GET', '/api/v1/me')).status === 200)
+    const env = [{ name: 'S', value: 'x', secret: true }]
+    t.equal((await ada.call('POST', api, { name: 'two', env })).status, 202)
+    const other = await there.call('POST', api, { name: 'three', env })
+    t.match(
+      other,
+      { status: 503, json: { detail: /secrets\.key/ } },
+      'a server with another key seals nothing',
+    )
   },
 )
 
