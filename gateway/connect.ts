@@ -35,7 +35,8 @@ function direct(host: string, port: number, done: Dialled): void {
     socket.removeListener('connect', onConnect)
     socket.removeListener('error', onError)
     socket.removeListener('timeout', onTimeout)
-    if (err === null) return done(null, socket)
+    // undici lets go of an idle connection and takes hold of it again, for each request; listeners hold the process.
+    if (err === null) return done(null, Object.assign(socket, { ref: undefined, unref: undefined }) as Duplex)
     // A late error of a connection that was given up must not end the process.
     socket.on('error', () => undefined)
     socket.destroy()

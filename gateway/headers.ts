@@ -1,5 +1,5 @@
 // Pure. Raw header fields come in, flat arrays of names and values; what goes to the app, or back to the visitor, comes out.
-import type { Identity } from '../control/wire/index.ts'
+import type { EdgeUser, Identity } from '../control/wire/index.ts'
 import { isOurAuthorization, isOurCookieName, readCookies } from './cookies.ts'
 import { Field, type FieldKind, fieldKind, isProtectedFromConnection } from './fields.ts'
 import { type Scan, VIA_NAME } from './scan.ts'
@@ -88,11 +88,11 @@ function headerText(text: string): string {
   )
 }
 
-/** Who the app is told of; each header always, empty where unknown, so that none of another's making stays. */
-export function identityHeaders(identity: Identity): string[] {
-  if (identity.kind === 'anonymous')
-    return ['X-Postern-User', '', 'X-Postern-Email', '', 'X-Postern-Groups', '']
-  const { user } = identity
+const TO_NOBODY: readonly string[] = ['X-Postern-User', '', 'X-Postern-Email', '', 'X-Postern-Groups', '']
+/** Made once for each row of a user; a changed user is another row. */
+const made = new WeakMap<EdgeUser, readonly string[]>()
+
+function headersOf(user: EdgeUser): readonly string[] {
   return [
     'X-Postern-User',
     headerText(user.username),
@@ -101,6 +101,14 @@ export function identityHeaders(identity: Identity): string[] {
     'X-Postern-Groups',
     user.groups.map((group) => headerText(group).replaceAll(',', '%2C')).join(','),
   ]
+}
+
+/** Who the app is told of; each header always, empty where unknown, so that none of another's making stays. */
+export function identityHeaders(identity: Identity): readonly string[] {
+  if (identity.kind === 'anonymous') return TO_NOBODY
+  let headers = made.get(identity.user)
+  if (headers === undefined) made.set(identity.user, (headers = headersOf(identity.user)))
+  return headers
 }
 
 function addForwarding(out: string[], scan: Scan, forwarding: Forwarding): void {

@@ -1,5 +1,5 @@
 /** An allowed request comes in; the header fields that a front sets on it before it moves the bytes itself go out. Pure. */
-import type { EdgeUser, Identity } from '../../control/wire/index.ts'
+import type { Identity } from '../../control/wire/index.ts'
 import type { Reach } from '@postern/plugin'
 import { isOurAuthorization, readCookies } from '../cookies.ts'
 import { identityHeaders } from '../headers.ts'
@@ -23,8 +23,6 @@ function authorizationOf(scan: Scan, again: boolean): string {
   return values.filter((value) => again || !isOurAuthorization(value)).join(', ')
 }
 
-/** What is the same in every answer to one user; made once for each row of the table. */
-const made = new WeakMap<EdgeUser, readonly string[]>()
 const always = [
   'Cache-Control',
   'no-store',
@@ -33,14 +31,6 @@ const always = [
   'Content-Length',
   '0',
 ]
-const toNobody = [...always, ...identityHeaders({ kind: 'anonymous' })]
-
-function headersTo(identity: Identity): readonly string[] {
-  if (identity.kind === 'anonymous') return toNobody
-  let headers = made.get(identity.user)
-  if (headers === undefined) made.set(identity.user, (headers = [...always, ...identityHeaders(identity)]))
-  return headers
-}
 
 /**
  * Always every field, empty where there is nothing to say: some fronts leave the visitor's own in place of an absent
@@ -53,7 +43,8 @@ export function allowHeaders(
   postern: string,
 ): string[] {
   const again = upstream === null
-  return headersTo(identity).concat(
+  return always.concat(
+    identityHeaders(identity),
     'X-Postern-Upstream',
     upstream ?? postern,
     'X-Postern-Token',
