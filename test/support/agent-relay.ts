@@ -3,7 +3,10 @@ import { createServer, request, type IncomingMessage, type ServerResponse } from
 import { once } from 'node:events'
 import { buffer } from 'node:stream/consumers'
 
-/** When the caller dies: before its call is forwarded, or when the engine has answered and nobody was told. */
+/**
+ * When the caller dies: before its call is forwarded, or when the engine has answered and nobody was told. `after`
+ * counts only calls that change something: after the answer to a GET the world is as it was before it.
+ */
 export type Moment = 'before' | 'after'
 
 /** Ends the caller; told which call it was. */
@@ -18,7 +21,7 @@ export interface Relay {
 
 /** Listens on `socketPath` and forwards to the engine at `engineSocket`. */
 export async function relayTo(engineSocket: string, socketPath: string): Promise<Relay> {
-  let count = 0
+  const count: Record<Moment, number> = { before: 0, after: 0 }
   let armed: { at: number; moment: Moment; kill: Kill } | null = null
   let hasFired = false
 
@@ -30,9 +33,9 @@ export async function relayTo(engineSocket: string, socketPath: string): Promise
 
   const forward = async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
     const call = `${req.method} ${req.url?.split('?')[0]}`
-    const mine = ++count
+    const mine = { before: ++count.before, after: req.method === 'GET' ? 0 : ++count.after }
     const body = await buffer(req)
-    const before = due(mine, 'before')
+    const before = due(mine.before, 'before')
     if (before !== null) {
       await before(call)
       return void res.destroy()
@@ -44,7 +47,7 @@ export async function relayTo(engineSocket: string, socketPath: string): Promise
     const [answer] = (await once(up, 'response')) as [IncomingMessage]
     const isStream = /\/(events|logs)(\?|$)/.test(req.url ?? '')
     const whole = isStream ? null : await buffer(answer)
-    const after = due(mine, 'after')
+    const after = due(mine.after, 'after')
     if (after !== null) {
       await after(call)
       return void res.destroy()
@@ -65,7 +68,8 @@ export async function relayTo(engineSocket: string, socketPath: string): Promise
   return {
     socketPath,
     arm(at, moment, kill) {
-      count = 0
+      count.before = 0
+      count.after = 0
       hasFired = false
       armed = { at, moment, kill }
     },
