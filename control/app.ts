@@ -4,7 +4,7 @@ import Koa from 'koa'
 import Router from 'koa-router'
 import type { Need, Person } from './authorization.ts'
 import { authorize, routeNeeds } from './authorization.ts'
-import { BODY_MAX, readJson } from './body.ts'
+import { BODY_MAX, drain, readJson } from './body.ts'
 import type { Call, Needs, Reply, Route } from './call.ts'
 import type { Deployment } from './deployment.ts'
 import type { SessionKeeper } from './service/sessions.ts'
@@ -100,6 +100,7 @@ class HttpApi implements Api {
       await next()
       if (ctx.status === 404 && ctx.body == null) throw new ApiError('not_found')
     } catch (err) {
+      await drain(ctx.req)
       const problem = problemOf(err)
       if (problem.status >= 500)
         this.#deployment.log.error('a request failed', {
@@ -121,6 +122,7 @@ class HttpApi implements Api {
     const need = needs[key]
     if (need === undefined) throw new Error(`${key} has no row in the authorisation table`)
     this.router.register(route.path, [route.method.toLowerCase()], async (ctx) => {
+      await route.admit?.(ctx.req.headers)
       const body = await readJson(ctx.req, route.bodyMax ?? BODY_MAX)
       const given = this.#given.get(ctx.req)
       if (given === undefined) throw new ApiError('unavailable')

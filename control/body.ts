@@ -10,7 +10,9 @@ export const REPORT_MAX = 16 * 1024 * 1024
 const DRAIN_MAX = 128 * 1024 * 1024
 const BODY_MS = 30_000
 
-function drain(req: IncomingMessage): Promise<void> {
+/** Reads away what is left of a body that nobody wants, up to a bound in bytes and time. */
+export function drain(req: IncomingMessage): Promise<void> {
+  if (req.complete || req.destroyed) return Promise.resolve()
   return new Promise((resolve) => {
     let rest = DRAIN_MAX
     const timer = setTimeout(resolve, BODY_MS)

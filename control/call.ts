@@ -31,6 +31,8 @@ export interface Route {
   readonly path: string
   /** Bytes; absent: 1 MiB. */
   readonly bodyMax?: number
+  /** Refuses before a large body is read. */
+  admit?(headers: Call['headers']): Promise<void>
   run(call: Call): Promise<Reply>
 }
 

@@ -5,7 +5,7 @@ import { parseBody } from '../parse.ts'
 import type { AgentIdentity, Agents } from '../service/agents.ts'
 import { ApiError, paths, registerSchema, reportSchema } from '../wire/index.ts'
 
-function bearer({ headers }: Call): string {
+function bearer({ headers }: Pick<Call, 'headers'>): string {
   const found = /^Bearer (ps[ja]_[A-Za-z0-9_-]{20,100})$/.exec(String(headers['authorization'] ?? ''))
   if (found?.[1] === undefined)
     throw new ApiError('unauthenticated', 'An agent sends its credential as Bearer.')
@@ -22,7 +22,7 @@ function wholeNumber(text: string, path: string): number {
 }
 
 export function agentRoutes(agents: Agents): Route[] {
-  const identify = (call: Call): Promise<AgentIdentity> =>
+  const identify = (call: Pick<Call, 'headers'>): Promise<AgentIdentity> =>
     agents.identify(
       bearer(call),
       wholeNumber(String(call.headers['x-postern-epoch'] ?? ''), 'X-Postern-Epoch'),
@@ -52,6 +52,9 @@ export function agentRoutes(agents: Agents): Route[] {
       method: 'POST',
       path: paths.agentReport,
       bodyMax: REPORT_MAX,
+      async admit(headers) {
+        await identify({ headers })
+      },
       async run(call) {
         const agent = await identify(call)
         await agents.report(agent, parseBody(reportSchema, call.body))

@@ -127,12 +127,16 @@ class LocalAccounts implements Accounts {
     body: { username: string; password: string },
     origin: Origin,
   ): Promise<{ session: NewSession; user: User }> {
-    const { feed, now } = this.#deployment
+    const { feed, now, log } = this.#deployment
     const username = body.username.trim().toLowerCase()
     this.#limit.spend(username, origin.ip)
     const found = await findUser(feed.db, { username })
     const right = await this.#passwords.verify(body.password, found?.passwordHash ?? null)
-    if (!right || found === null || found.disabled) throw new ApiError('invalid_credentials')
+    const { ip, requestId } = origin
+    if (!right || found === null || found.disabled) {
+      log.warn('a sign-in was refused', { username: username.slice(0, 40), ip, requestId })
+      throw new ApiError('invalid_credentials')
+    }
     const session = await feed.write(async (w) => {
       const user = await findUser(w.db, { id: found.id })
       const unchanged =
@@ -142,7 +146,8 @@ class LocalAccounts implements Accounts {
       if (!unchanged) throw new ApiError('invalid_credentials')
       return beginSession(w, user.id, origin, now())
     })
-    this.#limit.refund(username, origin.ip)
+    this.#limit.refund(username, ip)
+    log.info('signed in', { userId: found.id, ip, requestId })
     return { session, user: found }
   }
 

@@ -76,9 +76,12 @@ async function newsOf(db: Db, hostId: string, body: Report): Promise<[Workspace,
 class HostAgents implements Agents {
   readonly #deployment: Deployment
   readonly #waiters = new Waiters()
+  /** Nobody could report before: silence is counted from here. */
+  readonly #sinceMs: number
 
   constructor(deployment: Deployment) {
     this.#deployment = deployment
+    this.#sinceMs = deployment.now()
   }
 
   async register(body: Register, joining: Joining): Promise<Registered> {
@@ -89,6 +92,8 @@ class HostAgents implements Agents {
       await saveHost(w.db, host)
       await desiredChanged(w, host.id)
       await this.#hostChanged(w, host)
+      const { id: hostId, epoch, runtime, machineId } = host
+      this.#deployment.log.info('a host registered', { hostId, epoch, runtime, machineId })
       return {
         deploymentId: this.#deployment.id,
         hostId: host.id,
@@ -180,6 +185,7 @@ class HostAgents implements Agents {
 
   async sweep(): Promise<void> {
     const limit = this.#deployment.now() - AWAY_MS
+    if (this.#sinceMs >= limit) return
     const isAway = (host: Host): boolean => host.connected && host.lastSeenAtMs < limit
     if (!(await listHosts(this.#deployment.feed.db)).some(isAway)) return
     await this.#deployment.feed.write(async (w) => {

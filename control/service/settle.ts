@@ -62,6 +62,7 @@ function reasonOf(before: Workspace | null, appearance: Appearance, now: number)
 }
 
 async function writeTimeline(
+  deployment: Deployment,
   w: Writer,
   before: Workspace | null,
   after: Workspace,
@@ -70,13 +71,22 @@ async function writeTimeline(
 ): Promise<void> {
   const isNews = before?.phase !== after.phase || before.reason?.code !== after.reason?.code
   if (told === null && !isNews) return
+  const { id: workspaceId, phase, generation } = after
+  const code = told?.event.code ?? after.reason?.code ?? 'internal'
+  deployment.log.info('a workspace changed', {
+    workspaceId,
+    phase,
+    code,
+    generation,
+    actor: told?.actor ?? null,
+  })
   const message =
     told === null ? (after.reason?.message ?? '') : `${told.actor ?? 'Postern'} ${told.event.verb}.`
   const id = await appendTimeline(w.db, {
     workspaceId: after.id,
     atMs: now,
     phase: after.phase,
-    code: told?.event.code ?? after.reason?.code ?? 'internal',
+    code,
     message,
     actor: told?.actor ?? null,
   })
@@ -137,7 +147,7 @@ export async function settle(
   draft = { ...draft, updatedAtMs: now, revision }
   if (before === null) await insertWorkspace(w.db, draft)
   else await updateWorkspace(w.db, draft)
-  await writeTimeline(w, before, draft, options.told ?? null, now)
+  await writeTimeline(deployment, w, before, draft, options.told ?? null, now)
   return draft
 }
 

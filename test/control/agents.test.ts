@@ -227,3 +227,23 @@ await t.test('many reports of one thing are one change', async (t) => {
   for (let n = 0; n < 5; n++) await agent.obey()
   t.equal(server.facts.said.length, before)
 })
+
+await t.test('after a pause of the server, hosts have their time to come back', async (t) => {
+  const stateDirectory = join(root, 'pause')
+  const before = await controlServer({ stateDirectory })
+  const ada = await before.setUp()
+  await pretendAgent(before.control.embeddedAgent(), before.clock.now)
+  const after = before.clock.now + 3_600_000
+  await before.close()
+  let now = after
+  const server = await controlServer({ stateDirectory, now: () => now })
+  t.teardown(() => server.close())
+  server.clock.now = now
+  const client = server.client()
+  client.cookie = ada.cookie
+  await server.sweep()
+  t.match(await hosts(client), [{ connected: true }])
+  now += 31_000
+  await server.sweep()
+  t.match(await hosts(client), [{ connected: false }])
+})

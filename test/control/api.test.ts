@@ -224,13 +224,20 @@ await t.test('a body of 50 MB is refused on every route, and the connection ends
     ['PATCH', `${api}/x`],
     ['POST', paths.sessions],
     ['POST', paths.setup],
-    ['POST', paths.agentReport],
+    ['POST', paths.agentRegister],
     ['POST', paths.hostTokens],
     ['DELETE', paths.currentSession],
   ] as const) {
     const answer = await ada.call(method, path, big)
     t.match(answer, { status: 413, json: { code: 'payload_too_large' } }, `${method} ${path}`)
   }
+  t.equal(
+    (await ada.call('POST', paths.agentReport, big)).status,
+    401,
+    'reports of nobody are not read at all',
+  )
+  t.equal((await ada.call('POST', '/api/v1/none', big)).status, 404)
+  t.equal((await server.client().call('GET', '/api/v1/me', big)).status, 413)
   const chunked = await ada.call('POST', api, big, { 'transfer-encoding': 'chunked' })
   t.match(chunked, { status: 413 }, 'of no declared length')
   t.equal((await ada.call('GET', '/api/v1/me')).status, 200)

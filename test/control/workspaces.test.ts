@@ -2,10 +2,22 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { z } from 'zod'
 import { vaultOf } from '../../control/secrets.ts'
 import type { ControlOptions } from '../../control/seams.ts'
+import {
+  desiredSchema,
+  hostViewSchema,
+  limitsSchema,
+  sessionViewSchema,
+  templateViewSchema,
+  timelineEventSchema,
+  userViewSchema,
+  workspaceViewSchema,
+} from '../../control/wire/index.ts'
 import type { Limits, TemplateView, TimelineEvent } from '../../control/wire/index.ts'
 import { pretendAgent } from '../support/control-agent.ts'
+import type { PretendAgent } from '../support/control-agent.ts'
 import { startPostgres } from '../support/control-postgres.ts'
 import { agentKey, controlServer, password, roomy } from '../support/control-server.ts'
 import type { Client, ControlServer } from '../support/control-server.ts'
@@ -47,6 +59,28 @@ const look = async (client: Client, ref: string) => (await client.call('GET', `$
 const postgres = await startPostgres()
 if (postgres !== null) t.teardown(() => postgres.stop())
 
+/** What is given is what the wire's schemas say, nothing more and nothing less. */
+async function keepsToTheWire(t: Test, client: Client, agent: PretendAgent): Promise<void> {
+  const list = (item: z.ZodType) => z.strictObject({ items: z.array(item), next: z.string().optional() })
+  const rows: [string, z.ZodType][] = [
+    [`${api}/one`, workspaceViewSchema],
+    [`${api}/one/events`, list(timelineEventSchema)],
+    [api, list(workspaceViewSchema)],
+    ['/api/v1/limits', limitsSchema],
+    ['/api/v1/templates', list(templateViewSchema)],
+    ['/api/v1/hosts', list(hostViewSchema)],
+    ['/api/v1/sessions', list(sessionViewSchema)],
+    ['/api/v1/users', list(userViewSchema)],
+    ['/api/v1/me', userViewSchema],
+  ]
+  for (const [path, schema] of rows) {
+    const { json } = await client.call('GET', path)
+    t.same(schema.parse(json), json, path)
+  }
+  const desired = await agent.desired()
+  t.same(desiredSchema.parse(desired), desired, 'the desired set')
+}
+
 async function life(t: Test, server: ControlServer): Promise<void> {
   const ada = await server.setUp()
   const agent = await agentOf(server)
@@ -83,6 +117,7 @@ async function life(t: Test, server: ControlServer): Promise<void> {
   })
   t.match(await agent.obey(), { workspaces: [{ spec: { generation: 2, cpuMillis: 1500 } }] })
   t.match(await look(ada, id), { phase: 'running', observedGeneration: 2 })
+  await keepsToTheWire(t, ada, agent)
   t.match(await ada.call('POST', `${api}/${id}/restart`), { status: 202, json: { generation: 3 } })
   await agent.obey()
   t.match(await ada.call('POST', `${api}/${id}/stop`), {
