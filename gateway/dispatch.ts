@@ -1,26 +1,24 @@
 // A parsed request or upgrade comes in from a server; it leaves towards a workspace, control or our own pages, or is refused.
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { type ApiCode, type Identity, paths } from '../control/wire/index.ts'
-import { answerCode, answerDecision, answerMisdirected, send, wantsPage } from './answer.ts'
-import { decide, decideDashboard } from './decide.ts'
-import { type Edge, hasBody, nextRequestId, originOf, type Visit } from './edge.ts'
+import { type ApiCode, paths } from '../control/wire/index.ts'
+import { answerCode, answerDecision, send, wantsPage } from './answer.ts'
+import { toDashboard, toDashboardSocket } from './dashboard.ts'
+import { decide } from './decide.ts'
+import { type Edge, hasBody, nextRequestId, type Visit } from './edge.ts'
 import { factsOf } from './facts.ts'
 import { beginHandOff } from './flows/hand-off.ts'
 import { VIA_MAX } from './headers.ts'
 import { pathOf, type Place, placeOfHostHeader, targetOf, type WorkspacePlace } from './host.ts'
-import { ANONYMOUS, type Credential, credentialOf, identityOf } from './identity.ts'
+import type { Credential } from './identity.ts'
 import { Exchange } from './proxy/exchange.ts'
 import { asksForWebSocket, type Scan, scanHeaders } from './scan.ts'
-import type { LiveStream } from './sockets.ts'
-import { answerOn, reinject, releaseFrom } from './upgrade.ts'
+import { answerOn, reinject } from './upgrade.ts'
 
 /** More header fields than any program sends; Node would drop some unseen where it is let to count. */
 const FIELDS_MAX = 512
 const PLACES_MAX = 5000
 
-const AGENT_PREFIX = '/api/agent/'
-const AUTHZ_PREFIX = '/api/authz/'
 const API_PREFIX = '/api/'
 
 const places = new WeakMap<Edge, Map<string, Place>>()
@@ -190,99 +188,4 @@ function toWorkspace(visit: Visit, place: WorkspacePlace): void {
   }
   if (decision.kind === 'sign-in' && wantsPage(visit)) return beginHandOff(visit, place, visit.target)
   answerDecision(visit, decision)
-}
-
-function toDashboard(visit: Visit): void {
-  const { edge, target } = visit
-  const path = pathOf(target)
-  if (path === paths.healthz) return send(visit, 200, ['Content-Type', 'text/plain'], 'ok\n')
-  if (path === paths.readyz) return ready(visit)
-  if (path.startsWith(AGENT_PREFIX)) return toApp(visit, ANONYMOUS)
-  if (visit.place.kind === 'elsewhere') return answerMisdirected(visit)
-  // These have a listener of their own, which no visitor reaches.
-  if (path === paths.metrics || path.startsWith(AUTHZ_PREFIX)) return answerCode(visit, 'not_found')
-  if (
-    path === paths.signIn ||
-    path === paths.signOut ||
-    path === paths.setupPage ||
-    path.startsWith(paths.edgePrefix)
-  )
-    return edge.own(visit)
-  const { credential, identity } = dashboardIdentity(visit)
-  if (!dashboardAllows(visit, path, identity)) return
-  if (identity.kind !== 'anonymous') watch(visit, credential, identity, () => visit.req.socket.destroy())
-  toApp(visit, identity)
-}
-
-function ready(visit: Visit): void {
-  if (!visit.edge.table.isReady) return answerCode(visit, 'unavailable')
-  send(visit, 200, ['Content-Type', 'text/plain'], 'ready\n')
-}
-
-function toApp(visit: Visit, identity: Identity): void {
-  const { edge, req, res } = visit
-  req.url = visit.target
-  if (visit.expectsContinue) res.writeContinue()
-  edge.app.request(req, res, identity, originOf(visit))
-}
-
-/** Who is at the dashboard's host: only a dashboard session or a token counts there. */
-export function dashboardIdentity(visit: Visit): { credential: Credential; identity: Identity } {
-  const { edge, scan } = visit
-  const place: Place = { kind: 'dashboard' }
-  const credential = credentialOf(scan, place, edge.site)
-  return { credential, identity: identityOf(edge.table, credential, place, undefined, edge.now()) }
-}
-
-/** Asks the decision on the dashboard's host and answers a refusal. */
-function dashboardAllows(visit: Visit, path: string, identity: Identity): boolean {
-  const { edge, scan, method } = visit
-  const decision = decideDashboard({
-    ready: edge.table.isReady,
-    identity,
-    method,
-    upgrade: visit.socket !== null,
-    origin: scan.origin,
-    fetchSite: scan.fetchSite,
-    fetchMode: scan.fetchMode,
-    fetchDest: scan.fetchDest,
-    ownOrigin: edge.site.publicOrigin,
-    isApi: path.startsWith(API_PREFIX),
-    provesItself: method === 'POST' && (path === paths.sessions || path === paths.setup),
-  })
-  if (decision.kind === 'allow') return true
-  answerCode(visit, decision.kind === 'refused' ? 'wrong_origin' : 'unavailable')
-  return false
-}
-
-/** Keeps an open stream of the dashboard's host for as long as its session or token lives. */
-function watch(visit: Visit, credential: Credential, identity: Identity, revoke: () => void): void {
-  const { edge } = visit
-  const stream: LiveStream = {
-    credential,
-    place: { kind: 'dashboard' },
-    workspaceId: '',
-    incarnation: '',
-    port: 0,
-    userId: identity.kind === 'anonymous' ? '' : identity.user.id,
-    revoke,
-  }
-  edge.live.add(stream)
-  ;(visit.socket ?? visit.res).on('close', () => edge.live.delete(stream))
-}
-
-function toDashboardSocket(visit: Visit, socket: Duplex, head: Buffer): void {
-  const { edge, req, res } = visit
-  const path = pathOf(visit.target)
-  const isAgent = path.startsWith(AGENT_PREFIX)
-  if (!isAgent && visit.place.kind === 'elsewhere') return answerMisdirected(visit)
-  if (path.startsWith(AUTHZ_PREFIX)) return answerCode(visit, 'not_found')
-  const { credential, identity } = isAgent
-    ? { credential: { kind: 'none' } as const, identity: ANONYMOUS }
-    : dashboardIdentity(visit)
-  if (!isAgent && !dashboardAllows(visit, path, identity)) return
-  req.url = visit.target
-  releaseFrom(res, socket)
-  if (identity.kind !== 'anonymous') watch(visit, credential, identity, () => socket.destroy())
-  edge.app.upgrade(req, socket, head, identity, originOf(visit))
 }

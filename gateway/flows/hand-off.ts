@@ -4,7 +4,7 @@ import { ApiError, type EdgeRoute, type EdgeUser, paths } from '../../control/wi
 import { answerCode, answerDecision, sendCard, sendRedirect } from '../answer.ts'
 import { cookieValue } from '../cookies.ts'
 import { decide, provesOwnOrigin } from '../decide.ts'
-import { dashboardIdentity } from '../dispatch.ts'
+import { dashboardIdentity } from '../dashboard.ts'
 import { originOf, type Visit } from '../edge.ts'
 import { factsOf } from '../facts.ts'
 import { isLocalPath, placeOfLabel, type WorkspacePlace } from '../host.ts'

@@ -2,7 +2,7 @@
 import { ApiError, type NewSession, paths } from '../../control/wire/index.ts'
 import { answerCode, sendCard, sendRedirect } from '../answer.ts'
 import { deniesNothing, provesOwnOrigin } from '../decide.ts'
-import { dashboardIdentity } from '../dispatch.ts'
+import { dashboardIdentity } from '../dashboard.ts'
 import { originOf, type Visit } from '../edge.ts'
 import { isLocalPath } from '../host.ts'
 import { setupCard, setupClosedCard, signInCard } from '../pages/forms.ts'
