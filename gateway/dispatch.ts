@@ -110,9 +110,14 @@ export function handleExpectation(edge: Edge, req: IncomingMessage, res: ServerR
   if (visit !== null) answerCode(visit, 'expectation_failed')
 }
 
+// Not a closure: one would keep the whole request for as long as the WebSocket is open.
+function destroyThis(this: Duplex): void {
+  this.destroy()
+}
+
 /** The `connect` event: there is no tunnel through the edge. */
 export function handleConnect(edge: Edge, req: IncomingMessage, socket: Duplex): void {
-  socket.on('error', () => socket.destroy())
+  socket.on('error', destroyThis)
   const res = answerOn(req, socket)
   const visit = admit(edge, {
     req: Object.assign(req, { url: '/' }),
@@ -134,7 +139,7 @@ export function handleUpgrade(
   head: Buffer,
 ): void {
   // First of all: an error without a listener would end the process.
-  socket.on('error', () => socket.destroy())
+  socket.on('error', destroyThis)
   const scan = scanHeaders(req.rawHeaders)
   const place = placeFor(edge, scan.host)
   const path = pathOf(req.url ?? '/')

@@ -78,15 +78,27 @@ function meet(doors: Doors, socket: Socket, isUnixSocket: boolean): void {
   socket.on('close', () => doors.sockets.delete(socket))
 }
 
+/** The last line: what nobody answered for ends its own connection, not the process. */
+function contain(edge: Edge, at: { destroy(): unknown }, act: () => void): void {
+  try {
+    act()
+  } catch (err) {
+    edge.log.error('a request failed at the door', { err })
+    at.destroy()
+  }
+}
+
 function publicServer(doors: Doors, address: ListenAddress): Server {
   const { edge } = doors
   const server = edgeServer()
   server.on('connection', (socket) => meet(doors, socket, 'path' in address))
-  server.on('request', (req, res) => handleRequest(edge, req, res, false))
-  server.on('checkContinue', (req, res) => handleRequest(edge, req, res, true))
-  server.on('checkExpectation', (req, res) => handleExpectation(edge, req, res))
-  server.on('connect', (req, socket) => handleConnect(edge, req, socket))
-  server.on('upgrade', (req, socket, head) => handleUpgrade(edge, server, req, socket, head))
+  server.on('request', (req, res) => contain(edge, res, () => handleRequest(edge, req, res, false)))
+  server.on('checkContinue', (req, res) => contain(edge, res, () => handleRequest(edge, req, res, true)))
+  server.on('checkExpectation', (req, res) => contain(edge, res, () => handleExpectation(edge, req, res)))
+  server.on('connect', (req, socket) => contain(edge, socket, () => handleConnect(edge, req, socket)))
+  server.on('upgrade', (req, socket, head) =>
+    contain(edge, socket, () => handleUpgrade(edge, server, req, socket, head)),
+  )
   return server
 }
 

@@ -32,6 +32,7 @@ export function plainHead(req: IncomingMessage): Buffer {
 
 /** Hands a connection back to the server that it came from, as a plain request that has not been read yet. */
 export function reinject(server: Server, req: IncomingMessage, socket: Duplex, head: Buffer): void {
+  if (socket.destroyed) return
   socket.unshift(Buffer.concat([plainHead(req), head]))
   server.emit('connection', socket)
 }
