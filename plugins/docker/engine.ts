@@ -48,7 +48,7 @@ export function unless(...statuses: readonly number[]): (err: unknown) => undefi
 export async function together<T extends readonly unknown[]>(
   work: readonly [...{ [K in keyof T]: Promise<T[K]> }],
 ): Promise<T> {
-  const results = await Promise.allSettled(work)
+  const results = await Promise.allSettled<unknown>(work as readonly Promise<unknown>[])
   for (const result of results) if (result.status === 'rejected') throw result.reason
   return results.map((result) => (result as PromiseFulfilledResult<unknown>).value) as unknown as T
 }

@@ -6,11 +6,7 @@ import { optionTables, type OptionRow } from '../../control/cli/options.ts'
 export function optionsMarkdown(): string {
   const { standalone, server, agent } = optionTables
   return [
-    section(
-      'standalone',
-      standalone,
-      'The default command.',
-    ),
+    section('standalone', standalone, 'The default command.'),
     section('agent', agent, ''),
     `\`postern server\` has all of \`standalone\` but ${Object.keys(standalone)
       .filter((name) => !(name in server))
