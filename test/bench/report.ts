@@ -1,5 +1,5 @@
 /** Figures come in; Markdown tables go out, with each figure as a ratio to its peer. */
-import { cpus } from 'node:os'
+import { cpus, loadavg } from 'node:os'
 import type { CreateFigures } from './create.ts'
 import type { Row } from './edge.ts'
 
@@ -74,5 +74,5 @@ export function idleReport(idle: number, firstLoad: number | null): string {
 
 /** What the figures were read on: they compare within one run only. */
 export function machineLine(now: Date): string {
-  return `Read on ${now.toISOString().slice(0, 10)}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown CPU'}, Node ${process.version}.`
+  return `Read on ${now.toISOString().slice(0, 10)}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown CPU'}, Node ${process.version}, load average ${loadavg()[0]!.toFixed(0)} before it began.`
 }
