@@ -17,7 +17,8 @@ for need in "${needs[@]}"; do
   read -r command package <<<"$need"
   command -v "$command" >/dev/null 2>&1 || missing+=("$package")
 done
-[ -x /bin/busybox ] && /bin/busybox 2>/dev/null | head -1 | grep -q BusyBox && ! ldd /bin/busybox >/dev/null 2>&1 || missing+=(busybox-static)
+# Only a static one works inside an image that has nothing else.
+{ [ -x /bin/busybox ] && ! ldd /bin/busybox >/dev/null 2>&1; } || missing+=(busybox-static)
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
 
 install_missing() {
