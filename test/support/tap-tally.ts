@@ -19,10 +19,21 @@ export class TapTally implements Tally {
   passed = 0
   failed = 0
   readonly skips: { file: string; reason: string }[] = []
-  #file = '?'
+  readonly #file: string
   #levels: Level[] = []
   #diagnosticIndent: number | null = null
   #failing = false
+
+  constructor(file = '') {
+    this.#file = file
+  }
+
+  /** Counts what another one counted, too. */
+  add(other: Tally): void {
+    this.passed += other.passed
+    this.failed += other.failed
+    this.skips.push(...other.skips)
+  }
 
   plain(): Tally {
     return { passed: this.passed, failed: this.failed, skips: this.skips }
@@ -43,7 +54,6 @@ export class TapTally implements Tally {
     const point = /^(not )?ok\b(?: \d+)?(?: - )?(.*)$/.exec(text)
     if (point) return this.#point(line, indent, point[1] !== undefined, point[2] ?? '')
     if (text.startsWith('# Subtest: ')) {
-      if (indent === 0 || text.endsWith('.test.js')) this.#file = text.slice(11)
       return indent === 0 ? line : null
     }
     return text.startsWith('Bail out!') ? line : null
