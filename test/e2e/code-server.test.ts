@@ -27,11 +27,16 @@ t.test(
     t.equal(new URL(page.url()).origin, new URL(made.urls.default).origin, 'on the workspace’s own host')
     await page.waitForSelector('.explorer-folders-view', { timeout: 30_000 })
     await page.keyboard.press('Control+Backquote')
-    await page.waitForSelector('.xterm-rows', { timeout: 30_000 })
-    const screen = () => page.locator('.xterm-rows').innerText()
-    await until(async () => (await screen()).includes('$'), { timeoutMs: 30_000, what: 'a prompt' })
-    await page.keyboard.type('echo $((6*7))-from-inside > made-here.txt\n')
-    await page.waitForSelector('text=made-here.txt', { timeout: 30_000 })
+    await page.waitForSelector('.terminal.xterm', { timeout: 30_000 })
+    // The first keys are lost until the shell has drawn its prompt, and the terminal is a canvas: type until it shows.
+    await until(
+      async () => {
+        await page.locator('.terminal.xterm textarea').first().focus()
+        await page.keyboard.type('touch made-$((6*7)).txt\n')
+        return page.locator('.explorer-folders-view').getByText('made-42.txt').first().isVisible()
+      },
+      { timeoutMs: 60_000, everyMs: 1_000, what: 'the file in the explorer' },
+    )
     t.pass('the file made in the terminal shows in the explorer')
   },
 )

@@ -88,15 +88,22 @@ type Tap = {
   same(a: unknown, b: unknown, name: string): void
 }
 
-/** How many shells run the program itself: those whose script is the word's, led by a wrapper of ours. */
+/**
+ * How many shells run the program itself: those whose script is the word's, led by a wrapper of ours. A shell that has
+ * forked and not yet become `sleep` still looks like its parent, so children of a found one don't count.
+ */
 function programs(word: string): number {
-  return readdirSync('/proc').filter((pid) => {
+  const parents = new Map<string, string>()
+  for (const pid of readdirSync('/proc')) {
     try {
-      const isDead = /\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'))
+      const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+      const [state = '', parent = ''] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
       const words = readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0')
-      return !isDead && words[1] === '-c' && words[2]?.includes(word) === true
+      const isProgram = words[1] === '-c' && words[2]?.includes(word) === true
+      if (isProgram && !/[ZX]/.test(state)) parents.set(pid, parent)
     } catch {
-      return false
+      // Not a process, or one that ended meanwhile.
     }
-  }).length
+  }
+  return [...parents.values()].filter((parent) => !parents.has(parent)).length
 }
