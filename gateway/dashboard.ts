@@ -89,7 +89,7 @@ function watch(visit: Visit, credential: Credential, identity: Identity, revoke:
     userId: identity.kind === 'anonymous' ? '' : identity.user.id,
     revoke,
   }
-  edge.live.add(stream)
+  edge.live.addSocket(stream)
   ;(visit.socket ?? visit.res).on('close', () => edge.live.delete(stream))
 }
 

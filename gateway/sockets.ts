@@ -19,11 +19,14 @@ export interface LiveStream {
 }
 
 /**
- * Every open stream of one gateway. A change of the table asks again only for streams that it can touch, by workspace,
- * user, session and token; the answer is found anew rather than kept, so that no way of losing a right is forgotten.
+ * Every open stream of one gateway. Sockets, which stay, are indexed by workspace, user, session, parent session and
+ * token when they open; answers, which mostly go at once, are only kept. A change of the table asks again for the
+ * streams that it can touch; the answer is found anew rather than kept, so that no way of losing a right is forgotten.
  */
 export class LiveSet {
-  readonly #streams = new Set<LiveStream>()
+  readonly #answers = new Set<LiveStream>()
+  readonly #sockets = new Map<LiveStream, readonly string[]>()
+  readonly #index = new Map<string, Set<LiveStream>>()
   readonly #table: Table
   readonly #now: () => number
   revoked = 0
@@ -34,36 +37,72 @@ export class LiveSet {
   }
 
   get size(): number {
-    return this.#streams.size
+    return this.#answers.size + this.#sockets.size
   }
+  /** An answer under way. */
   add(stream: LiveStream): void {
-    this.#streams.add(stream)
+    this.#answers.add(stream)
+  }
+  /** A socket that was opened. */
+  addSocket(stream: LiveStream): void {
+    const keys = this.#keysOf(stream)
+    this.#sockets.set(stream, keys)
+    for (const key of keys) {
+      const at = this.#index.get(key)
+      if (at === undefined) this.#index.set(key, new Set([stream]))
+      else at.add(stream)
+    }
   }
   delete(stream: LiveStream): void {
-    this.#streams.delete(stream)
+    if (this.#answers.delete(stream)) return
+    for (const key of this.#sockets.get(stream) ?? []) {
+      const at = this.#index.get(key)
+      at?.delete(stream)
+      if (at?.size === 0) this.#index.delete(key)
+    }
+    this.#sockets.delete(stream)
   }
 
   /** Ends the streams that a change has made unlawful. */
   recheck(change: TableChange): void {
-    for (const stream of this.#streams) if (touches(change, stream) && !this.#holds(stream)) this.#end(stream)
+    for (const stream of this.#answers) if (touches(change, stream)) this.#endUnlawful(stream)
+    if (change.all) for (const stream of this.#sockets.keys()) this.#endUnlawful(stream)
+    for (const kind of ['routes', 'users', 'sessions', 'tokens'] as const)
+      for (const key of change[kind])
+        for (const stream of this.#index.get(`${kind} ${key}`) ?? []) this.#endUnlawful(stream)
   }
 
   /** Ends the streams whose session or token is over; called each second. */
   expire(): void {
     const nowMs = this.#now()
-    for (const stream of this.#streams)
-      if (stream.credential.kind !== 'none' && credentialEndsAtMs(this.#table, stream.credential) <= nowMs)
-        if (!this.#holds(stream)) this.#end(stream)
+    for (const streams of [this.#answers, this.#sockets.keys()])
+      for (const stream of streams)
+        if (stream.credential.kind !== 'none' && credentialEndsAtMs(this.#table, stream.credential) <= nowMs)
+          this.#endUnlawful(stream)
   }
 
   /** Ends all; for the end of the gateway. */
   endAll(): void {
-    for (const stream of this.#streams) stream.revoke()
-    this.#streams.clear()
+    for (const streams of [this.#answers, this.#sockets.keys()]) for (const stream of streams) stream.revoke()
+    this.#answers.clear()
+    this.#sockets.clear()
+    this.#index.clear()
   }
 
-  #end(stream: LiveStream): void {
-    this.#streams.delete(stream)
+  #keysOf({ workspaceId, userId, credential }: LiveStream): string[] {
+    const keys: string[] = []
+    if (workspaceId !== '') keys.push(`routes ${workspaceId}`)
+    if (userId !== '') keys.push(`users ${userId}`)
+    if (credential.kind === 'token') keys.push(`tokens ${credential.hash}`)
+    if (credential.kind !== 'session') return keys
+    keys.push(`sessions ${credential.hash}`)
+    const parent = this.#table.session(credential.hash)?.workspace?.parentHash
+    return parent === undefined ? keys : [...keys, `sessions ${parent}`]
+  }
+
+  #endUnlawful(stream: LiveStream): void {
+    if (this.#holds(stream)) return
+    this.delete(stream)
     this.revoked++
     stream.revoke()
   }

@@ -125,7 +125,7 @@ export function acceptUpgrade(
       upstream.destroy()
     },
   }
-  edge.live.add(entry)
+  edge.live.addSocket(entry)
   socket.on('close', () => edge.live.delete(entry))
   splice(socket, upstream)
 }
