@@ -60,3 +60,33 @@ t.test('open sockets end with the right that opened them, and no others', async 
   edge.control.gone('user', 'alice')
   await second.client.closed(1000)
 })
+
+t.test('an open socket ends for each fact that it stands on', async (t) => {
+  const edge = await startEdge(t, { script: webAndSocket })
+  const route = edge.workspace('shop')
+  const ada = { id: 'alice', username: 'alice', email: '', role: 'member', groups: [] } as const
+  type Secrets = { readonly parent: string; readonly child: string; readonly token: string }
+  const byCookie = ({ child }: Secrets) => [`Cookie: postern_workspace=${child}`, originOf('shop')]
+  const byToken = ({ token }: Secrets) => [`X-Postern-Token: ${token}`]
+  const cases: [string, (secrets: Secrets) => string[], (secrets: Secrets) => void][] = [
+    ['its session', byCookie, ({ child }) => edge.control.gone('session', hashOf(child))],
+    ['the parent session alone', byCookie, ({ parent }) => edge.control.gone('session', hashOf(parent))],
+    ['its user', byCookie, () => edge.control.gone('user', 'alice')],
+    ['its workspace', byCookie, () => edge.control.gone('route', route.workspaceId)],
+    ['its token', byToken, ({ token }) => edge.control.gone('token', hashOf(token))],
+    ['the incarnation', byToken, () => edge.control.route({ ...route, incarnation: 'another' })],
+  ]
+  for (const [what, headers, take] of cases) {
+    edge.control.user(ada)
+    edge.control.route(route)
+    const parent = edge.control.session('alice')
+    const child = edge.control.child(parent, route.workspaceId, 'shop')
+    const secrets = { parent, child, token: edge.control.token('alice', ['connect']) }
+    const client = await rawClient(edge.port)
+    client.send(webSocketBytes({ host: HOST, headers: headers(secrets) }))
+    await client.received(/101/)
+    take(secrets)
+    await client.closed(1000)
+    t.ok(client.socket.destroyed || client.socket.readableEnded, `without ${what} it is closed`)
+  }
+})
