@@ -101,16 +101,17 @@ export class Upstream {
 }
 
 interface Entry {
-  readonly route: EdgeRoute
+  route: EdgeRoute
   readonly byPort: Map<number, Upstream>
 }
 
-function sameReach(a: EdgeRoute['reach'], b: EdgeRoute['reach']): boolean {
-  if (a.kind === 'address') return b.kind === 'address' && a.host === b.host
-  if (a.kind === 'none') return b.kind === 'none'
-  if (b.kind !== 'ports' || a.host !== b.host) return false
-  const ports = Object.entries(a.ports)
-  return ports.length === Object.keys(b.ports).length && ports.every(([port, to]) => b.ports[port] === to)
+/** True when connections to a port that were made by `old` are not where `now` leads: another port that began to listen moves none. */
+function leadsElsewhere(old: EdgeRoute['reach'], now: EdgeRoute['reach'], port: number): boolean {
+  if (old.kind === 'none' || now.kind === 'none') return old.kind !== now.kind
+  if (old.kind !== now.kind || old.host !== now.host) return true
+  if (old.kind !== 'ports' || now.kind !== 'ports') return false
+  const [before, after] = [old.ports[String(port)], now.ports[String(port)]]
+  return before !== undefined && after !== undefined && before !== after
 }
 
 /** All pools of one gateway; those whose incarnation is over are destroyed by `evict`. */
@@ -156,10 +157,20 @@ export class Pools {
       const isSame =
         now !== undefined &&
         now.incarnation === entry.route.incarnation &&
-        now.ownerId === entry.route.ownerId &&
-        sameReach(now.reach, entry.route.reach)
-      if (!isSame) this.#drop(id, entry)
+        now.ownerId === entry.route.ownerId
+      if (isSame) this.#follow(entry, now)
+      else this.#drop(id, entry)
     }
+  }
+
+  /** The same program, seen anew: only what leads elsewhere now is let go. */
+  #follow(entry: Entry, now: EdgeRoute): void {
+    for (const [port, upstream] of entry.byPort)
+      if (leadsElsewhere(entry.route.reach, now.reach, port)) {
+        upstream.destroy()
+        entry.byPort.delete(port)
+      }
+    entry.route = now
   }
 
   /** Ends pools that nothing used for five minutes. */

@@ -1,6 +1,7 @@
 /** What is alive of the workspaces, what they listen on, and a way in that is proved theirs. */
 import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { setTimeout as pause } from 'node:timers/promises'
 import { RuntimeError } from '@postern/plugin'
 import type { WorkspaceId } from '@postern/plugin'
 import type { Finding, Meta } from './convert.ts'
@@ -95,15 +96,30 @@ export function openObserver(store: Store): Observer {
     async dial(meta, port, { signal }) {
       signal.throwIfAborted()
       const isAlive = isLeaderAlive(meta, boot) || look([meta])[0]?.finding.isAlive === true
-      const found = isAlive ? wayIn(meta, port) : undefined
+      const found = isAlive ? await soon(() => wayIn(meta, port), signal) : undefined
       if (found === undefined) throw nothingThere(port)
       const stream = await dialLoopback(found.target.host, found.hostPort, port, signal)
       // Somebody else may have taken the port over between the look and the dial.
-      if (wayIn(meta, port)?.target.inodes.join() === found.target.inodes.join()) return stream
+      const isSame = (): true | undefined =>
+        wayIn(meta, port)?.target.inodes.join() === found.target.inodes.join() ? true : undefined
+      if ((await soon(isSame, signal)) === true) return stream
       stream.destroy()
       throw nothingThere(port)
     },
   }
+}
+
+/**
+ * Looks up to three times: the kernel's table of listeners is read in pages, and a row is missed when others come or go
+ * between two of them; and a socket is believed a stranger's for DIAL_AGE_MS.
+ */
+async function soon<T>(look: () => T | undefined, signal: AbortSignal): Promise<T | undefined> {
+  for (const pauseMs of [20, DIAL_AGE_MS + 10]) {
+    const found = look()
+    if (found !== undefined) return found
+    await pause(pauseMs, undefined, { signal })
+  }
+  return look()
 }
 
 function nothingThere(port: number, cause?: unknown): RuntimeError {

@@ -437,6 +437,21 @@ t.test('`ports` reach goes through the runtime where there is one, else by the l
   t.equal((await ask(plain.port, { host: HOST, headers: [asOther] })).body, 'ok')
 })
 
+t.test('a request under way outlives a program that begins to listen on one port more', async (t) => {
+  const held: SeenRequest[] = []
+  const edge = await startEdge(t, {
+    script: (request) => void held.push(request),
+    connect: () => Promise.resolve(connect({ host: '127.0.0.1', port: edge.upstream.port })),
+  })
+  const reach = { kind: 'ports', host: '127.0.0.1', ports: {} } as const
+  const route = edge.workspace('shop', { reach })
+  const answer = ask(edge.port, { host: HOST, headers: [`Cookie: ${edge.cookie('alice', route)}`] })
+  const request = await until(() => held[0])
+  edge.control.route({ ...route, reach: { ...reach, ports: { '3000': 40_000, '5173': 5_173 } } })
+  request.socket.write(OK)
+  t.match(await answer, { status: 200, body: 'ok' })
+})
+
 t.test('requests on one connection are answered in order, each by its own decision', async (t) => {
   const { edge, as } = await shop(t)
   const client = await rawClient(edge.port)
