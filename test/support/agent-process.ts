@@ -17,7 +17,7 @@ export interface AgentProcess {
 
 export interface AgentProcesses {
   start(order: ChildOrder): AgentProcess
-  /** Kills the spare. */
+  /** Kills the spare, and every agent that two restarts at once have left to itself. */
   close(): Promise<void>
 }
 
@@ -28,15 +28,21 @@ interface Stood {
 
 /** Keeps one spare standing by. */
 export function agentProcesses(): AgentProcesses {
-  let spare = stand()
+  const all: ChildProcess[] = []
+  const next = (): Stood => {
+    const stood = stand()
+    all.push(stood.child)
+    return stood
+  }
+  let spare = next()
   return {
     start(order) {
       const { child, said } = spare
-      spare = stand()
+      spare = next()
       child.stdin?.write(`${JSON.stringify(order)}\n`)
       return { kill: () => end(child, 'SIGKILL'), end: () => end(child, 'SIGTERM'), said }
     },
-    close: () => end(spare.child, 'SIGKILL'),
+    close: async () => void (await Promise.all(all.map((child) => end(child, 'SIGKILL')))),
   }
 }
 
