@@ -8,7 +8,7 @@ import { StartupError } from './startup-error.ts'
 export interface Commands {
   service(name: CommandName, flags: Readonly<Record<string, unknown>>): Promise<void>
   buildImages(templates: readonly string[], buildDirectory: string | undefined): Promise<void>
-  checkPlugin(specifier: string): Promise<void>
+  checkPlugin(specifier: string, configFile: string | undefined): Promise<void>
 }
 
 /** The last lines of every command's help. */
@@ -93,12 +93,19 @@ function addTools(cli: Argv, commands: Commands): void {
       'check <package>',
       'Runs the conformance kit against a runtime plugin',
       (builder) =>
-        builder.positional('package', {
-          type: 'string',
-          demandOption: true,
-          describe: 'Name or path of the package',
-        }),
-      (flags) => commands.checkPlugin(flags.package),
+        builder
+          .positional('package', {
+            type: 'string',
+            demandOption: true,
+            describe: 'Name or path of the package',
+          })
+          .option('config', {
+            type: 'string',
+            requiresArg: true,
+            describe: 'YAML file whose runtime_config is used where its runtime is this package',
+            defaultDescription: '~/.config/postern/config.yml',
+          }),
+      (flags) => commands.checkPlugin(flags.package, flags.config),
     ),
   )
 }

@@ -40,9 +40,11 @@ const commands: Commands = {
     const { buildImages } = await import('./images.ts')
     await buildImages(templates, say)
   },
-  async checkPlugin(specifier) {
+  async checkPlugin(specifier, configFile) {
+    const { file } = await loadConfigFile(configFile, process.env)
     const { checkPlugin } = await import('./plugin-check.ts')
-    await checkPlugin(specifier, say)
+    const settings = file?.['runtime'] === specifier ? file['runtime_config'] : undefined
+    await checkPlugin(specifier, say, process.cwd(), settings)
   },
 }
 

@@ -7,13 +7,14 @@ import { importPart, loadPlugin, locatePlugin } from '../../agent/load-plugin.ts
 
 /**
  * Runs the kit on a plugin's package by the factory that it exports: `conformance`, of its entry `./conformance` or
- * of its main entry. Sets the exit code 1 when a promise is broken.
- * @throws RuntimeError as `loadPlugin` does, and ERR_UNSUPPORTED when it exports no factory
+ * of its main entry. `config` are settings for it, in place of the factory's own. Sets the exit code 1 when a promise is broken.
+ * @throws RuntimeError as `loadPlugin` does, ERR_UNSUPPORTED when it exports no factory, and what the plugin lacks here
  */
 export async function checkPlugin(
   specifier: string,
   write: (text: string) => void,
   from = process.cwd(),
+  config?: unknown,
 ): Promise<Summary> {
   const plugin = await loadPlugin(specifier, from)
   const { entry, conformance } = locatePlugin(specifier, from)
@@ -24,7 +25,7 @@ export async function checkPlugin(
     })
   }
   write(`${plugin.name}, as ${specifier}\n`)
-  const summary = await runConformance(withPlugin(factory, plugin), write)
+  const summary = await runConformance(withPlugin(factory, plugin, config), write)
   if (summary.failed > 0) process.exitCode = 1
   return summary
 }
@@ -36,6 +37,10 @@ function isFactory(value: unknown): value is ConformanceFactory {
 }
 
 /** The factory with the loader's own view of the plugin, so that what the loader refuses fails here as well. */
-function withPlugin(factory: ConformanceFactory, plugin: RuntimePlugin): ConformanceFactory {
-  return Object.create(factory, { plugin: { value: plugin, enumerable: true } }) as ConformanceFactory
+function withPlugin(factory: ConformanceFactory, plugin: RuntimePlugin, config: unknown): ConformanceFactory {
+  const own = {
+    plugin: { value: plugin, enumerable: true },
+    ...(config === undefined ? {} : { config: { value: config, enumerable: true } }),
+  }
+  return Object.create(factory, own) as ConformanceFactory
 }

@@ -1,7 +1,8 @@
 /** `@postern/plugin-docker`: runs workspaces on a Docker Engine of this machine. */
 import { API_VERSION, RuntimeError } from '@postern/plugin'
 import type { Host, RuntimePlugin } from '@postern/plugin'
-import Docker from 'dockerode'
+import type Docker from 'dockerode'
+import { dial } from './dial.ts'
 import { ask } from './engine.ts'
 import type { Engine } from './engine.ts'
 import { engineError } from './errors.ts'
@@ -33,13 +34,6 @@ async function open(config: DockerConfig, host: Host) {
   const owner = { deploymentId: host.deploymentId, hostId: host.hostId }
   const engine: Engine = { docker, owner, config, publishes, firewall, log: host.log }
   return dockerRuntime(engine)
-}
-
-/** The SDK reads DOCKER_HOST where it isn't told; the operator's settings are told in full. */
-function dial(config: DockerConfig): Docker {
-  if (config.host === undefined) return new Docker({ socketPath: config.socketPath, host: '' })
-  const { hostname, port } = new URL(config.host)
-  return new Docker({ host: hostname, port, protocol: 'http' })
 }
 
 /** Whether ports must be published: Docker Desktop keeps its bridges in a virtual machine. Fails when nobody answers. */

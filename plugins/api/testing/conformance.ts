@@ -38,28 +38,47 @@ export interface Summary {
   readonly skipped: number
 }
 
-/** Runs every case one after the other and writes a line for each; lines end in a newline. */
+/** Cases at work at once: each has a deployment of its own, and most of one is waiting. */
+const ABREAST = 4
+
+/**
+ * Runs every case, a few side by side, and writes a line for each in their order; lines end in a newline.
+ * @throws what the factory's `ready` rejects with
+ */
 export async function runConformance(
   factory: ConformanceFactory,
   write: (text: string) => void,
 ): Promise<Summary> {
+  await factory.ready?.()
+  const cases = conformance(factory)
+  const outcomes: Promise<string>[] = []
   const summary = { passed: 0, failed: 0, skipped: 0 }
-  for (const { name, needs, run } of conformance(factory)) {
-    if (needs !== undefined && !factory.plugin.capabilities[needs]) {
-      summary.skipped++
-      write(`skip  ${name} (needs ${needs}, which it does not declare)\n`)
-      continue
-    }
-    try {
-      await run()
-      summary.passed++
-      write(`ok    ${name}\n`)
-    } catch (error) {
-      summary.failed++
-      const text = error instanceof Error ? error.message : String(error)
-      write(`FAIL  ${name}\n      ${text.replaceAll('\n', '\n      ')}\n`)
-    }
+  const tell = async (one: Case, before: Promise<unknown> | undefined): Promise<string> => {
+    await before
+    return outcomeOf(factory, one, summary)
   }
+  for (const [index, one] of cases.entries()) outcomes.push(tell(one, outcomes[index - ABREAST]))
+  for (const outcome of outcomes) write(await outcome)
   write(`${summary.passed} passed, ${summary.failed} failed, ${summary.skipped} skipped\n`)
   return summary
+}
+
+async function outcomeOf(
+  factory: ConformanceFactory,
+  { name, needs, run }: Case,
+  summary: { passed: number; failed: number; skipped: number },
+): Promise<string> {
+  if (needs !== undefined && !factory.plugin.capabilities[needs]) {
+    summary.skipped++
+    return `skip  ${name} (needs ${needs}, which it does not declare)\n`
+  }
+  try {
+    await run()
+    summary.passed++
+    return `ok    ${name}\n`
+  } catch (error) {
+    summary.failed++
+    const text = error instanceof Error ? error.message : String(error)
+    return `FAIL  ${name}\n      ${text.replaceAll('\n', '\n      ')}\n`
+  }
 }

@@ -13,6 +13,8 @@ export interface ConformanceFactory {
   readonly stateRoot?: string
   /** How long one case may take at most; default 60,000 ms. */
   readonly deadlineMs?: number
+  /** Called once before the first case; rejects with a RuntimeError that names what is lacking here and the mend. */
+  ready?(): Promise<void>
   /** Readies one case's host, such as by making a directory reachable. */
   prepare?(host: Host): Promise<void>
   /** Names of all that still carries this host's mark in the real world (helpers and data included); a clean end is []. */
