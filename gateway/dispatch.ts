@@ -11,7 +11,7 @@ import { beginHandOff } from './flows/hand-off.ts'
 import { VIA_MAX } from './headers.ts'
 import { pathOf, type Place, placeOfHostHeader, targetOf, type WorkspacePlace } from './host.ts'
 import type { Credential } from './identity.ts'
-import { Exchange } from './proxy/exchange.ts'
+import { relayOf } from './proxy/engine.ts'
 import { asksForWebSocket, type Scan, scanHeaders } from './scan.ts'
 import { answerOn, reinject } from './upgrade.ts'
 
@@ -189,7 +189,7 @@ function toWorkspace(visit: Visit, place: WorkspacePlace): void {
     const { route, port, identity } = decision
     // Without a right of its own, a credential does not bind the stream to its end either.
     const credential: Credential = identity.kind === 'anonymous' ? { kind: 'none' } : facts.credential
-    return new Exchange(visit, { place, route, port, identity, credential }).start()
+    return relayOf(visit, { place, route, port, identity, credential }).start()
   }
   if (decision.kind === 'sign-in' && wantsPage(visit)) return beginHandOff(visit, place, visit.target)
   answerDecision(visit, decision)

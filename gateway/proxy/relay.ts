@@ -1,0 +1,202 @@
+// An allowed visit comes in; what every engine owes it is done here: caps, counters, revocation, heads, failures, one retry.
+import { type ApiCode, ApiError, type EdgeRoute, type Identity } from '../../control/wire/index.ts'
+import { answerFailure, drain } from '../answer.ts'
+import { hasBody, type Visit } from '../edge.ts'
+import { type AnswerHead, answerHeaders, answerTrailers, upstreamHeaders } from '../headers.ts'
+import type { WorkspacePlace } from '../host.ts'
+import type { Credential } from '../identity.ts'
+import type { LiveStream } from '../sockets.ts'
+import { chainOf } from '../trust.ts'
+import { RequestBody } from './body.ts'
+import { IN_FLIGHT_MAX, type Upstream } from './pools.ts'
+
+/** What the decision gave. */
+export interface Allowed {
+  readonly place: WorkspacePlace
+  readonly route: EdgeRoute
+  readonly port: number
+  readonly identity: Identity
+  readonly credential: Credential
+}
+
+const REPEATABLE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
+const NETWORK: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'])
+
+/** What an engine's error means to a visitor. */
+export function codeOfFailure(err: unknown): ApiCode {
+  if (err instanceof ApiError) return err.code
+  const raw = typeof err === 'object' && err !== null ? (err as { code?: unknown }).code : undefined
+  const code = typeof raw === 'string' ? raw : ''
+  if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_CONNECT_TIMEOUT') return 'upstream_timeout'
+  if (code === 'UND_ERR_DESTROYED' || code === 'UND_ERR_CLOSED') return 'upstream_unreachable'
+  if (code === 'UND_ERR_INVALID_ARG' || code === 'UND_ERR_NOT_SUPPORTED') return 'bad_request'
+  return 'upstream_bad_answer'
+}
+
+/** One request to an app and its answer; the engine that carries it is what extends this. */
+export abstract class Relay implements LiveStream {
+  readonly credential: Credential
+  readonly place: WorkspacePlace
+  readonly workspaceId: string
+  readonly incarnation: string
+  readonly port: number
+  readonly userId: string
+  protected readonly visit: Visit
+  protected readonly upstream: Upstream
+  /** Flat; framing and connection fields are the engine's. */
+  protected readonly headers: string[]
+  protected readonly body: RequestBody | null
+  protected headed = false
+  protected finished = false
+  #retried = false
+
+  constructor(visit: Visit, allowed: Allowed) {
+    const { edge, req, scan } = visit
+    this.credential = allowed.credential
+    this.place = allowed.place
+    this.workspaceId = allowed.route.workspaceId
+    this.incarnation = allowed.route.incarnation
+    this.port = allowed.port
+    this.userId = allowed.identity.kind === 'anonymous' ? '' : allowed.identity.user.id
+    this.visit = visit
+    this.upstream = edge.pools.upstream(allowed.route, allowed.port)
+    const onFirstRead = visit.expectsContinue ? () => visit.res.writeContinue() : null
+    this.body = hasBody(scan) ? new RequestBody(req, onFirstRead) : null
+    const proto = scan.forwardedProto
+    this.headers = upstreamHeaders(req.rawHeaders, scan, {
+      forwardedFor: chainOf(visit.peer, scan.forwardedFor, edge.trusted).forwardedFor,
+      proto: visit.peer.trusted && (proto === 'http' || proto === 'https') ? proto : edge.site.scheme,
+      identity: allowed.identity,
+      httpVersion: req.httpVersion,
+    })
+  }
+
+  /** Sends the request on `isFresh` or any connection; failures, also immediate ones, go to `fail`. */
+  protected abstract send(isFresh: boolean): void
+  /** Ends the connection to the app, whatever is on it. */
+  protected abstract endLine(): void
+  /** True when the connection had served before and broke before a byte of this answer: the keep-alive race. */
+  protected abstract brokeIdle(): boolean
+
+  start(): void {
+    const { edge, res } = this.visit
+    if (this.upstream.inFlight >= IN_FLIGHT_MAX) return answerFailure(this.visit, 'overloaded', this)
+    edge.counters.proxied++
+    this.upstream.inFlight++
+    edge.live.add(this)
+    res.on('close', () => this.#onVisitorClose())
+    this.send(false)
+  }
+
+  revoke(): void {
+    const { req, socket } = this.visit
+    this.#giveUp()
+    ;(socket ?? req.socket).destroy()
+  }
+
+  protected answerHead(raw: readonly Uint8Array[]): AnswerHead {
+    return answerHeaders(raw, `${this.place.label}.${this.visit.edge.site.baseDomain}`)
+  }
+
+  /** @throws TypeError of Node for a field that may not be written. */
+  protected writeHead(status: number, statusText: string, head: AnswerHead): void {
+    // An answer before the end of the body: what is still to come is not worth keeping the connection for.
+    if (this.body !== null && !this.body.done) head.headers.push('Connection', 'close')
+    this.visit.res.writeHead(status, /^[\x20-\x7e]*$/.test(statusText) ? statusText : '', head.headers)
+    this.headed = true
+  }
+
+  /** An informational answer: hints are passed on, all else is between the app and us. */
+  protected inform(status: number, raw: readonly Uint8Array[]): void {
+    const { req, res, socket } = this.visit
+    if (status !== 103 || req.httpVersionMinor !== 1 || socket !== null) return
+    const hints: Record<string, string[]> = {}
+    for (let i = 0; i + 1 < raw.length; i += 2)
+      if ((raw[i] as Buffer).toString('latin1').toLowerCase() === 'link')
+        (hints.link ??= []).push((raw[i + 1] as Buffer).toString('latin1'))
+    try {
+      if (hints.link !== undefined) res.writeEarlyHints(hints)
+    } catch {
+      // A hint that Node does not take for a Link is only a hint.
+    }
+  }
+
+  /** The answer has come whole, but for its end. */
+  protected complete(trailers: readonly Uint8Array[] | null): void {
+    const { req, res } = this.visit
+    if (trailers !== null && trailers.length > 0 && req.httpVersionMinor === 1)
+      res.addTrailers(answerTrailers(trailers))
+    if (this.body === null || this.body.done) this.end()
+    else this.#endAfterDrain()
+    this.finish()
+  }
+
+  /** Writes what the engine still holds of the answer's body. */
+  protected writeRest(): void {
+    this.visit.res.flushHeaders()
+  }
+
+  protected end(): void {
+    this.visit.res.end()
+  }
+
+  /** Lets a visitor who still sends read the answer: closing on unread bytes would reset the connection. */
+  #endAfterDrain(): void {
+    const { res } = this.visit
+    this.writeRest()
+    drain(this.visit, () => res.end())
+  }
+
+  protected fail(err: Error): void {
+    if (this.finished) return
+    const isRetry = this.#mayRetry(err)
+    this.endLine()
+    if (isRetry) {
+      this.#retried = true
+      this.visit.edge.counters.retries++
+      return this.send(true)
+    }
+    const { res, edge, requestId } = this.visit
+    edge.counters.upstreamErrors++
+    edge.log.debug('a workspace failed a request', {
+      requestId,
+      workspaceId: this.workspaceId,
+      port: this.port,
+      err,
+    })
+    this.finish()
+    // Half an answer must look like half an answer.
+    if (this.headed && (res.headersSent || res.writableEnded)) return void res.destroy()
+    answerFailure(this.visit, codeOfFailure(err), this)
+  }
+
+  #mayRetry(err: Error & { code?: string }): boolean {
+    return (
+      !this.#retried &&
+      this.body === null &&
+      this.visit.socket === null &&
+      REPEATABLE.has(this.visit.method) &&
+      NETWORK.has(err.code ?? '') &&
+      this.brokeIdle()
+    )
+  }
+
+  #onVisitorClose(): void {
+    if (!this.finished) this.#giveUp()
+  }
+
+  /** Frees the connection to the app: one that holds a paused answer would be lost to the pool for good. */
+  #giveUp(): void {
+    this.finish()
+    this.endLine()
+    this.body?.destroy()
+  }
+
+  protected finish(): void {
+    if (this.finished) return
+    this.finished = true
+    this.upstream.inFlight--
+    this.upstream.lastUsedMs = this.visit.edge.now()
+    this.visit.edge.live.delete(this)
+  }
+}
