@@ -13,7 +13,17 @@ import type { User } from './store/users.ts'
 import { findUser, listUsers } from './store/users.ts'
 import type { Workspace } from './store/workspaces.ts'
 import { listWorkspaces } from './store/workspaces.ts'
-import type { EdgeFact } from './wire/index.ts'
+import type { StoredPort } from './spec.ts'
+import type { EdgeFact, EdgePort } from './wire/index.ts'
+
+const edgePort = ({ port, visibility, lenient, hostHeader, scheme, cors }: StoredPort): EdgePort => ({
+  port,
+  visibility,
+  lenient,
+  hostHeader,
+  scheme,
+  cors,
+})
 
 function routeFact(workspace: Workspace, host: Host | undefined, machineId: string): EdgeFact {
   const { id, name, ownerId, phase, resolved, status, reason } = workspace
@@ -32,7 +42,8 @@ function routeFact(workspace: Workspace, host: Host | undefined, machineId: stri
       incarnation: live ? status.incarnation : '',
       reach: live && near ? (status.reach satisfies Reach) : { kind: 'none' },
       defaultPort: resolved.defaultPort,
-      ports: resolved.ports.map(({ port, visibility }) => ({ port, visibility, lenient: false })),
+      ports: resolved.ports.map(edgePort),
+      paths: resolved.paths,
     },
   }
 }

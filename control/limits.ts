@@ -3,6 +3,7 @@ import type { ControlLimits } from './seams.ts'
 import type { Defaults } from './spec.ts'
 import type { Host } from './store/hosts.ts'
 import type { Counts } from './store/workspaces.ts'
+import { PATHS_MAX } from './wire/index.ts'
 import type { FieldProblem, Limits } from './wire/index.ts'
 
 const MIB = 1024 * 1024
@@ -58,6 +59,7 @@ export function limitsOf(
     isolation: offers.length > 0 && offers.every((host) => host.capabilities.isolation === true),
     mayCreate: user.administrator || keepsApart,
     maxPorts: MAX_PORTS,
+    maxPaths: PATHS_MAX,
     maxEnv: MAX_ENV,
     trashMs: bounds.trashMs,
     runtime: [...new Set(offers.map((host) => host.runtime))].join(', '),

@@ -2,8 +2,9 @@
  * What a user asked for and a template go in; the whole shape of a workspace comes out, as users see it and as a host
  * gets it. Pure. The resolved shape is stored with its generation: a template that changes later changes nothing.
  */
+import { isDeepStrictEqual } from 'node:util'
 import type { SeedFile, WorkspaceSpec } from '@postern/plugin'
-import type { Register, SpecView, Visibility } from './wire/index.ts'
+import type { EdgePath, PortView, Register, SpecView } from './wire/index.ts'
 
 type Capabilities = Register['capabilities']
 
@@ -14,11 +15,7 @@ export interface StoredEnv {
   readonly secret: boolean
 }
 
-export interface StoredPort {
-  readonly port: number
-  readonly name: string | null
-  readonly visibility: Visibility
-}
+export type StoredPort = Readonly<PortView>
 
 /** What the user said; null: the template's default. */
 export interface StoredSpec {
@@ -30,6 +27,7 @@ export interface StoredSpec {
   readonly env: readonly StoredEnv[]
   readonly command: readonly string[] | null
   readonly ports: readonly StoredPort[] | null
+  readonly paths: readonly EdgePath[] | null
 }
 
 /** A template as it was read from its folder. */
@@ -39,6 +37,7 @@ export interface Template {
   readonly summary: string
   readonly defaultPort: number | null
   readonly ports: readonly StoredPort[]
+  readonly paths: readonly EdgePath[]
   readonly cpu: number | null
   readonly memoryBytes: number | null
   readonly pids: number | null
@@ -56,6 +55,7 @@ export interface Resolved {
   readonly memoryBytes: number
   readonly pids: number
   readonly ports: readonly StoredPort[]
+  readonly paths: readonly EdgePath[]
   readonly defaultPort: number | null
   readonly container: Template['container']
   readonly host: Template['host']
@@ -104,6 +104,7 @@ export function resolve(spec: StoredSpec, template: Template | null, defaults: D
     memoryBytes: spec.memoryBytes ?? template?.memoryBytes ?? defaults.memoryBytes,
     pids: spec.pids ?? template?.pids ?? defaults.pids,
     ports,
+    paths: spec.paths ?? template?.paths ?? [],
     defaultPort: defaultPortOf(spec, template, ports),
     container: containerOf(spec, template),
     host,
@@ -132,7 +133,27 @@ export function specView(spec: StoredSpec, resolved: Resolved): SpecView {
     env: spec.env.map(({ name, value, secret }) => (secret ? { name, secret } : { name, value, secret })),
     command: spec.command === null ? null : [...spec.command],
     ports: resolved.ports.map((port) => ({ ...port })),
+    paths: resolved.paths.map((path) => ({ ...path })),
   }
+}
+
+/**
+ * True when a program made for one shape is the program of the other: what differs, if anything, is the edge's alone
+ * (who may open a port and how it is spoken to, the composition). Ending a person's processes for that would be wrong.
+ */
+export function isSameProgram(
+  before: { readonly spec: StoredSpec; readonly resolved: Resolved },
+  after: { readonly spec: StoredSpec; readonly resolved: Resolved },
+): boolean {
+  const program = ({ spec, resolved }: typeof before): unknown => ({
+    ...resolved,
+    env: spec.env,
+    ports: resolved.ports.map(({ port, name }) => ({ port, name })),
+    paths: null,
+    defaultPort: null,
+    lacks: null,
+  })
+  return isDeepStrictEqual(program(before), program(after))
 }
 
 /** The spec as a host's runtime takes it; null when that runtime lacks what it needs. */
@@ -140,7 +161,7 @@ export function runtimeSpec(
   workspace: {
     readonly id: string
     readonly name: string
-    readonly generation: number
+    readonly programGeneration: number
     readonly resolved: Resolved
   },
   env: readonly { readonly name: string; readonly value: string }[],
@@ -153,7 +174,7 @@ export function runtimeSpec(
   return {
     id: workspace.id,
     name: workspace.name,
-    generation: workspace.generation,
+    generation: workspace.programGeneration,
     ...(images && resolved.container !== null ? { image: resolved.container.image } : {}),
     ...(command === null || command === undefined ? {} : { command }),
     env,

@@ -4,7 +4,7 @@ import { basename, join } from 'node:path'
 import type { SeedFile } from '@postern/plugin'
 import { parse } from 'yaml'
 import { z } from 'zod'
-import { portNumber, visibilitySchema } from './wire/index.ts'
+import { edgePortSchema, pathsSchema, portDefaults, portNumber, visibilitySchema } from './wire/index.ts'
 import type { TemplateView } from './wire/index.ts'
 import { lacking } from './spec.ts'
 import type { Template } from './spec.ts'
@@ -22,11 +22,16 @@ const templateSchema = z
         z.strictObject({
           port: portNumber,
           name: z.string().min(1).max(40).optional(),
-          visibility: visibilitySchema.default('owner'),
+          visibility: visibilitySchema.default(portDefaults.visibility),
+          lenient: edgePortSchema.shape.lenient.default(portDefaults.lenient),
+          host_header: edgePortSchema.shape.hostHeader.default(portDefaults.hostHeader),
+          scheme: edgePortSchema.shape.scheme.default(portDefaults.scheme),
+          cors: edgePortSchema.shape.cors.default(portDefaults.cors),
         }),
       )
       .max(32)
       .default([]),
+    paths: pathsSchema.default([]),
     cpu: z.number().positive().optional(),
     memory_bytes: z.int().positive().optional(),
     pids: z.int().positive().optional(),
@@ -91,7 +96,12 @@ async function loadTemplate(folder: string): Promise<Template> {
     title: body.title,
     summary: body.summary,
     defaultPort: body.default_port ?? null,
-    ports: body.ports.map(({ port, name, visibility }) => ({ port, name: name ?? null, visibility })),
+    ports: body.ports.map(({ name, host_header: hostHeader, ...port }) => ({
+      ...port,
+      name: name ?? null,
+      hostHeader,
+    })),
+    paths: body.paths,
     cpu: body.cpu ?? null,
     memoryBytes: body.memory_bytes ?? null,
     pids: body.pids ?? null,
@@ -134,7 +144,8 @@ export function templateView(template: Template, hosts: readonly Host[]): Templa
     name: template.name,
     title: template.title,
     summary: template.summary,
-    ports: template.ports.map(({ port, name }) => ({ port, name })),
+    ports: template.ports.map((port) => ({ ...port })),
+    paths: template.paths.map((path) => ({ ...path })),
     defaultPort: template.defaultPort,
     cpu: template.cpu,
     memoryBytes: template.memoryBytes,

@@ -71,6 +71,12 @@ function passing(workspace: Workspace): Partial<WorkspaceView> {
   }
 }
 
+/** The spec's generation that is at work: what only gateways read is so as soon as it is stored. */
+function observedGeneration({ status, generation, programGeneration }: Workspace): number {
+  if (status === null) return 0
+  return status.generation === programGeneration ? generation : status.generation
+}
+
 /** A workspace as its owner sees it. */
 export function workspaceView(
   deployment: Deployment,
@@ -86,7 +92,7 @@ export function workspaceView(
     phase: workspace.phase,
     ...passing(workspace),
     generation: workspace.generation,
-    observedGeneration: workspace.status?.generation ?? 0,
+    observedGeneration: observedGeneration(workspace),
     spec: heldSpec(workspace, host),
     host: host === null ? null : { id: host.id, name: host.name },
     urls: workspaceUrls(workspace.name, workspace.resolved.ports, deployment.options),

@@ -38,7 +38,7 @@ function isDesiredChange(before: Workspace | null, draft: Workspace): boolean {
     before.want !== draft.want ||
     before.data !== draft.data ||
     before.admitted !== draft.admitted ||
-    before.generation !== draft.generation ||
+    before.programGeneration !== draft.programGeneration ||
     before.hostId !== draft.hostId
   )
 }
@@ -136,6 +136,7 @@ export async function settle(
         : await findHost(w.db, { id: draft.hostId })
   const appearance = deriveAppearance({
     ...draft,
+    generation: draft.programGeneration,
     host,
     fresh: draft.statusRevision >= draft.desiredRevision,
     lacks: host === null ? null : lacking(draft.resolved, host.capabilities),

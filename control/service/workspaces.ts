@@ -5,7 +5,7 @@ import { advance } from '../lifecycle.ts'
 import type { Command } from '../lifecycle.ts'
 import { boundsProblems, defaultsOf, limitsOf, offering } from '../limits.ts'
 import { place } from '../placement.ts'
-import { lacking, resolve } from '../spec.ts'
+import { isSameProgram, lacking, resolve } from '../spec.ts'
 import type { Resolved, StoredSpec, Template } from '../spec.ts'
 import type { Host } from '../store/hosts.ts'
 import { listHosts } from '../store/hosts.ts'
@@ -13,7 +13,7 @@ import type { Db } from '../store/open.ts'
 import type { Workspace } from '../store/workspaces.ts'
 import { countWorkspaces, findWorkspace, listWorkspaces, reservedFor } from '../store/workspaces.ts'
 import { newId } from '../tokens.ts'
-import { ApiError, nameProblem, nameProblemText } from '../wire/index.ts'
+import { ApiError, filledPort, nameProblem, nameProblemText } from '../wire/index.ts'
 import type { CreateWorkspace, Limits, PatchWorkspace } from '../wire/index.ts'
 import { admitWaiting, candidates, settle } from './settle.ts'
 import { sealEnv } from './environment.ts'
@@ -89,9 +89,6 @@ function uniquePorts(ports: readonly { port: number }[] | undefined): void {
   })
 }
 
-const storedPorts = (ports: NonNullable<CreateWorkspace['ports']>): StoredSpec['ports'] =>
-  ports.map(({ port, name, visibility }) => ({ port, name: name ?? null, visibility: visibility ?? 'owner' }))
-
 /** True when one more may run, for this owner and in all. */
 async function hasPlace(deployment: Deployment, db: Db, ownerId: string): Promise<boolean> {
   const counts = await countWorkspaces(db)
@@ -133,7 +130,8 @@ export async function createWorkspace(
     pids: body.pids ?? null,
     env: sealEnv(deployment.vault, id, body.env ?? [], []),
     command: body.command ?? null,
-    ports: body.ports === undefined ? null : storedPorts(body.ports),
+    ports: body.ports?.map(filledPort) ?? null,
+    paths: body.paths ?? null,
   }
   return deployment.feed.write(async (w) => {
     const hosts = await listHosts(w.db)
@@ -157,6 +155,7 @@ export async function createWorkspace(
       admitted: true,
       wantedAtMs: now,
       generation: 1,
+      programGeneration: 1,
       spec,
       resolved,
       hostId: placement.kind === 'placed' ? placement.hostId : null,
@@ -197,6 +196,18 @@ async function withHost(w: Writer, draft: Workspace): Promise<{ draft: Workspace
     : { draft, waiting: placement.why }
 }
 
+/** What failed is tried anew by any patch; what runs is left alone by one that is only the edge's. */
+function programGenerationOf(
+  before: Workspace,
+  generation: number,
+  change: Pick<Workspace, 'spec' | 'resolved'> | null,
+): number {
+  const isUntouched =
+    generation === before.generation ||
+    (change !== null && before.phase !== 'failed' && isSameProgram(before, change))
+  return isUntouched ? before.programGeneration : generation
+}
+
 async function obey(
   deployment: Deployment,
   w: Writer,
@@ -211,7 +222,12 @@ async function obey(
     trashMs: deployment.options.limits.trashMs,
   })
   if (outcome.kind === 'refused') throw new ApiError(outcome.code, outcome.detail)
-  const wished = await withPlace(deployment, w, before, { ...before, ...outcome.wish, ...change })
+  const wished = await withPlace(deployment, w, before, {
+    ...before,
+    ...outcome.wish,
+    ...change,
+    programGeneration: programGenerationOf(before, outcome.wish.generation, change),
+  })
   const { draft, waiting } = await withHost(w, wished)
   const after = await settle(deployment, w, before, draft, {
     told: outcome.event === null ? null : { event: outcome.event, actor },
@@ -257,7 +273,8 @@ function patched(deployment: Deployment, before: Workspace, body: PatchWorkspace
     pids: or(body.pids, spec.pids),
     env: body.env === undefined ? spec.env : sealEnv(deployment.vault, before.id, body.env, spec.env),
     command: or(body.command, spec.command),
-    ports: body.ports === undefined ? spec.ports : storedPorts(body.ports),
+    ports: body.ports?.map(filledPort) ?? spec.ports,
+    paths: body.paths ?? spec.paths,
   }
 }
 

@@ -25,6 +25,8 @@ export interface Workspace {
   /** When it was last asked to run: who waits longest is admitted first. */
   readonly wantedAtMs: number
   readonly generation: number
+  /** The generation that brought the program's part of the spec; what only the edge reads leaves it. */
+  readonly programGeneration: number
   readonly spec: StoredSpec
   readonly resolved: Resolved
   readonly hostId: string | null
@@ -51,6 +53,7 @@ interface Row {
   admitted: number
   wanted_at_ms: number
   generation: number
+  program_generation: number
   spec: string
   resolved: string
   host_id: string | null
@@ -76,6 +79,7 @@ const fromRow = (row: Row): Workspace => ({
   admitted: row.admitted !== 0,
   wantedAtMs: row.wanted_at_ms,
   generation: row.generation,
+  programGeneration: row.program_generation,
   spec: JSON.parse(row.spec) as StoredSpec,
   resolved: JSON.parse(row.resolved) as Resolved,
   hostId: row.host_id,
@@ -99,6 +103,7 @@ const toRow = (workspace: Workspace): Row => ({
   admitted: workspace.admitted ? 1 : 0,
   wanted_at_ms: workspace.wantedAtMs,
   generation: workspace.generation,
+  program_generation: workspace.programGeneration,
   spec: JSON.stringify(workspace.spec),
   resolved: JSON.stringify(workspace.resolved),
   host_id: workspace.hostId,

@@ -4,7 +4,8 @@
  */
 import type { Reach } from '@postern/plugin'
 import type { Role, Scope } from './account.ts'
-import type { Phase, Visibility } from './workspace.ts'
+import type { EdgePath, EdgePort } from './ports.ts'
+import type { Phase } from './workspace.ts'
 
 export interface EdgeRoute {
   readonly workspaceId: string
@@ -18,13 +19,11 @@ export interface EdgeRoute {
   readonly incarnation: string
   /** `none` when this gateway's machine is not the instance's. */
   readonly reach: Reach
-  /** The port of `<name>.<base>`: the first declared one; null when none is declared. */
+  /** The port of `<name>.<base>` where no path fits: the first declared one; null when none is declared. */
   readonly defaultPort: number | null
-  readonly ports: readonly {
-    readonly port: number
-    readonly visibility: Visibility
-    readonly lenient: boolean
-  }[]
+  readonly ports: readonly EdgePort[]
+  /** Which ports `<name>.<base>` is composed of, in no order; the longest prefix that fits wins. */
+  readonly paths: readonly EdgePath[]
 }
 
 export interface EdgeUser {

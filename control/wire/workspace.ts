@@ -1,5 +1,6 @@
 /** Workspaces as users see them: bodies of DESIGN 5.4 and the answers. Schemas first; types derive from them. */
 import { z } from 'zod'
+import { pathSchema, pathsSchema, portSchema, portViewSchema } from './ports.ts'
 import { reasonCodeList } from './reasons.ts'
 
 export const phases = [
@@ -16,18 +17,6 @@ export const phases = [
 ] as const
 export const phaseSchema = z.enum(phases)
 export type Phase = z.infer<typeof phaseSchema>
-
-export const visibilities = ['owner', 'shared', 'members', 'link', 'public'] as const
-export const visibilitySchema = z.enum(visibilities)
-export type Visibility = z.infer<typeof visibilitySchema>
-
-export const portNumber = z.int().min(1).max(65535)
-
-export const portSchema = z.strictObject({
-  port: portNumber,
-  name: z.string().min(1).max(40).optional(),
-  visibility: visibilitySchema.optional(),
-})
 
 export const envEntrySchema = z.strictObject({
   name: z
@@ -57,6 +46,8 @@ const specShape = {
   env: z.array(envEntrySchema).max(200).optional(),
   command: z.array(z.string().min(1).max(4096)).min(1).max(64).optional(),
   ports: z.array(portSchema).max(32).optional(),
+  /** The composition of the workspace's default host; without one, all of it is the default port's. */
+  paths: pathsSchema.optional(),
 }
 
 export const createWorkspaceSchema = z.strictObject({
@@ -78,6 +69,7 @@ export const patchWorkspaceSchema = z.strictObject({
     .optional(),
   command: specShape.command.nullable(),
   ports: specShape.ports,
+  paths: specShape.paths,
 })
 export type PatchWorkspace = z.infer<typeof patchWorkspaceSchema>
 
@@ -90,7 +82,8 @@ export const specViewSchema = z.object({
   pids: z.number().nullable(),
   env: z.array(z.object({ name: z.string(), value: z.string().optional(), secret: z.boolean() })),
   command: z.array(z.string()).nullable(),
-  ports: z.array(z.object({ port: z.number(), name: z.string().nullable(), visibility: visibilitySchema })),
+  ports: z.array(portViewSchema),
+  paths: z.array(pathSchema),
 })
 export type SpecView = z.infer<typeof specViewSchema>
 
@@ -149,7 +142,8 @@ export const templateViewSchema = z.object({
   name: z.string(),
   title: z.string(),
   summary: z.string(),
-  ports: z.array(z.object({ port: z.number(), name: z.string().nullable() })),
+  ports: z.array(portViewSchema),
+  paths: z.array(pathSchema),
   defaultPort: z.number().nullable(),
   cpu: z.number().nullable(),
   memoryBytes: z.number().nullable(),
@@ -174,6 +168,7 @@ export const limitsSchema = z.object({
   /** Members may create: false where the runtime isolates nothing and runs as one uid. */
   mayCreate: z.boolean(),
   maxPorts: z.int(),
+  maxPaths: z.int(),
   maxEnv: z.int(),
   trashMs: z.int(),
   runtime: z.string(),

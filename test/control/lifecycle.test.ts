@@ -11,7 +11,7 @@ import type { Candidate } from '../../control/placement.ts'
 import { lacking, resolve, runtimeSpec } from '../../control/spec.ts'
 import type { StoredSpec, Template } from '../../control/spec.ts'
 import type { Host } from '../../control/store/hosts.ts'
-import { phases } from '../../control/wire/index.ts'
+import { filledPort, phases } from '../../control/wire/index.ts'
 import type { Status } from '../../control/wire/index.ts'
 import { roomy } from '../support/control-server.ts'
 
@@ -249,13 +249,15 @@ const asked: StoredSpec = {
   env: [],
   command: null,
   ports: null,
+  paths: null,
 }
 const template: Template = {
   name: 'web',
   title: 'Web',
   summary: '',
   defaultPort: 3000,
-  ports: [{ port: 3000, name: 'web', visibility: 'owner' }],
+  ports: [filledPort({ port: 3000, name: 'web' })],
+  paths: [],
   cpu: 2,
   memoryBytes: null,
   pids: null,
@@ -268,7 +270,7 @@ const defaults = { cpu: 1, memoryBytes: 100, pids: 10 }
 await t.test('a spec is filled in from template and defaults, for either kind of host', async (t) => {
   const resolved = resolve(asked, template, defaults)
   t.match(resolved, { cpu: 2, memoryBytes: 100, pids: 10, defaultPort: 3000 })
-  const workspace = { id: 'aaaaaaaa', name: 'one', generation: 4, resolved }
+  const workspace = { id: 'aaaaaaaa', name: 'one', programGeneration: 4, resolved }
   const env = [{ name: 'A', value: '1' }]
   t.same(runtimeSpec(workspace, env, { images: true, limits: { cpu: true } }), {
     id: 'aaaaaaaa',
@@ -300,7 +302,7 @@ await t.test('a spec is filled in from template and defaults, for either kind of
   t.equal(other.host, null)
   t.match(lacking(other, {}), /image/i)
   const moved = resolve(
-    { ...asked, ports: [{ port: 5000, name: null, visibility: 'public' }] },
+    { ...asked, ports: [filledPort({ port: 5000, visibility: 'public' })] },
     template,
     defaults,
   )

@@ -4,6 +4,7 @@ import { chmod, chown, mkdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import { filledPort } from '../../control/wire/index.ts'
 import { openFeed } from '../../control/feed.ts'
 import type { Batch, Feed } from '../../control/feed.ts'
 import { changesAfter, pruneChanges, readRevisions } from '../../control/store/changes.ts'
@@ -91,6 +92,7 @@ const workspace = (id: string, ownerId: string, over: Partial<Workspace> = {}): 
   admitted: true,
   wantedAtMs: late,
   generation: 3,
+  programGeneration: 2,
   spec: {
     template: 'blank',
     image: null,
@@ -100,12 +102,14 @@ const workspace = (id: string, ownerId: string, over: Partial<Workspace> = {}): 
     env: [{ name: 'A', value: 'ö\n"', secret: false }],
     command: ['a', 'b c'],
     ports: null,
+    paths: null,
   },
   resolved: {
     cpu: 0.5,
     memoryBytes: 8 * 1024 ** 3,
     pids: 5,
-    ports: [{ port: 3000, name: null, visibility: 'owner' }],
+    ports: [filledPort({ port: 3000 })],
+    paths: [{ prefix: '/api', port: 8000 }],
     defaultPort: 3000,
     container: { image: 'i', command: null },
     host: null,

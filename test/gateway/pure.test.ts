@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import type { Identity, Phase, Visibility } from '../../control/wire/index.ts'
-import { phases, visibilities } from '../../control/wire/index.ts'
+import { phases, portDefaults, visibilities } from '../../control/wire/index.ts'
 import {
   bearerToken,
   cookieValue,
@@ -352,7 +352,7 @@ t.test('the decision: closed, owner-only by default, and silent about what is no
                 tokenId: 't',
                 scopes: given.by === 'token' ? ['connect'] : ['workspaces:read'],
               }
-      const ports = [{ port: 3000, visibility: given.visibility, lenient: false }]
+      const ports = [{ ...portDefaults, port: 3000, visibility: given.visibility }]
       const route = routeRow('shop', { phase: given.phase, ports, defaultPort: 3000 })
       const facts: Facts = {
         ...given,

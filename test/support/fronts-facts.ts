@@ -1,6 +1,6 @@
 /** The facts that tests of fronts and forward auth decide on: two users, their workspaces, sessions and tokens. */
 import { createHash } from 'node:crypto'
-import type { EdgeFact, EdgeRoute, EdgeUser } from '../../control/wire/index.ts'
+import { type EdgeFact, type EdgeRoute, type EdgeUser, portDefaults } from '../../control/wire/index.ts'
 
 /** What the table is keyed by. */
 export const hashOf = (secret: string): string => createHash('sha256').update(secret).digest('hex')
@@ -52,10 +52,11 @@ export function webRoute(ports: WebPorts): EdgeRoute {
     reach: { kind: 'address', host: '127.0.0.1' },
     defaultPort: ports.own,
     ports: [
-      { port: ports.own, visibility: 'owner', lenient: false },
-      { port: ports.open, visibility: 'public', lenient: false },
-      { port: ports.members, visibility: 'members', lenient: false },
+      { ...portDefaults, port: ports.own },
+      { ...portDefaults, port: ports.open, visibility: 'public' },
+      { ...portDefaults, port: ports.members, visibility: 'members' },
     ],
+    paths: [],
   }
 }
 
@@ -67,7 +68,7 @@ const mappedRoute = (ports: WebPorts): EdgeRoute => ({
   aliases: [],
   reach: { kind: 'ports', host: '127.0.0.1', ports: { '3000': ports.own } },
   defaultPort: 3000,
-  ports: [{ port: 3000, visibility: 'owner', lenient: false }],
+  ports: [{ ...portDefaults, port: 3000 }],
 })
 
 /** Ada's stopped workspace. */

@@ -43,6 +43,7 @@ export const routeRow = (name: string, more: Partial<EdgeRoute> = {}): EdgeRoute
   incarnation: `${name}-1`,
   reach: { kind: 'address', host: '127.0.0.1' },
   defaultPort: null,
+  paths: [],
   ports: [],
   ...more,
 })

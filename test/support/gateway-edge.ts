@@ -4,7 +4,7 @@ import { WebSocketServer } from 'ws'
 import type { Logger } from '@postern/plugin'
 import { startGateway } from '../../gateway/index.ts'
 import type { Gateway, GatewayOptions } from '../../gateway/seams.ts'
-import type { EdgeRoute } from '../../control/wire/index.ts'
+import { type EdgeRoute, portDefaults } from '../../control/wire/index.ts'
 import {
   ACCEPTED,
   type Answer,
@@ -107,7 +107,7 @@ export async function startEdge(
       gateway.authzAddress !== null && 'port' in gateway.authzAddress ? gateway.authzAddress.port : 0,
     appCalls,
     workspace(name, row = {}, visibility = 'owner') {
-      const ports = [{ port: upstream.port, visibility, lenient: false }]
+      const ports = [{ ...portDefaults, port: upstream.port, visibility }]
       const route = routeRow(name, { ports, defaultPort: upstream.port, ...row })
       control.route(route)
       return route

@@ -1,4 +1,5 @@
 /** What the fake server of the dashboard's tests holds at its start: views of the wire, made up. */
+import { filledPort } from '../../control/wire/index.ts'
 import type {
   HostView,
   Limits,
@@ -43,6 +44,7 @@ export function fakeLimits(): Limits {
     isolation: true,
     mayCreate: true,
     maxPorts: 32,
+    maxPaths: 16,
     maxEnv: 200,
     trashMs: 7 * 86_400_000,
     runtime: 'docker',
@@ -52,15 +54,19 @@ export function fakeLimits(): Limits {
 function template(name: string, title: string, summary: string, ports: TemplateView['ports']): TemplateView {
   const defaultPort = ports[0]?.port ?? null
   const sizes = { cpu: null, memoryBytes: null, pids: null }
-  return { name, title, summary, ports, defaultPort, ...sizes, available: true, lacks: null }
+  return { name, title, summary, ports, paths: [], defaultPort, ...sizes, available: true, lacks: null }
 }
 
 /** The three built-in templates, the middle one not available. */
 export function fakeTemplates(): TemplateView[] {
   return [
-    template('node-web', 'Node web app', 'A web app with a WebSocket on 3000', [{ port: 3000, name: 'web' }]),
+    template('node-web', 'Node web app', 'A web app with a WebSocket on 3000', [
+      filledPort({ port: 3000, name: 'web' }),
+    ]),
     {
-      ...template('code-server', 'VS Code', 'VS Code in the browser', [{ port: 8443, name: 'ide' }]),
+      ...template('code-server', 'VS Code', 'VS Code in the browser', [
+        filledPort({ port: 8443, name: 'ide' }),
+      ]),
       available: false,
       lacks: 'Its image is not built here: run npm run images.',
     },
@@ -77,6 +83,7 @@ const noSpec: SpecView = {
   env: [],
   command: null,
   ports: [],
+  paths: [],
 }
 
 /** The spec view after a create or a patch: nulls go back to nothing, a secret loses its value. */
@@ -89,7 +96,7 @@ export function specOf(
   const shownEnv = env?.map(({ name, value, secret = false }) =>
     secret || value === undefined ? { name, secret } : { name, value, secret },
   )
-  const shownPorts = ports?.map(({ port, name = null, visibility = 'owner' }) => ({ port, name, visibility }))
+  const shownPorts = ports?.map(filledPort)
   return {
     ...before,
     ...changed,
@@ -117,7 +124,8 @@ export function fakeWorkspace(id: string, name: string, owner: UserView): Worksp
       pids: null,
       env: [],
       command: null,
-      ports: [{ port: 3000, name: 'web', visibility: 'owner' }],
+      ports: [filledPort({ port: 3000, name: 'web' })],
+      paths: [],
     },
     host: { id: 'h1', name: 'forge-1' },
     urls: {

@@ -1,7 +1,7 @@
 /** The plain parts of the dashboard: units, times, words, places, keys, finding, the form, the stream's snapshot. */
 import t from 'tap'
 import fc from 'fast-check'
-import type { StreamMessage } from '../../control/wire/index.ts'
+import { filledPort, type StreamMessage } from '../../control/wire/index.ts'
 import { createApi } from '../../web/src/lib/api.ts'
 import { deviceText } from '../../web/src/lib/device.ts'
 import { found, score } from '../../web/src/lib/find.ts'
@@ -10,6 +10,7 @@ import {
   draftOf,
   draftOfSpec,
   nameError,
+  newPortRow,
   patchBody,
   rowKey,
   specProblems,
@@ -200,7 +201,8 @@ t.test('the form sends what was typed, and only what changed', (t) => {
     cpu: 1,
     memoryBytes: 2 * GIB,
     pids: 512,
-    ports: [{ port: 3000, name: 'web', visibility: 'owner' }],
+    ports: [filledPort({ port: 3000, name: 'web' })],
+    paths: [],
   })
   t.same(specProblems(draft, limits), [])
   const { cpu: _cpu, pids: _pids, ...without } = limits
@@ -215,9 +217,9 @@ t.test('the form sends what was typed, and only what changed', (t) => {
     { key: rowKey(), name: 'A', value: '', secret: false, kept: false },
   ]
   draft.ports = [
-    { key: rowKey(), port: '70000', name: '', visibility: 'owner' },
-    { key: rowKey(), port: '1', name: '', visibility: 'owner' },
-    { key: rowKey(), port: '1', name: '', visibility: 'owner' },
+    { ...newPortRow(), port: '70000' },
+    { ...newPortRow(), port: '1' },
+    { ...newPortRow(), port: '1' },
   ]
   t.same(
     specProblems(draft, limits).map((p) => p.path),

@@ -1,10 +1,14 @@
 /** The migrations in their order, kept in code so that no folder is read at run time. Names never change. */
 import type { Knex } from 'knex'
 import { up as init } from './0001-init.ts'
+import { up as edgePorts } from './0002-edge-ports.ts'
 
 export interface Migration {
   readonly name: string
   up(db: Knex): Promise<void>
 }
 
-export const migrations: readonly Migration[] = [{ name: '0001-init', up: init }]
+export const migrations: readonly Migration[] = [
+  { name: '0001-init', up: init },
+  { name: '0002-edge-ports', up: edgePorts },
+]

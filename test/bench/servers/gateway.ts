@@ -4,7 +4,7 @@ import { createWriteStream } from 'node:fs'
 import { startGateway } from '../../../gateway/index.ts'
 import type { ListenAddress } from '../../../gateway/seams.ts'
 import { jsonLogger } from '../../../control/cli/log.ts'
-import type { EdgeControl, EdgeFact } from '../../../control/wire/index.ts'
+import { type EdgeControl, type EdgeFact, portDefaults } from '../../../control/wire/index.ts'
 import { argument } from './listen.ts'
 
 const { upstreamPort } = argument<{ upstreamPort: number }>()
@@ -32,7 +32,8 @@ const facts: EdgeFact[] = [
       incarnation: 'i',
       reach: { kind: 'ports', host: '127.0.0.1', ports: { '3000': upstreamPort } },
       defaultPort: 3000,
-      ports: [{ port: 3000, visibility: 'owner', lenient: false }],
+      ports: [{ ...portDefaults, port: 3000 }],
+      paths: [],
     },
   },
   { kind: 'session', key: parentHash, row: { hash: parentHash, userId: 'u', expiresAtMs, workspace: null } },

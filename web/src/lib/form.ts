@@ -7,8 +7,9 @@ import type {
   PatchWorkspace,
   SpecView,
   TemplateView,
-  Visibility,
 } from '../../../control/wire/workspace.ts'
+import { portDefaults } from '../../../control/wire/port-rules.ts'
+import type { EdgePath, EdgePort, PortView } from '../../../control/wire/ports.ts'
 import { bytesText, coresText, parseBytes, parseCores, parseCount } from './units.ts'
 import { joinWords, splitWords } from './words.ts'
 
@@ -21,11 +22,17 @@ export interface EnvRow {
   /** A secret that the server holds and doesn't give back: kept unless a new value is typed. */
   kept: boolean
 }
-export interface PortRow {
+export interface PortRow extends Omit<EdgePort, 'port'> {
   readonly key: number
   port: string
   name: string
-  visibility: Visibility
+  visibility: EdgePort['visibility']
+}
+/** One line of the composition: paths of the default host that begin so go to that port. */
+export interface PathRow {
+  readonly key: number
+  prefix: string
+  port: string
 }
 /** All that is typed, as text; an empty amount means the template's or the server's default. */
 export interface Draft {
@@ -38,6 +45,7 @@ export interface Draft {
   command: string
   env: EnvRow[]
   ports: PortRow[]
+  paths: PathRow[]
 }
 
 let lastKey = 0
@@ -48,6 +56,17 @@ export function rowKey(): number {
 
 const text = (n: number | null | undefined, show: (n: number) => string): string =>
   n === null || n === undefined ? '' : show(n)
+
+const portRow = ({ port, name, ...edge }: PortView): PortRow => ({
+  key: rowKey(),
+  port: String(port),
+  name: name ?? '',
+  ...edge,
+})
+const pathRow = ({ prefix, port }: EdgePath): PathRow => ({ key: rowKey(), prefix, port: String(port) })
+
+/** A port that is added: empty, and its owner's alone. */
+export const newPortRow = (): PortRow => ({ key: rowKey(), port: '', name: '', ...portDefaults })
 
 /** An empty form with what the template and the limits say; a limit that isn't enforced here stays empty. */
 export function draftOf(template: TemplateView | null, limits: Limits, name = ''): Draft {
@@ -62,12 +81,8 @@ export function draftOf(template: TemplateView | null, limits: Limits, name = ''
     pids: limits.pids === undefined ? '' : String(template?.pids ?? limits.pids.default),
     command: '',
     env: [],
-    ports: ports.map((p) => ({
-      key: rowKey(),
-      port: String(p.port),
-      name: p.name ?? '',
-      visibility: 'owner',
-    })),
+    ports: ports.map(portRow),
+    paths: (template?.paths ?? []).map(pathRow),
   }
 }
 
@@ -88,12 +103,8 @@ export function draftOfSpec(name: string, spec: SpecView): Draft {
       secret: e.secret,
       kept: e.secret,
     })),
-    ports: spec.ports.map((p) => ({
-      key: rowKey(),
-      port: String(p.port),
-      name: p.name ?? '',
-      visibility: p.visibility,
-    })),
+    ports: spec.ports.map(portRow),
+    paths: spec.paths.map(pathRow),
   }
 }
 
@@ -170,12 +181,15 @@ export function specProblems(draft: Draft, limits: Limits): FieldProblem[] {
 }
 
 function portsOf(draft: Draft): NonNullable<CreateWorkspace['ports']> {
-  return draft.ports.map((row) => ({
-    port: Number(row.port),
-    visibility: row.visibility,
-    ...(row.name.trim() === '' ? {} : { name: row.name.trim() }),
+  return draft.ports.map(({ key: _key, port, name, ...edge }) => ({
+    port: Number(port),
+    ...edge,
+    ...(name.trim() === '' ? {} : { name: name.trim() }),
   }))
 }
+
+const pathsOf = (draft: Draft): NonNullable<CreateWorkspace['paths']> =>
+  draft.paths.map(({ prefix, port }) => ({ prefix, port: Number(port) }))
 
 function amounts(draft: Draft, limits: Limits) {
   const words = splitWords(draft.command)
@@ -190,7 +204,7 @@ function amounts(draft: Draft, limits: Limits) {
 
 /** The body of POST /api/v1/workspaces; what is empty is left out. */
 export function createBody(draft: Draft, limits: Limits): CreateWorkspace {
-  const body: CreateWorkspace = { name: draft.name, ports: portsOf(draft) }
+  const body: CreateWorkspace = { name: draft.name, ports: portsOf(draft), paths: pathsOf(draft) }
   const { image, cpu, memoryBytes, pids, command } = amounts(draft, limits)
   if (draft.template !== null) body.template = draft.template
   if (image !== null) body.image = image
@@ -217,6 +231,7 @@ export function patchBody(draft: Draft, spec: SpecView, limits: Limits): PatchWo
   if (!same(was.pids, now.pids)) body.pids = now.pids
   if (!same(was.command, now.command)) body.command = now.command
   if (!same(portsOf(before), portsOf(draft))) body.ports = portsOf(draft)
+  if (!same(pathsOf(before), pathsOf(draft))) body.paths = pathsOf(draft)
   const env = (d: Draft) =>
     d.env.map((row) => ({
       name: row.name,

@@ -1,6 +1,7 @@
 /** What a workspace's phase looks like, which word stands beside it, and what can be done about it. Pure. */
 import type { HostView } from '../../../control/wire/account.ts'
-import type { Phase, Visibility, WorkspaceView } from '../../../control/wire/workspace.ts'
+import type { Visibility } from '../../../control/wire/ports.ts'
+import type { Phase, WorkspaceView } from '../../../control/wire/workspace.ts'
 import { span } from './time.ts'
 
 /** Filled dot, turning ring, hollow ring, square. Colour never says it alone. */
