@@ -103,8 +103,10 @@ class LocalAccounts implements Accounts {
   ): Promise<{ session: NewSession; user: User }> {
     const { feed, now } = this.#deployment
     this.#limit.spend('', origin.ip)
+    const isKnown = await hasSetupToken(feed.db, hashToken(body.token))
+    // Asked after the link: who set up in between has taken all links away.
     if (!(await this.setupOpen())) throw new ApiError('setup_closed')
-    if (!(await hasSetupToken(feed.db, hashToken(body.token))))
+    if (!isKnown)
       throw new ApiError(
         'forbidden',
         'This set-up link is not valid; the newest one is in the server’s output.',

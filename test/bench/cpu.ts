@@ -41,8 +41,11 @@ export function cpuMicros(roots: readonly number[]): number {
   return processTree(roots).reduce((sum, pid) => sum + (stat(pid)?.cpuMicros ?? 0), 0)
 }
 
-/** Resident memory of one process in bytes. */
-export function residentBytes(pid: number): number {
-  const line = /^VmRSS:\s+([0-9]+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
-  return Number(line?.[1] ?? 0) * 1024
+/** Resident memory of a process in bytes; `withDescendants`: and of all that descends from it. */
+export function residentBytes(pid: number, withDescendants = false): number {
+  const pids = withDescendants ? processTree([pid]) : [pid]
+  return pids.reduce((sum, each) => {
+    const line = /^VmRSS:\s+([0-9]+) kB$/m.exec(readFileSync(`/proc/${each}/status`, 'utf8'))
+    return sum + Number(line?.[1] ?? 0) * 1024
+  }, 0)
 }

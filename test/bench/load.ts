@@ -8,7 +8,8 @@ import { promisify } from 'node:util'
 const run = promisify(execFile)
 
 /** Prints one line of JSON at the end of a run. Source: wrk's SCRIPTING document, `done`. */
-const script = `
+const script = (bodyBytes: number): string => `
+${bodyBytes > 0 ? `wrk.method = 'POST'\nwrk.body = string.rep('x', ${bodyBytes})` : ''}
 done = function(summary, latency, requests)
   local e = summary.errors
   io.write(string.format('{"requests":%d,"durationMicros":%d,"p50":%d,"p99":%d,"failed":%d}\\n',
@@ -16,13 +17,24 @@ done = function(summary, latency, requests)
     e.connect + e.read + e.write + e.status + e.timeout))
 end
 `
-const scriptPath = join(mkdtempSync(join(tmpdir(), 'postern-bench-')), 'done.lua')
-writeFileSync(scriptPath, script)
+const directory = mkdtempSync(join(tmpdir(), 'postern-bench-'))
+
+function scriptFile(bodyBytes: number): string {
+  const path = join(directory, `${bodyBytes}.lua`)
+  writeFileSync(path, script(bodyBytes))
+  return path
+}
 
 export interface Load {
   readonly port: number
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
+  /** Over TLS, whose certificate is not checked. */
+  readonly tls?: boolean
+  /** A POST with a body of that many bytes; absent: a GET. */
+  readonly bodyBytes?: number
+  /** Keep-alive connections at once. */
+  readonly connections: number
 }
 
 export interface LoadResult {
@@ -33,14 +45,14 @@ export interface LoadResult {
 }
 
 /**
- * 64 keep-alive connections from one thread for `seconds` (1 to 60).
+ * Loads from one thread for `seconds` (1 to 60).
  * @throws Error when any request failed: a figure of error answers would be worthless.
  */
 export async function load(target: Load, seconds: number): Promise<LoadResult> {
   const headers = Object.entries(target.headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`])
-  const url = `http://127.0.0.1:${target.port}${target.path}`
-  const args = ['-t1', '-c64', `-d${seconds}s`, '--timeout', '5s', '-s', scriptPath, ...headers, url]
-  const { stdout } = await run('wrk', args)
+  const url = `${target.tls === true ? 'https' : 'http'}://127.0.0.1:${target.port}${target.path}`
+  const bounds = ['-t1', `-c${target.connections}`, `-d${seconds}s`, '--timeout', '10s']
+  const { stdout } = await run('wrk', [...bounds, '-s', scriptFile(target.bodyBytes ?? 0), ...headers, url])
   const line = stdout.split('\n').find((text) => text.startsWith('{"requests"'))
   if (!line) throw new Error(`wrk printed no summary: ${stdout}`)
   const done = JSON.parse(line) as Record<'requests' | 'durationMicros' | 'p50' | 'p99' | 'failed', number>

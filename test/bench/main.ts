@@ -1,14 +1,15 @@
 /**
  * `npm run bench`: measures, prints tables, and writes them into test/bench/README.md between its markers.
- * `-- --part edge|create|idle` takes one part, `--seconds`, `--rounds`, `--only <word>` bound the first; with any of
- * them the README stays as it is.
+ * `-- --part small|bulk|sockets|create|idle` takes one part, `--seconds`, `--rounds`, `--only <word>` bound the first
+ * three; with any of them the README stays as it is.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { canCreate, createFigures, createImage } from './create.ts'
-import { edgeRows } from './edge.ts'
+import { bulkTables, smallTables } from './edge.ts'
 import { firstLoadBytes, idleBytes } from './idle.ts'
-import { createReport, edgeReport, idleReport, machineLine } from './report.ts'
+import { createReport, idleReport, machineLine, rowsReport, socketReport } from './report.ts'
+import { socketFigures } from './sockets.ts'
 
 const root = new URL('../../../', import.meta.url)
 const { values } = parseArgs({
@@ -23,10 +24,10 @@ const { values } = parseArgs({
 const wants = (part: string): boolean => values.part === '' || values.part === part
 const sections = [machineLine(new Date())]
 
-if (wants('edge')) {
-  const { seconds, rounds, only } = values
-  sections.push(edgeReport(await edgeRows({ seconds: Number(seconds), rounds: Number(rounds), only })))
-}
+const bounds = { seconds: Number(values.seconds), rounds: Number(values.rounds) }
+if (wants('small')) sections.push(...(await smallTables(bounds, values.only)).map(rowsReport))
+if (wants('bulk')) sections.push(...(await bulkTables(bounds, values.only)).map(rowsReport))
+if (wants('sockets')) sections.push(socketReport(await socketFigures(bounds, values.only)))
 if (wants('create')) {
   if (await canCreate()) sections.push(createReport(await createFigures(Number(values.count))))
   else

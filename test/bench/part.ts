@@ -1,7 +1,7 @@
 /** A program to measure, started as a process of its own; it says on which port it listens, and is ended at the end. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -44,33 +44,103 @@ export async function nodePart(
   throw new Error(`${name} ended before it listened`)
 }
 
-/** Starts nginx with one worker and the given inside of `http {}`; `PORT` in it is a free port. */
-export async function nginxPart(http: string): Promise<Part> {
-  const directory = mkdtempSync(join(tmpdir(), 'postern-bench-nginx-'))
-  const port = await freePort()
-  writeFileSync(
-    join(directory, 'nginx.conf'),
-    `daemon off; worker_processes 1; pid ${directory}/pid; error_log ${directory}/error.log;
-events { worker_connections 1024; }
-http {
-  access_log ${directory}/access.log;
-  client_body_temp_path ${directory}/body; proxy_temp_path ${directory}/proxy; fastcgi_temp_path ${directory}/fcgi;
-  uwsgi_temp_path ${directory}/uwsgi; scgi_temp_path ${directory}/scgi;
-  keepalive_requests 1000000;
-  ${http.replaceAll('PORT', String(port))}
-}
-`,
-  )
-  const child = spawn('nginx', ['-p', directory, '-c', join(directory, 'nginx.conf')], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
-  await until(() => portAnswers(port), { what: 'nginx' })
+/** Waits until a started program answers on its port. */
+async function answering(name: string, child: ChildProcess, port: number, clear: () => void): Promise<Part> {
+  await until(() => portAnswers(port), { what: name })
   return {
     pid: child.pid!,
     ports: { main: port },
     async stop() {
       await end(child)
-      rmSync(directory, { recursive: true, force: true })
+      clear()
     },
   }
 }
+
+/** Starts a peer's own command-line program, which takes `--port`. */
+export async function scriptPart(script: string, args: readonly string[]): Promise<Part> {
+  const port = await freePort()
+  const child = spawn(process.execPath, [script, ...args, '--port', String(port)], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: { ...process.env, NODE_ENV: 'production', CONFIGPROXY_AUTH_TOKEN: 'bench' },
+  })
+  return answering(script, child, port, () => undefined)
+}
+
+/** A program with a configuration file in a folder of its own; `PORT` in the text is a free port. */
+async function configured(
+  command: string,
+  text: string,
+  argsOf: (file: string, directory: string) => readonly string[],
+): Promise<Part> {
+  const directory = mkdtempSync(join(tmpdir(), `postern-bench-${command}-`))
+  // The worker of nginx is another user, and keeps big answers in files here.
+  chmodSync(directory, 0o755)
+  const port = await freePort()
+  const file = join(directory, `${command}.conf`)
+  writeFileSync(file, text.replaceAll('DIRECTORY', directory).replaceAll('PORT', String(port)))
+  const child = spawn(command, argsOf(file, directory), {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: {
+      ...process.env,
+      HOME: directory,
+      XDG_DATA_HOME: directory,
+      XDG_CONFIG_HOME: directory,
+      GOMAXPROCS: '1',
+    },
+  })
+  return answering(command, child, port, () => rmSync(directory, { recursive: true, force: true }))
+}
+
+/** Starts nginx with one worker and the given inside of `http {}`. */
+export const nginxPart = (http: string): Promise<Part> =>
+  configured(
+    'nginx',
+    `daemon off; worker_processes 1; pid DIRECTORY/pid; error_log DIRECTORY/error.log;
+events { worker_connections 16384; }
+http {
+  access_log DIRECTORY/access.log;
+  client_body_temp_path DIRECTORY/body; proxy_temp_path DIRECTORY/proxy; fastcgi_temp_path DIRECTORY/fcgi;
+  uwsgi_temp_path DIRECTORY/uwsgi; scgi_temp_path DIRECTORY/scgi;
+  keepalive_requests 1000000;
+  ${http}
+}
+`,
+    (file, directory) => ['-p', directory, '-c', file],
+  )
+
+/** Starts HAProxy with one thread and the given frontends and backends. */
+export const haproxyPart = (sections: string): Promise<Part> =>
+  configured(
+    'haproxy',
+    `global
+  nbthread 1
+  maxconn 8000
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 75s
+  timeout server 75s
+  timeout tunnel 1h
+  http-reuse safe
+${sections}
+`,
+    (file) => ['-db', '-q', '-f', file],
+  )
+
+/** Starts Caddy, one core, with the given sites. */
+export const caddyPart = (sites: string): Promise<Part> =>
+  configured(
+    'caddy',
+    `{
+  admin off
+  auto_https off
+  storage file_system DIRECTORY
+  log {
+    level ERROR
+  }
+}
+${sites}
+`,
+    (file) => ['run', '--config', file, '--adapter', 'caddyfile'],
+  )

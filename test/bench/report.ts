@@ -1,41 +1,38 @@
 /** Figures come in; Markdown tables go out, with each figure as a ratio to its peer. */
 import { cpus, loadavg } from 'node:os'
 import type { CreateFigures } from './create.ts'
-import type { Row } from './edge.ts'
+import type { Table } from './edge.ts'
+import type { SocketFigures } from './sockets.ts'
 
-/** The peer whose CPU time is 1.00 in the ratio column of each kind. */
-const peers: Record<Row['kind'], string> = {
-  proxy: 'nginx',
-  'proxy with a decision': 'nginx + auth_request to a minimal Node server',
-  decision: 'bare node:http handler',
-}
+const MEGABYTE = 1024 * 1024
 
 const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
   [head, head.map((_, i) => (i === 0 ? '---' : '---:')), ...rows]
     .map((cells) => `| ${cells.join(' | ')} |`)
     .join('\n')
 
-const kinds: readonly Row['kind'][] = ['proxy', 'proxy with a decision', 'decision']
+/** CPU time per request (per megabyte where many bytes move), its ratio to the peer, requests per second, latencies. */
+export function rowsReport({ title, peer, bytes, rows }: Table): string {
+  const base = rows.find((row) => row.name === peer)
+  const unit = bytes === 0 ? 1 : bytes / MEGABYTE
+  const cells = rows.map((row) => [
+    row.name,
+    (row.cpuMicros / unit).toFixed(1),
+    base ? (row.cpuMicros / base.cpuMicros).toFixed(2) : '–',
+    row.perSecond.toFixed(0),
+    (row.p50Micros / 1000).toFixed(2),
+    (row.p99Micros / 1000).toFixed(2),
+  ])
+  const measured = bytes === 0 ? 'CPU µs each' : 'CPU µs/MB'
+  return table([title, measured, 'ratio', 'each second', 'p50 ms', 'p99 ms'], cells)
+}
 
-/** One table a kind: CPU time per request, its ratio to the peer, requests per second, latencies. */
-export function edgeReport(rows: readonly Row[]): string {
-  return kinds
-    .map((kind) => {
-      const mine = rows.filter((row) => row.kind === kind)
-      if (mine.length === 0) return ''
-      const peer = mine.find((row) => row.name === peers[kind])
-      const cells = mine.map((row) => [
-        row.name,
-        row.cpuMicros.toFixed(1),
-        peer ? (row.cpuMicros / peer.cpuMicros).toFixed(2) : '–',
-        row.perSecond.toFixed(0),
-        (row.p50Micros / 1000).toFixed(2),
-        (row.p99Micros / 1000).toFixed(2),
-      ])
-      return table([kind, 'CPU µs/request', 'ratio', 'requests/s', 'p50 ms', 'p99 ms'], cells)
-    })
-    .filter((text) => text !== '')
-    .join('\n\n')
+/** The round trips, then the memory of idle WebSockets. */
+export function socketReport({ tables, idle, idleCount }: SocketFigures): string {
+  const rows = idle.map(({ name, bytesEach }) => [name, (bytesEach / 1000).toFixed(1)])
+  return [...tables.map(rowsReport), table([`idle WebSocket, ${idleCount} open`, 'kB each'], rows)].join(
+    '\n\n',
+  )
 }
 
 const median = (values: readonly number[]): number => {

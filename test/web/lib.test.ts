@@ -307,7 +307,14 @@ t.test('the stream makes a snapshot; late and double messages change nothing', (
   t.equal(late.workspaces.get('w1')?.phase, 'running', 'an answer older than the stream is not taken')
   const newer = withWorkspace(snapshot, { ...shop, phase: 'stopped', revision: 8 })
   t.equal(newer.workspaces.get('w1')?.phase, 'stopped')
-  t.equal(applied(snapshot, [{ type: 'workspace-gone', revision: 8, id: 'w1' }]).workspaces.size, 0)
+  const gone = applied(snapshot, [{ type: 'workspace-gone', revision: 8, id: 'w1' }])
+  t.equal(gone.workspaces.size, 0)
+  t.equal(
+    withWorkspace(gone, { ...shop, revision: 8 }).workspaces.size,
+    0,
+    'a late answer brings nothing back',
+  )
+  t.equal(withWorkspace(gone, { ...shop, revision: 9 }).workspaces.size, 1, 'what the stream is yet to tell')
   t.equal(parseMessage('{'), null)
   t.equal(parseMessage('null'), null)
   t.equal(parseMessage(new ArrayBuffer(1)), null)

@@ -7,6 +7,9 @@ const { upstreamPort } = argument<{ upstreamPort: number }>()
 const proxy = httpProxy.createProxyServer({
   target: `http://127.0.0.1:${upstreamPort}`,
   agent: new Agent({ keepAlive: true, maxSockets: 128 }),
+  ws: true,
 })
 proxy.on('error', (_err, _req, res) => res.destroy())
-announce(createServer((req, res) => proxy.web(req, res)))
+const server = createServer((req, res) => proxy.web(req, res))
+server.on('upgrade', (req, socket, head) => proxy.ws(req, socket, head))
+announce(server)

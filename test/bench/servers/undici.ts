@@ -26,6 +26,7 @@ announce(
       },
     }
     const headers = req.rawHeaders.filter((_, i, all) => !/^connection$/i.test(all[i - (i % 2)]!))
-    pool.dispatch({ path: req.url!, method: 'GET', headers, body: null }, handler)
+    const body = req.headers['content-length'] === undefined ? null : req
+    pool.dispatch({ path: req.url!, method: req.method as 'GET', headers, body }, handler)
   }),
 )

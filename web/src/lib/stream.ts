@@ -77,7 +77,9 @@ export function applied(before: Snapshot, messages: readonly StreamMessage[]): S
 /** Puts one answer of the API in at once, unless the stream has told of a later one. */
 export function withWorkspace(before: Snapshot, workspace: WorkspaceView): Snapshot {
   const known = before.workspaces.get(workspace.id)
-  if (known !== undefined && known.revision > workspace.revision) return before
+  // Not there although the stream is past it: it is gone, and a late answer must not bring it back.
+  const seenRevision = known === undefined ? before.revision : known.revision - 1
+  if (seenRevision >= workspace.revision) return before
   return { ...before, workspaces: new Map(before.workspaces).set(workspace.id, workspace) }
 }
 
