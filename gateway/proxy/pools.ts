@@ -4,17 +4,23 @@ import { ApiError, type EdgeRoute } from '../../control/wire/index.ts'
 import { dial } from '../connect.ts'
 import type { LocalConnect } from '../seams.ts'
 import type { Table, TableChange } from '../table.ts'
+import { LenientAgent } from './agent.ts'
 
 /** Requests in flight to one port of one workspace; beyond it `overloaded` (503). Upgraded connections don't count. */
 export const IN_FLIGHT_MAX = 512
+
+/** The head of an app's answer. */
+export const HEAD_MAX_BYTES = 32 * 1024
+/** From the end of the request to the head of its answer. */
+export const HEAD_TIMEOUT_MS = 300_000
 
 const IDLE_POOL_MS = 5 * 60_000
 const ORIGIN = 'http://workspace.invalid'
 const SETTINGS = {
   pipelining: 1,
   allowH2: false,
-  maxHeaderSize: 32 * 1024,
-  headersTimeout: 300_000,
+  maxHeaderSize: HEAD_MAX_BYTES,
+  headersTimeout: HEAD_TIMEOUT_MS,
   // Streams may be silent for as long as they like.
   bodyTimeout: 0,
 } as const
@@ -56,9 +62,16 @@ export class Upstream {
   readonly #connect: Connect
   readonly #lines = new Set<Line>()
   readonly #idle: Line[] = []
+  #agent: LenientAgent | null = null
 
   constructor(connect: Connect) {
     this.#connect = connect
+  }
+
+  /** The connections of the compatibility engine, made by the same dial. */
+  agent(): LenientAgent {
+    this.#agent ??= new LenientAgent((done) => this.#connect(undefined, done))
+    return this.#agent
   }
 
   /** A connection for one request: the one used last, or a new one. */
@@ -91,6 +104,7 @@ export class Upstream {
     for (const line of this.#lines) line.destroy()
     this.#lines.clear()
     this.#idle.length = 0
+    this.#agent?.destroy()
   }
 
   readonly #forget = (line: Line): void => {

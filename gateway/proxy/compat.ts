@@ -1,0 +1,148 @@
+// An allowed visit comes in, for a port that its owner marked lenient; the app's answer goes back by http-proxy, disarmed.
+import type { ClientRequest, IncomingMessage, RequestOptions } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { ApiError } from '../../control/wire/index.ts'
+import { acceptUpgrade } from '../upgrade.ts'
+import { bodiless, lenientHead } from './answer.ts'
+import { carry, type Carried, Passenger } from './http-proxy.ts'
+import { HEAD_MAX_BYTES, HEAD_TIMEOUT_MS } from './pools.ts'
+import { Relay } from './relay.ts'
+
+/** Methods whose requests have no body unless they announce one; Node would announce an empty one for all others. */
+const BODILESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'DELETE'])
+
+const latin1 = (raw: readonly string[]): Buffer[] => raw.map((text) => Buffer.from(text, 'latin1'))
+
+/** One request to an app and its answer, by the compatibility engine. */
+export class CompatExchange extends Relay implements Carried {
+  #passenger: Passenger | null = null
+  #request: ClientRequest | null = null
+  #answer: IncomingMessage | null = null
+  #timer: NodeJS.Timeout | null = null
+
+  protected send(isFresh: boolean): void {
+    const agent = this.upstream.agent()
+    const outgoing: RequestOptions & { insecureHTTPParser: true } = {
+      method: this.visit.method,
+      path: this.visit.target,
+      headers: this.#framed(),
+      // This is what makes the engine lenient.
+      insecureHTTPParser: true,
+      maxHeaderSize: HEAD_MAX_BYTES,
+      ...(isFresh ? { createConnection: agent.createConnection } : { agent }),
+    }
+    this.#passenger = new Passenger(outgoing, this)
+    try {
+      carry(this.#passenger)
+    } catch (cause) {
+      this.fail(new ApiError('bad_request', undefined, { cause }))
+    }
+  }
+
+  /** The fields with what says how the body ends, or that there is none. Never more than one of them. */
+  #framed(): string[] {
+    const { scan, method, socket } = this.visit
+    if (socket !== null) return [...this.headers, 'Connection', 'Upgrade', 'Upgrade', 'websocket']
+    if (scan.transferEncoding !== null) return [...this.headers, 'Transfer-Encoding', 'chunked']
+    if (scan.contentLength !== null || BODILESS.has(method)) return this.headers
+    return [...this.headers, 'Content-Length', '0']
+  }
+
+  sent(request: ClientRequest): void {
+    this.#request = request
+    // Nought is no limit: Node would drop the fields beyond it unseen.
+    request.maxHeadersCount = 0
+    request.on('information', ({ statusCode, rawHeaders }) => this.inform(statusCode, latin1(rawHeaders)))
+    request.on('upgrade', (answer, stream, head) => this.#upgraded(answer, stream, head))
+    request.on('finish', () => this.#await())
+    if (this.body === null) return void request.end()
+    this.body.on('error', (err) => this.fail(err))
+    this.body.pipe(request)
+  }
+
+  #await(): void {
+    if (this.finished || this.headed) return
+    this.#timer = setTimeout(() => this.fail(new ApiError('upstream_timeout')), HEAD_TIMEOUT_MS)
+    this.#timer.unref()
+  }
+
+  answered(answer: IncomingMessage): void {
+    const { method, socket, res } = this.visit
+    const request = this.#request
+    if (this.finished || request === null) return void answer.destroy()
+    this.#answer = answer
+    const status = answer.statusCode ?? 0
+    const head = lenientHead(answer.rawHeaders)
+    // Where it could be in doubt what comes next on it, a connection serves no more.
+    if (head?.isPlain !== true || socket !== null || (this.body !== null && BODILESS.has(method)))
+      request.shouldKeepAlive = false
+    if (head === null || status < 200) return this.fail(new ApiError('upstream_bad_answer'))
+    if (bodiless(status) && head.hasBody) request.shouldKeepAlive = false
+    try {
+      this.writeHead(status, answer.statusMessage ?? '', this.answerHead(latin1(head.raw)))
+    } catch (cause) {
+      return this.fail(new ApiError('upstream_bad_answer', undefined, { cause }))
+    }
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    const resume = (): void => void answer.resume()
+    answer.on('data', (chunk: Buffer) => {
+      if (this.finished || res.write(chunk)) return
+      answer.pause()
+      res.once('drain', resume)
+    })
+    answer.on('end', () => this.#ended(answer))
+    answer.on('close', () => this.#ended(answer))
+    process.nextTick(flushHead, this)
+  }
+
+  /** Sends the head when no body came with it, as events and slow answers want. */
+  flush(): void {
+    if (!this.finished) this.visit.res.flushHeaders()
+  }
+
+  #ended(answer: IncomingMessage): void {
+    if (this.finished) return
+    if (!answer.complete) return this.fail(new ApiError('upstream_bad_answer'))
+    // A body that is still being sent has no reader any more.
+    if (this.body !== null && !this.body.done) this.endLine()
+    this.complete(latin1(answer.rawTrailers))
+  }
+
+  #upgraded(answer: IncomingMessage, stream: Duplex, early: Buffer): void {
+    const { socket, edge } = this.visit
+    const head = lenientHead(answer.rawHeaders)
+    if (this.finished || socket === null || head === null) {
+      stream.on('error', () => undefined).destroy()
+      return this.fail(new ApiError('upstream_bad_answer'))
+    }
+    if (early.length > 0) stream.unshift(early)
+    edge.counters.upgrades++
+    this.finish()
+    acceptUpgrade(this.visit, this.answerHead(latin1(head.raw)).headers, stream, this)
+  }
+
+  failed(err: Error): void {
+    // What is wrong after its end is not wrong with the answer, but with the connection.
+    if (this.#answer?.complete === true) this.#request?.destroy()
+    else this.fail(err)
+  }
+
+  protected brokeIdle(): boolean {
+    return this.#answer === null && this.#request?.reusedSocket === true
+  }
+
+  protected endLine(): void {
+    this.body?.unpipe()
+    this.#passenger?.end()
+    this.#passenger = null
+  }
+
+  protected override finish(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    super.finish()
+  }
+}
+
+function flushHead(exchange: CompatExchange): void {
+  exchange.flush()
+}
