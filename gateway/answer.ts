@@ -186,11 +186,15 @@ export function answerDecision(visit: Visit, decision: Exclude<Decision, { kind:
   }
 }
 
-/** Answers for an app that failed a request, or that isn't listening yet. */
+const LENIENT =
+  'The program does not keep to the letter of HTTP; on a port that its owner marks lenient, that is forgiven.'
+
+/** Answers for an app that failed a request, or that isn't listening yet; `mayForgive`: a lenient port might serve it. */
 export function answerFailure(
   visit: Visit,
   code: ApiCode,
   at: { readonly workspaceId: string; readonly port: number; readonly userId: string },
+  mayForgive = false,
 ): void {
   const { table } = visit.edge
   const route = table.routeById(at.workspaceId)
@@ -199,7 +203,8 @@ export function answerFailure(
   const isWaking =
     code === 'upstream_unreachable' && visit.edge.now() - table.runningSinceMs(at.workspaceId) < WAKING_MS
   if (isWaking) return answerCode(visit, 'workspace_starting', { card: wakingCard(input) })
-  answerCode(visit, code, { card: failureCard(input, code) })
+  const card = failureCard(input, code, mayForgive)
+  answerCode(visit, code, mayForgive ? { card, detail: LENIENT } : { card })
 }
 
 /** The host isn't ours. */

@@ -145,8 +145,8 @@ export function noDefaultPortCard(input: WorkspaceCardInput, siblingUrl: (port: 
   }
 }
 
-/** The program failed the request. */
-export function failureCard(input: WorkspaceCardInput, code: ApiCode): Card {
+/** The program failed the request; `mayForgive`: on a lenient port it might not have. */
+export function failureCard(input: WorkspaceCardInput, code: ApiCode, mayForgive = false): Card {
   const { route, port } = input
   switch (code) {
     case 'upstream_unreachable':
@@ -177,9 +177,12 @@ export function failureCard(input: WorkspaceCardInput, code: ApiCode): Card {
     case 'upstream_bad_answer':
       return {
         title: `Port ${port} gave a broken answer`,
-        lead: html`The program on port ${port} of ${route.name} closed the connection or did not speak HTTP.
-        Look at its log.`,
-        actions: actions(details(input, 'Show details')),
+        lead: mayForgive
+          ? html`The program on port ${port} of ${route.name} does not keep to the letter of HTTP. Mark the
+              port <code>lenient</code>, and that is forgiven.`
+          : html`The program on port ${port} of ${route.name} closed the connection or did not speak HTTP.
+            Look at its log.`,
+        actions: actions(details(input, mayForgive ? 'Change its ports' : 'Show details')),
       }
     default:
       return codeCard(code)

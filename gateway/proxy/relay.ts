@@ -33,6 +33,10 @@ export function codeOfFailure(err: unknown): ApiCode {
   return 'upstream_bad_answer'
 }
 
+/** True when a parser that forgives may read what this one refused. */
+const wasTooStrict = (err: Error & { code?: string }): boolean =>
+  err.name === 'HTTPParserError' || err.code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH'
+
 /** One request to an app and its answer; the engine that carries it is what extends this. */
 export abstract class Relay implements LiveStream {
   readonly credential: Credential
@@ -167,7 +171,7 @@ export abstract class Relay implements LiveStream {
     this.finish()
     // Half an answer must look like half an answer.
     if (this.headed && (res.headersSent || res.writableEnded)) return void res.destroy()
-    answerFailure(this.visit, codeOfFailure(err), this)
+    answerFailure(this.visit, codeOfFailure(err), this, wasTooStrict(err))
   }
 
   #mayRetry(err: Error & { code?: string }): boolean {
