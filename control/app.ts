@@ -18,6 +18,12 @@ interface Given {
   readonly origin: Origin
 }
 
+export interface ApiOptions {
+  readonly needs?: Needs
+  /** Resolves when gateways in other processes know of all changes so far: then the answer to a change is given. */
+  readonly acknowledged?: () => Promise<void>
+}
+
 export interface Api {
   readonly router: Router
   request(req: IncomingMessage, res: ServerResponse, identity: Identity, origin: Origin): void
@@ -58,12 +64,19 @@ class HttpApi implements Api {
   readonly router: Router
   readonly #deployment: Deployment
   readonly #sessions: SessionKeeper
+  readonly #acknowledged: () => Promise<void>
   readonly #given = new WeakMap<IncomingMessage, Given>()
   readonly #handle: (req: IncomingMessage, res: ServerResponse) => Promise<void>
 
-  constructor(deployment: Deployment, sessions: SessionKeeper, routes: readonly Route[], needs: Needs) {
+  constructor(
+    deployment: Deployment,
+    sessions: SessionKeeper,
+    routes: readonly Route[],
+    { needs = routeNeeds, acknowledged = () => Promise.resolve() }: ApiOptions,
+  ) {
     this.#deployment = deployment
     this.#sessions = sessions
+    this.#acknowledged = acknowledged
     this.router = new Router({ sensitive: true, strict: true })
     for (const route of routes) this.#mount(route, needs)
     const app = new Koa()
@@ -153,7 +166,7 @@ class HttpApi implements Api {
       need.who === 'owner' && person !== null
         ? await workspaceOf(this.#deployment, person, call.params['id'] ?? '')
         : null
-    return route.run({
+    const reply = await route.run({
       ...call,
       get person(): Person {
         if (person === null) throw new Error(`${route.path} has nobody behind it`)
@@ -164,6 +177,8 @@ class HttpApi implements Api {
         return workspace
       },
     })
+    if (route.method !== 'GET' && need.who !== 'agent') await this.#acknowledged()
+    return reply
   }
 
   #write(ctx: Koa.Context, reply: Reply): void {
@@ -186,7 +201,7 @@ export function httpApi(
   deployment: Deployment,
   sessions: SessionKeeper,
   routes: readonly Route[],
-  needs: Needs = routeNeeds,
+  options: ApiOptions = {},
 ): Api {
-  return new HttpApi(deployment, sessions, routes, needs)
+  return new HttpApi(deployment, sessions, routes, options)
 }

@@ -4,11 +4,11 @@ import type { Identity, Scope, StreamKind } from './wire/index.ts'
 
 /**
  * `public`: anybody. `signed-in`: any user, about their own things. `owner`: the workspace in the path is theirs, or
- * they are an administrator. `agent`: a host's own credential, checked by the route. `scopes`: a token needs one of
- * them (`admin` always does); without, a token needs `admin`.
+ * they are an administrator. `agent`, `gateway`: a host's or a gateway's own credential, checked by the route. `scopes`:
+ * a token needs one of them (`admin` always does); without, a token needs `admin`.
  */
 export interface Need {
-  readonly who: 'public' | 'signed-in' | 'owner' | 'administrator' | 'agent'
+  readonly who: 'public' | 'signed-in' | 'owner' | 'administrator' | 'agent' | 'gateway'
   readonly scopes?: readonly Scope[]
 }
 
@@ -49,11 +49,23 @@ export const routeNeeds: Readonly<Record<string, Need>> = {
   [`POST ${paths.agentRegister}`]: { who: 'agent' },
   [`GET ${paths.agentDesired}`]: { who: 'agent' },
   [`POST ${paths.agentReport}`]: { who: 'agent' },
+  [`GET ${paths.gateways}`]: { who: 'administrator' },
+  [`POST ${paths.gatewayTokens}`]: { who: 'administrator' },
+  [`DELETE ${paths.gateway}`]: { who: 'administrator' },
+  [`POST ${paths.gatewayJoin}`]: { who: 'gateway' },
+  [`GET ${paths.gatewaySetup}`]: { who: 'gateway' },
+  [`POST ${paths.gatewaySetup}`]: { who: 'gateway' },
+  [`POST ${paths.gatewaySignIn}`]: { who: 'gateway' },
+  [`POST ${paths.gatewaySignOut}`]: { who: 'gateway' },
+  [`POST ${paths.gatewayCode}`]: { who: 'gateway' },
+  [`POST ${paths.gatewayRedeem}`]: { who: 'gateway' },
+  [`POST ${paths.gatewayStart}`]: { who: 'gateway' },
 }
 
 /** Upgrades of the API → what they need. */
 export const realtimeNeeds: Readonly<Record<string, Need>> = {
   [paths.events]: { who: 'signed-in', scopes: sees },
+  [paths.gatewayChanges]: { who: 'gateway' },
 }
 
 /** Kinds of message on the live stream → who is sent them. */
@@ -90,7 +102,7 @@ function person(identity: Exclude<Identity, { kind: 'anonymous' }>): Person {
 
 /** The person behind a request, null where none is needed. @throws ApiError unauthenticated, missing_scope, forbidden */
 export function authorize(need: Need, identity: Identity): Person | null {
-  if (need.who === 'public' || need.who === 'agent') return null
+  if (need.who === 'public' || need.who === 'agent' || need.who === 'gateway') return null
   if (identity.kind === 'anonymous') throw new ApiError('unauthenticated')
   if (identity.kind === 'token') {
     const enough: readonly Scope[] = ['admin', ...(need.scopes ?? [])]

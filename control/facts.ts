@@ -70,23 +70,30 @@ const subnetFact = (hosts: readonly Host[]): EdgeFact => ({
   row: [...new Set(hosts.flatMap((host) => host.subnets))].sort(),
 })
 
-/** Everything, for a gateway that starts. */
-export async function allFacts({ options }: Deployment, db: Db): Promise<EdgeFact[]> {
+/** Everything, for a gateway that starts on the machine `machineId` (the server's own unless said otherwise). */
+export async function allFacts(
+  { options }: Deployment,
+  db: Db,
+  machineId = options.machineId,
+): Promise<EdgeFact[]> {
   const hosts = await listHosts(db)
   const byId = new Map(hosts.map((host) => [host.id, host]))
   return [
     ...(await listUsers(db)).filter((user) => !user.disabled).map(userFact),
     ...(await listSessions(db, 'all')).map(sessionFact),
     ...(await listTokens(db, 'all')).map(tokenFact),
-    ...(await listWorkspaces(db, {})).map((row) =>
-      routeFact(row, byId.get(row.hostId ?? ''), options.machineId),
-    ),
+    ...(await listWorkspaces(db, {})).map((row) => routeFact(row, byId.get(row.hostId ?? ''), machineId)),
     subnetFact(hosts),
   ]
 }
 
 /** The facts of what changed, as it is now; what is no longer there is `gone`. */
-export async function changedFacts({ options }: Deployment, db: Db, batch: Batch): Promise<EdgeFact[]> {
+export async function changedFacts(
+  { options }: Deployment,
+  db: Db,
+  batch: Batch,
+  machineId = options.machineId,
+): Promise<EdgeFact[]> {
   const subjects = (kind: string): string[] => [
     ...new Set(batch.changes.filter((change) => change.kind === kind).map(({ subject }) => subject)),
   ]
@@ -119,7 +126,7 @@ export async function changedFacts({ options }: Deployment, db: Db, batch: Batch
     facts.push(
       row === undefined
         ? { kind: 'gone', of: 'route', key: id }
-        : routeFact(row, byId.get(row.hostId ?? ''), options.machineId),
+        : routeFact(row, byId.get(row.hostId ?? ''), machineId),
     )
   }
   return facts

@@ -108,6 +108,7 @@ function maySee(
     case 'public':
       return true
     case 'agent':
+    case 'gateway':
       return false
   }
 }

@@ -1,6 +1,7 @@
 /** The operator's options go in; a control whose parts are put together comes out, with its hand on the sweep. */
 import type { AgentControl } from './wire/index.ts'
-import { ApiError } from './wire/index.ts'
+import { ApiError, paths } from './wire/index.ts'
+import type { EdgeControl } from './wire/index.ts'
 import type { Api } from './app.ts'
 import { httpApi } from './app.ts'
 import { dashboardPages } from './dashboard.ts'
@@ -9,7 +10,10 @@ import { allFacts, changedFacts } from './facts.ts'
 import { openFeed } from './feed.ts'
 import type { PasswordCost } from './passwords.ts'
 import { passwordsOf, strongCost } from './passwords.ts'
+import type { GatewayLinks } from './gateway-links.ts'
+import { gatewayLinks } from './gateway-links.ts'
 import { agentRoutes } from './routes/agents.ts'
+import { gatewayCallRoutes, gatewayRoutes } from './routes/gateways.ts'
 import { hostRoutes } from './routes/hosts.ts'
 import { offerRoutes } from './routes/offers.ts'
 import { sessionRoutes } from './routes/sessions.ts'
@@ -22,6 +26,7 @@ import { localAccounts } from './service/accounts.ts'
 import type { AgentIdentity, Agents } from './service/agents.ts'
 import { hostAgents } from './service/agents.ts'
 import { edgeControl } from './service/edge.ts'
+import { FLOW_PURPOSE, knownGateways } from './service/gateways.ts'
 import { keepSessions } from './service/sessions.ts'
 import { signInLimit } from './sign-in-limit.ts'
 import { settleFact } from './store/facts.ts'
@@ -62,6 +67,22 @@ function embedded(agents: Agents): AgentControl {
   }
 }
 
+/** The same, but what opens doors is told when gateways in other processes know of it, too. */
+function heardEverywhere(edge: EdgeControl, links: GatewayLinks): EdgeControl {
+  const heard = async <T>(made: Promise<T>): Promise<T> => {
+    const result = await made
+    await links.acknowledged()
+    return result
+  }
+  return {
+    ...edge,
+    setup: (body, origin) => heard(edge.setup(body, origin)),
+    signIn: (body, origin) => heard(edge.signIn(body, origin)),
+    signOut: (sessionHash) => heard(edge.signOut(sessionHash)),
+    redeemCode: (given) => heard(edge.redeemCode(given)),
+  }
+}
+
 /** A control, and what its tests look at. */
 export interface Parts {
   readonly control: Control
@@ -84,7 +105,10 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
   const agents = hostAgents(deployment)
   const streams = eventStreams(deployment)
   const pages = dashboardPages(options.webRoot, options.publicUrl)
-  const api = httpApi(deployment, sessions, [
+  const gateways = await knownGateways(deployment)
+  const links = gatewayLinks(deployment, gateways)
+  const edge = heardEverywhere(edgeControl(deployment, accounts, sessions), links)
+  const routes = [
     ...sessionRoutes(deployment, accounts),
     ...tokenRoutes(deployment),
     ...userRoutes(deployment, accounts),
@@ -92,13 +116,18 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
     ...offerRoutes(deployment),
     ...hostRoutes(deployment),
     ...agentRoutes(agents),
-  ])
+    ...gatewayRoutes(gateways, links),
+    ...gatewayCallRoutes(gateways, edge),
+  ]
+  const api = httpApi(deployment, sessions, routes, { acknowledged: () => links.acknowledged() })
   await feed.subscribe(
     async () => undefined,
     (batch) => agents.changed(batch),
   )
   const control: Control = {
-    edge: edgeControl(deployment, accounts, sessions),
+    edge,
+    flowKey: deployment.vault.derive(FLOW_PURPOSE),
+    isGateway: (credential) => gateways.knows(credential),
     feed: (sink) =>
       feed.subscribe(
         async (revision) => sink.reset(revision, await allFacts(deployment, feed.db)),
@@ -112,12 +141,17 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
         if (req.url?.startsWith('/api/') === true) api.request(req, res, identity, origin)
         else pages(req, res)
       },
-      upgrade: (req, socket, head, identity, origin) => streams.upgrade(req, socket, head, identity, origin),
+      upgrade(req, socket, head, identity, origin) {
+        const isGateway = req.url?.split('?', 1)[0] === paths.gatewayChanges
+        if (isGateway) links.upgrade(req, socket, head, origin)
+        else streams.upgrade(req, socket, head, identity, origin)
+      },
     },
     embeddedAgent: () => embedded(agents),
     setupUrl: () => accounts.setupUrl(),
     async close() {
       streams.close()
+      links.close()
       agents.close()
       await feed.close()
       await database.close()

@@ -15,6 +15,49 @@ interface Operation {
 const { paths } = wire
 const accepted = { 202: wire.workspaceViewSchema }
 
+/** What gateways ask, with their own credential. */
+const gatewayOperations: Readonly<Record<string, Operation>> = {
+  [`POST ${paths.gatewayJoin}`]: {
+    summary: 'A gateway joins, by a join token or its credential.',
+    body: wire.gatewayJoinSchema,
+    answers: { 200: wire.gatewayJoinedSchema },
+  },
+  [`GET ${paths.gatewaySetup}`]: {
+    summary: 'For gateways: are there no users yet?',
+    answers: { 200: wire.setupOpenSchema },
+  },
+  [`POST ${paths.gatewaySetup}`]: {
+    summary: 'For gateways: make the first administrator.',
+    body: wire.gatewaySetupSchema,
+    answers: { 200: wire.newSessionSchema },
+  },
+  [`POST ${paths.gatewaySignIn}`]: {
+    summary: 'For gateways: sign a person in.',
+    body: wire.gatewaySignInSchema,
+    answers: { 200: wire.newSessionSchema },
+  },
+  [`POST ${paths.gatewaySignOut}`]: {
+    summary: 'For gateways: end a session.',
+    body: wire.gatewaySignOutSchema,
+    answers: { 204: null },
+  },
+  [`POST ${paths.gatewayCode}`]: {
+    summary: 'For gateways: a one-time code of the hand-off.',
+    body: wire.gatewayCodeSchema,
+    answers: { 200: wire.issuedCodeSchema },
+  },
+  [`POST ${paths.gatewayRedeem}`]: {
+    summary: 'For gateways: redeem it for a session.',
+    body: wire.gatewayRedeemSchema,
+    answers: { 200: wire.newSessionSchema },
+  },
+  [`POST ${paths.gatewayStart}`]: {
+    summary: 'For gateways: the Start button.',
+    body: wire.gatewayStartSchema,
+    answers: { 204: null },
+  },
+}
+
 /** `METHOD path` → what it takes and gives; a test holds it against the router. */
 export const operations: Readonly<Record<string, Operation>> = {
   [`POST ${paths.setup}`]: {
@@ -90,6 +133,17 @@ export const operations: Readonly<Record<string, Operation>> = {
     body: wire.createHostTokenSchema,
     answers: { 201: secret },
   },
+  [`GET ${paths.gateways}`]: {
+    summary: 'The gateways in processes of their own.',
+    answers: { 200: list(wire.gatewayViewSchema) },
+  },
+  [`POST ${paths.gatewayTokens}`]: {
+    summary: 'Make a one-use token for a new gateway.',
+    body: wire.createGatewayTokenSchema,
+    answers: { 201: secret },
+  },
+  [`DELETE ${paths.gateway}`]: { summary: 'Revoke a gateway.', answers: { 204: null } },
+  ...gatewayOperations,
   [`GET ${paths.openapi}`]: {
     summary: 'This description.',
     answers: { 200: z.record(z.string(), z.unknown()) },

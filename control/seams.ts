@@ -35,6 +35,10 @@ export interface ControlOptions {
 
 export interface Control {
   readonly edge: EdgeControl
+  /** Seals flow cookies on all gateways of the deployment; 256 bits. */
+  readonly flowKey: Buffer
+  /** True for the credential of a gateway in another process; answered from memory. */
+  isGateway(credential: string): boolean
   /** Resets the sink with all facts, then applies each change; returns the unsubscribe. */
   feed(sink: EdgeSink): Promise<() => void>
   readonly app: {

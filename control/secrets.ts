@@ -1,5 +1,5 @@
 /** Values of secret environment entries go in, sealed text comes out, and back. The key is a file, never in the database. */
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
 import { link, open, readFile, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StartError } from './start-error.ts'
@@ -13,6 +13,8 @@ export interface Vault {
   seal(place: SecretPlace, value: string): string
   /** @throws Error when it was sealed for another place or by another key. */
   open(place: SecretPlace, sealed: string): string
+  /** A key of 256 bits for another purpose, the same in the whole deployment. Source: RFC 5869. */
+  derive(purpose: string): Buffer
 }
 
 export interface SecretPlace {
@@ -39,6 +41,7 @@ export function vaultOf(key: Buffer): Vault {
       decipher.setAuthTag(bytes.subarray(12, 28))
       return Buffer.concat([decipher.update(bytes.subarray(28)), decipher.final()]).toString('utf8')
     },
+    derive: (purpose) => Buffer.from(hkdfSync('sha256', key, '', purpose, 32)),
   }
 }
 
@@ -86,6 +89,7 @@ function fits(vault: Vault, check: string): boolean {
 /** Seals nothing: what it sealed, the other servers of the deployment could not open. */
 const foreign = (vault: Vault): Vault => ({
   open: (place, sealed) => vault.open(place, sealed),
+  derive: (purpose) => vault.derive(purpose),
   seal() {
     throw new ApiError(
       'unavailable',

@@ -36,7 +36,8 @@ interface Reader {
   readonly since: number
 }
 
-function refuse(socket: Duplex, err: unknown, origin: Origin): void {
+/** Answers an upgrade that isn't granted with its problem. */
+export function refuseUpgrade(socket: Duplex, err: unknown, origin: Origin): void {
   const problem = err instanceof ApiError ? err : new ApiError('internal', undefined, { cause: err })
   const body = JSON.stringify(problem.problem(origin.requestId))
   socket.on('error', () => socket.destroy())
@@ -88,7 +89,7 @@ class EventStreams implements Streams {
         socket.off('error', early)
         this.#server.handleUpgrade(req, socket, head, (ws) => this.#serve(ws, reader))
       },
-      (err: unknown) => refuse(socket, err, origin),
+      (err: unknown) => refuseUpgrade(socket, err, origin),
     )
   }
 

@@ -180,7 +180,7 @@ export function answerDecision(visit: Visit, decision: Exclude<Decision, { kind:
         ),
       })
     case 'unavailable':
-      return answerCode(visit, 'unavailable')
+      return answerCode(visit, visit.edge.table.isSuspended ? 'control_away' : 'unavailable')
     default:
       return answerCode(visit, 'internal')
   }

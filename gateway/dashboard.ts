@@ -10,8 +10,12 @@ import type { LiveStream } from './sockets.ts'
 import { releaseFrom } from './upgrade.ts'
 
 const AGENT_PREFIX = '/api/agent/'
+const GATEWAY_PREFIX = '/api/gateway/'
 const AUTHZ_PREFIX = '/api/authz/'
 const API_PREFIX = '/api/'
+
+/** Agents and gateways prove themselves to control, on any host. */
+const isMachine = (path: string): boolean => path.startsWith(AGENT_PREFIX) || path.startsWith(GATEWAY_PREFIX)
 
 /** A request for the dashboard's host, or for a host that is nobody's. */
 export function toDashboard(visit: Visit): void {
@@ -19,7 +23,7 @@ export function toDashboard(visit: Visit): void {
   const path = pathOf(target)
   if (path === paths.healthz) return send(visit, 200, ['Content-Type', 'text/plain'], 'ok\n')
   if (path === paths.readyz) return ready(visit)
-  if (path.startsWith(AGENT_PREFIX)) return toApp(visit, ANONYMOUS)
+  if (isMachine(path)) return toApp(visit, ANONYMOUS)
   if (visit.place.kind === 'elsewhere') return answerMisdirected(visit)
   // These have a listener of their own, which no visitor reaches.
   if (path === paths.metrics || path.startsWith(AUTHZ_PREFIX)) return answerCode(visit, 'not_found')
@@ -37,7 +41,7 @@ export function toDashboard(visit: Visit): void {
 }
 
 function ready(visit: Visit): void {
-  if (!visit.edge.table.isReady) return answerCode(visit, 'unavailable')
+  if (!visit.edge.isReady()) return answerCode(visit, 'unavailable')
   send(visit, 200, ['Content-Type', 'text/plain'], 'ready\n')
 }
 
@@ -73,7 +77,8 @@ function dashboardAllows(visit: Visit, path: string, identity: Identity): boolea
     provesItself: method === 'POST' && (path === paths.sessions || path === paths.setup),
   })
   if (decision.kind === 'allow') return true
-  answerCode(visit, decision.kind === 'refused' ? 'wrong_origin' : 'unavailable')
+  if (decision.kind === 'refused') answerCode(visit, 'wrong_origin')
+  else answerCode(visit, edge.table.isSuspended ? 'control_away' : 'unavailable')
   return false
 }
 
@@ -97,13 +102,13 @@ function watch(visit: Visit, credential: Credential, identity: Identity, revoke:
 export function toDashboardSocket(visit: Visit, socket: Duplex, head: Buffer): void {
   const { edge, req, res } = visit
   const path = pathOf(visit.target)
-  const isAgent = path.startsWith(AGENT_PREFIX)
-  if (!isAgent && visit.place.kind === 'elsewhere') return answerMisdirected(visit)
+  const isOfMachine = isMachine(path)
+  if (!isOfMachine && visit.place.kind === 'elsewhere') return answerMisdirected(visit)
   if (path.startsWith(AUTHZ_PREFIX)) return answerCode(visit, 'not_found')
-  const { credential, identity } = isAgent
+  const { credential, identity } = isOfMachine
     ? { credential: { kind: 'none' } as const, identity: ANONYMOUS }
     : dashboardIdentity(visit)
-  if (!isAgent && !dashboardAllows(visit, path, identity)) return
+  if (!isOfMachine && !dashboardAllows(visit, path, identity)) return
   req.url = visit.target
   releaseFrom(res, socket)
   if (identity.kind !== 'anonymous') watch(visit, credential, identity, () => socket.destroy())

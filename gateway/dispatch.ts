@@ -13,6 +13,7 @@ import { pathOf, type Place, placeOfHostHeader, targetOf, type WorkspacePlace } 
 import type { Credential } from './identity.ts'
 import { relayOf } from './proxy/engine.ts'
 import { asksForWebSocket, type Scan, scanHeaders } from './scan.ts'
+import { canonicalAddress, type Peer } from './trust.ts'
 import { answerOn, reinject } from './upgrade.ts'
 
 /** More header fields than any program sends; Node would drop some unseen where it is let to count. */
@@ -48,6 +49,13 @@ function protocolFault(req: IncomingMessage, scan: Scan): { code: ApiCode; detai
   return null
 }
 
+/** Who a request comes from that another gateway passed on; whose credential is nobody's is a visitor like any other. */
+function visitorOf(edge: Edge, said: string, socket: Duplex): Peer {
+  const [credential = '', address = ''] = said.split(' ')
+  const ip = canonicalAddress(address)
+  return ip !== null && edge.isGateway(credential) ? { ip, trusted: false } : edge.peerOf(socket)
+}
+
 interface Arrival {
   readonly req: IncomingMessage
   readonly res: ServerResponse
@@ -72,7 +80,7 @@ function admit(edge: Edge, arrival: Arrival): Visit | null {
     target: target.kind === 'path' ? target.target : '/',
     method,
     requestId: nextRequestId(),
-    peer: edge.peerOf(req.socket),
+    peer: scan.visitor === null ? edge.peerOf(req.socket) : visitorOf(edge, scan.visitor, req.socket),
     socket,
     head,
     expectsContinue,

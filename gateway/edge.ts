@@ -26,11 +26,15 @@ export interface Edge {
   readonly counters: Counters
   readonly trusted: Blocks
   readonly log: Logger
-  /** Seals the flow cookies of this process. */
+  /** Seals flow cookies. */
   readonly flowKey: Buffer
   /** Connections that have left HTTP; a drain does not wait for them. */
   readonly upgraded: WeakSet<Duplex>
   now(): number
+  /** True for the credential of a gateway of this deployment. */
+  isGateway(credential: string): boolean
+  /** What `/readyz` says. */
+  isReady(): boolean
   peerOf(socket: Duplex): Peer
   /** Koa's handler of the edge's own pages and flows. */
   own(visit: Visit): void

@@ -1,5 +1,7 @@
 // Pure. A header field's name as it was sent comes in; what the edge does with such a field comes out.
 
+import { VISITOR_HEADER } from '../control/wire/index.ts'
+
 /** What a field name means to the edge; a number, as it is looked up for each field of each request. */
 export const Field = {
   pass: 0,
@@ -29,6 +31,7 @@ export const Field = {
   setCookie: 22,
   contentType: 23,
   trailer: 24,
+  visitor: 25,
 } as const
 export type FieldKind = (typeof Field)[keyof typeof Field]
 
@@ -37,6 +40,7 @@ const special: ReadonlyMap<string, FieldKind> = new Map<string, FieldKind>([
   ['cookie', Field.cookie],
   ['authorization', Field.authorization],
   ['x-postern-token', Field.token],
+  [VISITOR_HEADER, Field.visitor],
   ['connection', Field.connection],
   ['te', Field.te],
   ['transfer-encoding', Field.transferEncoding],

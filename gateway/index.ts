@@ -49,8 +49,10 @@ function build(options: GatewayOptions): Doors {
     counters: newCounters(),
     trusted,
     log: options.log,
-    flowKey: randomBytes(32),
+    flowKey: options.flowKey ?? randomBytes(32),
     now: options.now,
+    isGateway: options.isGateway ?? (() => false),
+    isReady: () => table.isReady && (options.fleet?.isReady() ?? true),
     peerOf: (socket) => peers.get(socket) ?? { ip: '', trusted: false },
     own: ownPages(),
     upgraded: new WeakSet(),
@@ -124,7 +126,7 @@ function authzServer(doors: Doors, authz: (req: IncomingMessage, res: ServerResp
     const path = pathOf(req.url ?? '')
     if (path === paths.metrics) return answerMetrics(edge, res)
     if (path !== paths.healthz && path !== paths.readyz) return authz(req, res)
-    const isReady = path === paths.healthz || edge.table.isReady
+    const isReady = path === paths.healthz || edge.isReady()
     res.writeHead(isReady ? 200 : 503, ['Content-Type', 'text/plain']).end(isReady ? 'ok\n' : 'not ready\n')
   })
   return server

@@ -29,6 +29,8 @@ export interface Scan {
   viaCount: number
   forwardedFor: string | null
   forwardedProto: string | null
+  /** What another gateway says of its visitor. */
+  visitor: string | null
 }
 
 /** The pseudonym of Postern in `Via` (RFC 9110 §7.6.3). */
@@ -68,6 +70,7 @@ export function scanHeaders(raw: readonly string[]): Scan {
     viaCount: 0,
     forwardedFor: null,
     forwardedProto: null,
+    visitor: null,
   }
   for (let i = 0; i < raw.length; i += 2) read(scan, raw[i] as string, raw[i + 1] as string)
   return scan
@@ -134,6 +137,9 @@ function read(scan: Scan, name: string, value: string): void {
       break
     case Field.forwardedFor:
       scan.forwardedFor = joined(scan.forwardedFor, value)
+      break
+    case Field.visitor:
+      scan.visitor = single(scan.visitor, value)
       break
     case Field.forwardedProto:
       scan.forwardedProto = single(scan.forwardedProto, value)

@@ -34,6 +34,12 @@ export interface GatewayOptions {
   readonly app: InnerApp
   /** Used where the route's reach isn't an address; absent: only direct dials. */
   readonly connect?: LocalConnect
+  /** Seals flow cookies, the same on all gateways of a deployment; absent: of this process alone. */
+  readonly flowKey?: Buffer
+  /** True for the credential of a gateway of this deployment; absent: there is none. */
+  readonly isGateway?: (credential: string) => boolean
+  /** What the workers of one gateway answer together; absent: this one is alone. */
+  readonly fleet?: { isReady(): boolean; metrics(): Promise<string> }
   readonly log: Logger
   now(): number
 }

@@ -30,6 +30,8 @@ export interface TableView {
   runningSinceMs(workspaceId: string): number
 }
 
+const NONE: ReadonlySet<string> = new Set()
+
 interface Since {
   readonly incarnation: string
   readonly atMs: number
@@ -37,8 +39,9 @@ interface Since {
 
 /** The table of one gateway: the sink of facts, and the view that decisions read. */
 export class Table implements EdgeSink, TableView {
-  isReady = false
   revision = -1
+  /** Control has been away for too long: what is held may be wrong by now, so nothing is decided on it. */
+  isSuspended = false
   /** Hosts' workspace networks, as CIDR. */
   subnets: readonly string[] = []
   readonly #now: () => number
@@ -59,6 +62,17 @@ export class Table implements EdgeSink, TableView {
     this.#listeners.push(listener)
   }
 
+  get isReady(): boolean {
+    return this.revision >= 0 && !this.isSuspended
+  }
+
+  /** Ends deciding, open streams included, or begins again on what is held. */
+  suspend(isSuspended: boolean): void {
+    if (this.isSuspended === isSuspended) return
+    this.isSuspended = isSuspended
+    this.#tell({ all: true, routes: NONE, users: NONE, sessions: NONE, tokens: NONE })
+  }
+
   reset(revision: number, facts: readonly EdgeFact[]): void {
     const before = new Map(this.#running)
     for (const map of [this.#routes, this.#names, this.#users, this.#sessions, this.#tokens, this.#running])
@@ -68,9 +82,7 @@ export class Table implements EdgeSink, TableView {
     for (const [id, since] of before)
       if (this.#running.get(id)?.incarnation === since.incarnation) this.#running.set(id, since)
     this.revision = revision
-    this.isReady = true
-    const none: ReadonlySet<string> = new Set()
-    this.#tell({ all: true, routes: none, users: none, sessions: none, tokens: none })
+    this.#tell({ all: true, routes: NONE, users: NONE, sessions: NONE, tokens: NONE })
   }
 
   apply(revision: number, facts: readonly EdgeFact[]): void {

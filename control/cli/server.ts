@@ -67,6 +67,8 @@ export async function startCore(config: ServerConfig, root: RootLog, local?: Loc
       trustedProxies: config.trustedProxies ?? [],
       control: control.edge,
       app: control.app,
+      flowKey: control.flowKey,
+      isGateway: (credential) => control.isGateway(credential),
       ...(local === undefined ? {} : { connect: local.connect }),
       log: root.log.child({ room: 'gateway' }),
       now: Date.now,

@@ -1,7 +1,8 @@
 /** The change feed at rest: one row a change, its revision taken from one counter, so that commit order is revision order. */
 import type { Db } from './open.ts'
 
-export type ChangeKind = 'workspace' | 'timeline' | 'user' | 'session' | 'token' | 'host' | 'desired'
+export type ChangeKind =
+  'workspace' | 'timeline' | 'user' | 'session' | 'token' | 'host' | 'desired' | 'gateway'
 
 /** `subject` is the id (of a session or token: the hash) of what changed; `audience` the user it concerns, null: administrators. */
 export interface Change {

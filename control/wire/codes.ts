@@ -158,6 +158,11 @@ export const apiCodes = {
     summary: 'The server cannot decide right now.',
     hint: 'Try again in a moment.',
   },
+  control_away: {
+    status: 503,
+    summary: 'This gateway has not heard from its server for too long.',
+    hint: 'It goes on by itself when the server is back.',
+  },
   upstream_timeout: {
     status: 504,
     summary: 'The program did not answer in time.',

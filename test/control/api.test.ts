@@ -72,7 +72,7 @@ await t.test('the table decides for every kind of visitor', async (t) => {
         return (err as { code: string }).code
       }
     }
-    const open = need.who === 'public' || need.who === 'agent'
+    const open = ['public', 'agent', 'gateway'].includes(need.who)
     t.equal(may('anonymous'), open ? 'yes' : 'unauthenticated', `${key}, anonymous`)
     t.equal(may('member'), need.who === 'administrator' ? 'forbidden' : 'yes', `${key}, member`)
     t.equal(may('administrator'), 'yes', `${key}, administrator`)

@@ -2,6 +2,7 @@
 import type { Knex } from 'knex'
 import { up as init } from './0001-init.ts'
 import { up as edgePorts } from './0002-edge-ports.ts'
+import { up as gateways } from './0003-gateways.ts'
 
 export interface Migration {
   readonly name: string
@@ -11,4 +12,5 @@ export interface Migration {
 export const migrations: readonly Migration[] = [
   { name: '0001-init', up: init },
   { name: '0002-edge-ports', up: edgePorts },
+  { name: '0003-gateways', up: gateways },
 ]

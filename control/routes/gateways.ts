@@ -1,0 +1,91 @@
+/** Gateways in processes of their own: what administrators see and do, and what a gateway asks for with its credential. */
+import type { IncomingMessage } from 'node:http'
+import type { z } from 'zod'
+import type { Call, Reply, Route } from '../call.ts'
+import type { GatewayLinks } from '../gateway-links.ts'
+import { gatewayBearer } from '../gateway-links.ts'
+import { parseBody } from '../parse.ts'
+import type { Gateways } from '../service/gateways.ts'
+import * as wire from '../wire/index.ts'
+import type { EdgeControl, GatewayView } from '../wire/index.ts'
+
+const { paths } = wire
+
+/** What administrators see of gateways, and how they let one in or out. */
+export function gatewayRoutes(gateways: Gateways, links: GatewayLinks): Route[] {
+  const view = ({ id, name, version, createdAtMs, lastSeenAtMs }: ReturnType<Gateways['list']>[number]) =>
+    ({ id, name, version, createdAtMs, lastSeenAtMs, connected: links.isConnected(id) }) satisfies GatewayView
+  return [
+    {
+      method: 'GET',
+      path: paths.gateways,
+      run: () => Promise.resolve({ status: 200, body: { items: gateways.list().map(view) } }),
+    },
+    {
+      method: 'POST',
+      path: paths.gatewayTokens,
+      async run({ body }) {
+        const { name } = parseBody(wire.createGatewayTokenSchema, body)
+        return { status: 201, body: await gateways.newToken(name) }
+      },
+    },
+    {
+      method: 'DELETE',
+      path: paths.gateway,
+      async run({ params }) {
+        await gateways.revoke(params['id'] ?? '')
+        return { status: 204 }
+      },
+    },
+  ]
+}
+
+/** What a gateway asks of control, as the server's own edge does in its process. */
+export function gatewayCallRoutes(gateways: Gateways, edge: EdgeControl): Route[] {
+  const identify = ({ headers }: Pick<Call, 'headers'>): void =>
+    void gateways.identify(gatewayBearer(headers as IncomingMessage['headers']))
+  /** Refuses before the body is read; parses it; answers with what `act` gives. */
+  const post = <T extends z.ZodType>(
+    path: string,
+    schema: T,
+    act: (given: z.output<T>) => Promise<unknown>,
+  ): Route => ({
+    method: 'POST',
+    path,
+    admit: (headers) => Promise.resolve(identify({ headers })),
+    async run(call): Promise<Reply> {
+      identify(call)
+      const body = await act(parseBody(schema, call.body))
+      return body === undefined ? { status: 204 } : { status: 200, body }
+    },
+  })
+  return [
+    {
+      method: 'POST',
+      path: paths.gatewayJoin,
+      async run({ headers, body }) {
+        const bearer = gatewayBearer(headers as IncomingMessage['headers'])
+        return { status: 200, body: await gateways.join(parseBody(wire.gatewayJoinSchema, body), bearer) }
+      },
+    },
+    {
+      method: 'GET',
+      path: paths.gatewaySetup,
+      async run(call) {
+        identify(call)
+        return { status: 200, body: { open: await edge.setupOpen() } }
+      },
+    },
+    post(paths.gatewaySetup, wire.gatewaySetupSchema, ({ body, origin }) => {
+      const { email, ...rest } = body
+      return edge.setup({ ...rest, ...(email === undefined ? {} : { email }) }, origin)
+    }),
+    post(paths.gatewaySignIn, wire.gatewaySignInSchema, ({ body, origin }) => edge.signIn(body, origin)),
+    post(paths.gatewaySignOut, wire.gatewaySignOutSchema, ({ sessionHash }) => edge.signOut(sessionHash)),
+    post(paths.gatewayCode, wire.gatewayCodeSchema, async (grant) => ({ code: await edge.issueCode(grant) })),
+    post(paths.gatewayRedeem, wire.gatewayRedeemSchema, (given) => edge.redeemCode(given)),
+    post(paths.gatewayStart, wire.gatewayStartSchema, ({ workspaceId, userId, origin }) =>
+      edge.startWorkspace(workspaceId, userId, origin),
+    ),
+  ]
+}

@@ -1,0 +1,138 @@
+/** Gateways in processes of their own come in: they join by a one-use token, prove themselves by a credential, and can be revoked. */
+import type { Deployment } from '../deployment.ts'
+import type { Batch } from '../feed.ts'
+import type { StoredGateway } from '../store/gateways.ts'
+import {
+  consumeGatewayToken,
+  deleteGateway,
+  insertGatewayToken,
+  listGateways,
+  saveGateway,
+  touchGateway,
+} from '../store/gateways.ts'
+import { hashToken, newId, newToken } from '../tokens.ts'
+import { ApiError } from '../wire/index.ts'
+import type { GatewayJoin, GatewayJoined } from '../wire/index.ts'
+
+/** A join token works once, for so long, in ms. */
+const JOIN_MS = 86_400_000
+
+export interface Gateways {
+  /** A one-use join token, shown once. */
+  newToken(name: string): Promise<{ id: string; token: string; expiresAtMs: number }>
+  /** By a join token (new) or a credential (known again). @throws ApiError unauthenticated */
+  join(body: GatewayJoin, bearer: string): Promise<GatewayJoined>
+  /** @throws ApiError unauthenticated */
+  identify(credential: string): StoredGateway
+  /** True for the credential of a gateway that isn't revoked; answered from memory. */
+  knows(credential: string): boolean
+  /** Notes that a gateway is there. */
+  seen(id: string): Promise<void>
+  list(): readonly StoredGateway[]
+  /** From now on its credential is worth nothing. @throws ApiError not_found */
+  revoke(id: string): Promise<void>
+  /** Reads anew what changed. */
+  changed(batch: Batch): Promise<void>
+}
+
+class KnownGateways implements Gateways {
+  readonly #deployment: Deployment
+  #byHash: ReadonlyMap<string, StoredGateway> = new Map()
+
+  constructor(deployment: Deployment) {
+    this.#deployment = deployment
+  }
+
+  async read(): Promise<void> {
+    const rows = await listGateways(this.#deployment.feed.db)
+    this.#byHash = new Map(rows.map((row) => [row.credentialHash, row]))
+  }
+
+  async newToken(name: string): Promise<{ id: string; token: string; expiresAtMs: number }> {
+    const now = this.#deployment.now()
+    const [id, token, expiresAtMs] = [newId(), newToken('psi_'), now + JOIN_MS]
+    await insertGatewayToken(this.#deployment.feed.db, { hash: hashToken(token), id, name, expiresAtMs }, now)
+    return { id, token, expiresAtMs }
+  }
+
+  async join(body: GatewayJoin, bearer: string): Promise<GatewayJoined> {
+    const { feed, options, vault, log, now } = this.#deployment
+    const { gateway, credential } = await feed.write(async (w) => {
+      const joining = bearer.startsWith('psi_')
+      if (joining && !(await consumeGatewayToken(w.db, hashToken(bearer), now())))
+        throw new ApiError('unauthenticated', 'This join token is used, too old or not known here.')
+      const known = joining ? null : this.identify(bearer)
+      const fresh = joining ? newToken('psg_') : undefined
+      const row: StoredGateway = {
+        ...body,
+        id: known?.id ?? newId(),
+        credentialHash: hashToken(fresh ?? bearer),
+        createdAtMs: known?.createdAtMs ?? now(),
+        lastSeenAtMs: now(),
+      }
+      await saveGateway(w.db, row)
+      await w.changed('gateway', row.id)
+      return { gateway: row, credential: fresh }
+    })
+    log.info('a gateway joined', {
+      gatewayId: gateway.id,
+      name: gateway.name,
+      isNew: credential !== undefined,
+    })
+    return {
+      gatewayId: gateway.id,
+      ...(credential === undefined ? {} : { credential }),
+      publicUrl: options.publicUrl,
+      baseDomain: options.baseDomain,
+      flowKey: vault.derive(FLOW_PURPOSE).toString('base64url'),
+    }
+  }
+
+  identify(credential: string): StoredGateway {
+    const found = this.#byHash.get(hashToken(credential))
+    if (found === undefined)
+      throw new ApiError('unauthenticated', 'This gateway credential is not known here.')
+    return found
+  }
+
+  knows(credential: string): boolean {
+    return this.#byHash.has(hashToken(credential))
+  }
+
+  async seen(id: string): Promise<void> {
+    const now = this.#deployment.now()
+    await touchGateway(this.#deployment.feed.db, id, now)
+    this.#byHash = new Map(
+      [...this.#byHash].map(([hash, row]) => [hash, row.id === id ? { ...row, lastSeenAtMs: now } : row]),
+    )
+  }
+
+  list(): readonly StoredGateway[] {
+    return [...this.#byHash.values()]
+  }
+
+  async revoke(id: string): Promise<void> {
+    await this.#deployment.feed.write(async (w) => {
+      if (!(await deleteGateway(w.db, id))) throw new ApiError('not_found')
+      await w.changed('gateway', id)
+    })
+    this.#deployment.log.info('a gateway was revoked', { gatewayId: id })
+  }
+
+  async changed(batch: Batch): Promise<void> {
+    if (batch.missed || batch.changes.some(({ kind }) => kind === 'gateway')) await this.read()
+  }
+}
+
+/** What the key of flow cookies is derived for. */
+export const FLOW_PURPOSE = 'postern flow cookies'
+
+/** Knows every gateway of the deployment from now on. */
+export async function knownGateways(deployment: Deployment): Promise<Gateways> {
+  const gateways = new KnownGateways(deployment)
+  await deployment.feed.subscribe(
+    () => gateways.read(),
+    (batch) => gateways.changed(batch),
+  )
+  return gateways
+}

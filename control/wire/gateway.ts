@@ -1,0 +1,160 @@
+/** The contract with gateways in processes of their own: joining, facts by revision, and what they ask of control. */
+import { z } from 'zod'
+import { roleSchema, scopeSchema } from './account.ts'
+import { reachSchema } from './agent.ts'
+import type { EdgeFact } from './edge.ts'
+import { edgePortSchema } from './ports.ts'
+import { phaseSchema } from './workspace.ts'
+
+/** A one-use token with which one new gateway joins; shown once. */
+export const createGatewayTokenSchema = z.strictObject({ name: z.string().min(1).max(80) })
+
+export const gatewayViewSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  version: z.string(),
+  /** It is fed by this server now. */
+  connected: z.boolean(),
+  createdAtMs: z.number(),
+  lastSeenAtMs: z.number(),
+})
+export type GatewayView = z.infer<typeof gatewayViewSchema>
+
+/** Sent at each start of a gateway: the first time with a join token as Bearer, later with its credential. */
+export const gatewayJoinSchema = z.strictObject({
+  name: z.string().min(1).max(80),
+  machineId: z.string().min(1).max(128),
+  version: z.string().max(64),
+})
+export type GatewayJoin = z.infer<typeof gatewayJoinSchema>
+
+/** What all gateways of a deployment have in common. */
+export const gatewayJoinedSchema = z.object({
+  gatewayId: z.string(),
+  /** Given at the first join only; kept in a 0600 file. */
+  credential: z.string().optional(),
+  publicUrl: z.string(),
+  baseDomain: z.string(),
+  /** Seals flow cookies, base64url, 256 bits. */
+  flowKey: z.string(),
+})
+export type GatewayJoined = z.infer<typeof gatewayJoinedSchema>
+
+/** Control says something at least so often, in ms; a gateway that heard nothing for three of them connects anew. */
+export const BEAT_MS = 2000
+
+// Rows are open: a field that a newer control adds passes through an older gateway's schema.
+const routeSchema = z.looseObject({
+  workspaceId: z.string(),
+  name: z.string(),
+  ownerId: z.string(),
+  aliases: z.array(z.string()),
+  phase: phaseSchema,
+  reason: z.string(),
+  incarnation: z.string(),
+  reach: reachSchema,
+  defaultPort: z.int().nullable(),
+  ports: z.array(edgePortSchema.loose()),
+  paths: z.array(z.looseObject({ prefix: z.string(), port: z.int() })),
+})
+const userSchema = z.looseObject({
+  id: z.string(),
+  username: z.string(),
+  email: z.string(),
+  role: roleSchema,
+  groups: z.array(z.string()),
+})
+const sessionSchema = z.looseObject({
+  hash: z.string(),
+  userId: z.string(),
+  expiresAtMs: z.number(),
+  workspace: z.object({ parentHash: z.string(), workspaceId: z.string(), label: z.string() }).nullable(),
+})
+const tokenSchema = z.looseObject({
+  hash: z.string(),
+  id: z.string(),
+  userId: z.string(),
+  scopes: z.array(scopeSchema),
+  expiresAtMs: z.number().nullable(),
+})
+
+export const edgeFactSchema: z.ZodType<EdgeFact> = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('route'), key: z.string(), row: routeSchema }),
+  z.object({ kind: z.literal('user'), key: z.string(), row: userSchema }),
+  z.object({ kind: z.literal('session'), key: z.string(), row: sessionSchema }),
+  z.object({ kind: z.literal('token'), key: z.string(), row: tokenSchema }),
+  z.object({ kind: z.literal('gone'), of: z.enum(['route', 'user', 'session', 'token']), key: z.string() }),
+  z.object({ kind: z.literal('subnets'), row: z.array(z.string()) }),
+])
+
+/**
+ * `GET /api/gateway/v1/changes` (WebSocket, the credential as Bearer): facts by revision. With `?epoch=…&since=…` of an
+ * earlier connection it goes on from there where it can; else the first message is a `reset`. Revisions of two epochs
+ * have nothing to do with each other. The gateway answers with `gatewayAckSchema`.
+ */
+export const gatewayMessageSchema = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('reset'),
+    epoch: z.string(),
+    revision: z.int(),
+    facts: z.array(edgeFactSchema),
+  }),
+  z.object({ type: z.literal('apply'), revision: z.int(), facts: z.array(edgeFactSchema) }),
+  z.object({ type: z.literal('beat') }),
+])
+export type GatewayMessage = z.infer<typeof gatewayMessageSchema>
+
+/** Every worker of the gateway decides by this revision or a newer one. */
+export const gatewayAckSchema = z.object({ ack: z.int() })
+
+/** Close codes of that WebSocket beyond those of RFC 6455: the credential is revoked; what was missed can't be made up. */
+export const gatewayCloseCodes = { revoked: 4401, anew: 4409 } as const
+
+const originSchema = z.object({
+  ip: z.string().max(64),
+  userAgent: z.string().max(400),
+  requestId: z.string().max(64),
+})
+
+/** The bodies of a gateway's calls; what is inside is checked where the server's own edge is, too. */
+export const gatewaySetupSchema = z.object({
+  body: z.object({
+    token: z.string(),
+    username: z.string(),
+    password: z.string(),
+    email: z.string().optional(),
+  }),
+  origin: originSchema,
+})
+export const gatewaySignInSchema = z.object({
+  body: z.object({ username: z.string(), password: z.string() }),
+  origin: originSchema,
+})
+export const gatewaySignOutSchema = z.object({ sessionHash: z.string().max(64) })
+export const gatewayCodeSchema = z.object({
+  userId: z.string(),
+  parentHash: z.string(),
+  workspaceId: z.string(),
+  label: z.string(),
+  challenge: z.string(),
+})
+export const gatewayRedeemSchema = z.object({
+  code: z.string().max(512),
+  nonce: z.string().max(512),
+  label: z.string().max(63),
+})
+export const gatewayStartSchema = z.object({
+  workspaceId: z.string(),
+  userId: z.string(),
+  origin: originSchema,
+})
+
+export const newSessionSchema = z.object({ token: z.string(), expiresAtMs: z.number() })
+export const setupOpenSchema = z.object({ open: z.boolean() })
+export const issuedCodeSchema = z.object({ code: z.string() })
+
+/**
+ * A gateway passes a request for the dashboard's host on to control with `<credential> <visitor's address>` in it: the
+ * credential proves whose word the address is.
+ */
+export const VISITOR_HEADER = 'x-postern-visitor'
