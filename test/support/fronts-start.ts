@@ -1,4 +1,4 @@
-/** An example file of a front comes in, its addresses put in place; the real nginx or Caddy runs with it. */
+/** An example file of a front comes in, its addresses put in place; the real nginx, Caddy or HAProxy runs with it. */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -29,9 +29,9 @@ export function exampleText(file: string, ports: FrontPorts): string {
 }
 
 /** Which of the two is not installed here, or null. */
-export function missingFront(name: 'nginx' | 'caddy'): string | null {
+export function missingFront(name: 'nginx' | 'caddy' | 'haproxy'): string | null {
   try {
-    execFileSync(name, [name === 'nginx' ? '-v' : 'version'], { stdio: 'ignore' })
+    execFileSync(name, [name === 'caddy' ? 'version' : '-v'], { stdio: 'ignore' })
     return null
   } catch {
     return `${name} is not installed: apt-get install ${name}`
@@ -82,6 +82,15 @@ http { access_log off; ${temporary} include ${directory}/postern.conf; }
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   return started(child, ports.front, 'nginx')
+}
+
+/** HAProxy with the file, its copy in `directory`. */
+export function startHaproxy(file: string, ports: FrontPorts, directory: string): Promise<Front> {
+  mkdirSync(directory, { recursive: true })
+  const path = join(directory, 'haproxy.cfg')
+  writeFileSync(path, exampleText(file, ports))
+  const child = spawn('haproxy', ['-db', '-f', path], { stdio: ['ignore', 'ignore', 'pipe'] })
+  return started(child, ports.front, 'haproxy')
 }
 
 /** Caddy with the file, without its admin endpoint, all its own files in `directory`. */

@@ -1,0 +1,10 @@
+// The torture table put to the edge itself: bytes at the app and at the visitor, for each engine.
+import t from 'tap'
+import { tables } from '../support/torture-tables.ts'
+import { assertAll, world } from '../support/torture-run.ts'
+
+for (const [name, table] of tables)
+  t.test(`${name}, bare`, async (t) => {
+    const here = await world(t, 'bare')
+    await assertAll(t, here, 'undici', table)
+  })

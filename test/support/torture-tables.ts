@@ -1,0 +1,11 @@
+// All tables of torture cases, by name.
+import type { Case } from './torture-case.ts'
+import { fieldCases } from './torture-fields.ts'
+import { framingCases } from './torture-framing.ts'
+import { targetCases } from './torture-targets.ts'
+
+export const tables: readonly (readonly [name: string, table: readonly Case[]])[] = [
+  ['framing', framingCases],
+  ['targets', targetCases],
+  ['fields', fieldCases],
+]
