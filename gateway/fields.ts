@@ -32,6 +32,9 @@ export const Field = {
   contentType: 23,
   trailer: 24,
   visitor: 25,
+  location: 26,
+  /** In an answer an order to the front before us (`X-Accel-Redirect`): no app gives those. In a request it is nothing. */
+  frontOrder: 27,
 } as const
 export type FieldKind = (typeof Field)[keyof typeof Field]
 
@@ -59,6 +62,14 @@ const special: ReadonlyMap<string, FieldKind> = new Map<string, FieldKind>([
   ['user-agent', Field.userAgent],
   ['set-cookie', Field.setCookie],
   ['trailer', Field.trailer],
+  ['location', Field.location],
+  ['x-accel-redirect', Field.frontOrder],
+  ['x-accel-expires', Field.frontOrder],
+  ['x-accel-limit-rate', Field.frontOrder],
+  ['x-accel-charset', Field.frontOrder],
+  ['x-sendfile', Field.frontOrder],
+  ['x-lighttpd-send-file', Field.frontOrder],
+  ['x-reproxy-url', Field.frontOrder],
   ['keep-alive', Field.hop],
   ['proxy-connection', Field.hop],
   ['proxy-authenticate', Field.hop],
@@ -96,6 +107,11 @@ export function fieldKind(name: string): FieldKind {
   const fresh = classify(name)
   if (known.size < KNOWN_MAX && name.length <= 64) known.set(name, fresh)
   return fresh
+}
+
+/** True for `X-Postern-…`, whatever its case and however its words are joined. */
+export function isOurField(name: string): boolean {
+  return /^x[-_.]postern[-_.]/i.test(name)
 }
 
 /** Fields that a `Connection` header may not take away: they are end-to-end, or ours. */

@@ -1,7 +1,7 @@
 // Pure. Raw header fields come in, flat arrays of names and values; what goes to the app, or back to the visitor, comes out.
 import type { EdgeUser, Identity } from '../control/wire/index.ts'
 import { isOurAuthorization, isOurCookieName, readCookies } from './cookies.ts'
-import { Field, type FieldKind, fieldKind, isProtectedFromConnection } from './fields.ts'
+import { Field, type FieldKind, fieldKind, isOurField, isProtectedFromConnection } from './fields.ts'
 import { type Scan, VIA_NAME } from './scan.ts'
 
 /** What the edge adds to a request. */
@@ -69,6 +69,8 @@ function pass(out: string[], kind: FieldKind, name: string, value: string): void
     case Field.contentLength:
     case Field.contentType:
     case Field.setCookie:
+    case Field.location:
+    case Field.frontOrder:
       out.push(name, value)
       return
     case Field.authorization:
@@ -78,7 +80,8 @@ function pass(out: string[], kind: FieldKind, name: string, value: string): void
   }
 }
 
-const asksForTrailers = (te: string): boolean =>
+/** True when a TE field's value takes trailers (RFC 9110 §10.1.4). */
+export const asksForTrailers = (te: string): boolean =>
   te.split(',').some((coding) => coding.trim().toLowerCase() === 'trailers')
 
 /** Only ASCII goes into a header: all else of Unicode, and `%` itself, is percent-encoded; a lone surrogate is dropped. */
@@ -111,6 +114,13 @@ export function identityHeaders(identity: Identity): readonly string[] {
   return headers
 }
 
+/** The port that a visitor asked: that of a well-formed Host, or the scheme's own. */
+function portOf(host: string, proto: 'http' | 'https'): string {
+  const colon = host.lastIndexOf(':')
+  if (colon > host.lastIndexOf(']')) return host.slice(colon + 1)
+  return proto === 'https' ? '443' : '80'
+}
+
 function addForwarding(out: string[], scan: Scan, forwarding: Forwarding): void {
   out.push(
     'X-Forwarded-For',
@@ -119,6 +129,8 @@ function addForwarding(out: string[], scan: Scan, forwarding: Forwarding): void 
     forwarding.proto,
     'X-Forwarded-Host',
     scan.host,
+    'X-Forwarded-Port',
+    portOf(scan.host, forwarding.proto),
     'Via',
     forwarding.httpVersion === '1.0' ? `1.0 ${VIA_NAME}` : `1.1 ${VIA_NAME}`,
   )
@@ -132,6 +144,8 @@ export interface AnswerHead {
   /** The declared length of the body in bytes; -1: not declared. */
   readonly contentLength: number
   readonly isEventStream: boolean
+  /** Where in `headers` the value of Location is; -1: nowhere. */
+  readonly locationAt: number
 }
 
 function connectionOf(raw: readonly Uint8Array[]): string | null {
@@ -144,42 +158,75 @@ function connectionOf(raw: readonly Uint8Array[]): string | null {
   return found
 }
 
-/** The fields of an app's answer as the visitor gets them; `host` is the workspace host, without port. */
-export function answerHeaders(raw: readonly Uint8Array[], host: string): AnswerHead {
+/**
+ * The fields of an app's answer as the visitor gets them; `host` is the workspace host, without port, and `trailers`
+ * says that the visitor takes some and that they can follow.
+ */
+export function answerHeaders(raw: readonly Uint8Array[], host: string, trailers: boolean): AnswerHead {
   const gone = nominated(connectionOf(raw))
-  const headers: string[] = []
-  let contentLength = -1
-  let isEventStream = false
+  const head: Reading = {
+    headers: [],
+    contentLength: -1,
+    isEventStream: false,
+    locationAt: -1,
+    trailer: null,
+  }
+  let isUnbuffered = false
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = (raw[i] as Buffer).toString('latin1')
     const kind = fieldKind(name)
     const value = (raw[i + 1] as Buffer).toString('latin1')
-    switch (kind) {
-      case Field.hop:
-      case Field.connection:
-      case Field.te:
-      case Field.transferEncoding:
-      case Field.upgrade:
-        continue
-      case Field.setCookie: {
-        const cookie = narrowedCookie(value, host)
-        if (cookie !== null) headers.push(name, cookie)
-        continue
-      }
-      case Field.contentLength:
-        contentLength = Number(value)
-        break
-      case Field.contentType:
-        isEventStream = /^text\/event-stream\b/i.test(value)
-        break
-      default:
-        if (gone.size > 0 && gone.has(name.toLowerCase())) continue
+    if (kind !== Field.pass) {
+      readAnswerField(head, kind, name, value, host)
+      continue
     }
-    headers.push(name, value)
+    if (gone.size > 0 && gone.has(name.toLowerCase())) continue
+    if (name.length === 17 && name.toLowerCase() === 'x-accel-buffering') isUnbuffered = true
+    head.headers.push(name, value)
   }
   // A front nginx would hold the events back.
-  if (isEventStream) headers.push('X-Accel-Buffering', 'no')
-  return { headers, contentLength, isEventStream }
+  if (head.isEventStream && !isUnbuffered) head.headers.push('X-Accel-Buffering', 'no')
+  // Announced only where they can follow: Node refuses to write the field elsewhere.
+  if (head.trailer !== null && trailers && head.contentLength < 0) head.headers.push('Trailer', head.trailer)
+  return head
+}
+
+/** An answer's head while its fields are read. */
+type Reading = { -readonly [K in keyof AnswerHead]: AnswerHead[K] } & { trailer: string | null }
+
+function readAnswerField(head: Reading, kind: FieldKind, name: string, value: string, host: string): void {
+  switch (kind) {
+    case Field.hop:
+    case Field.connection:
+    case Field.te:
+    case Field.transferEncoding:
+    case Field.upgrade:
+    case Field.token:
+    case Field.frontOrder:
+      return
+    case Field.refuse:
+      if (isOurField(name)) return
+      break
+    case Field.trailer:
+      head.trailer = head.trailer === null ? value : `${head.trailer}, ${value}`
+      return
+    case Field.setCookie: {
+      const cookie = narrowedCookie(value, host)
+      if (cookie !== null) head.headers.push(name, cookie)
+      return
+    }
+    case Field.location:
+      head.locationAt = head.headers.length + 1
+      break
+    case Field.contentLength:
+      head.contentLength = Number(value)
+      break
+    case Field.contentType:
+      head.isEventStream = /^text\/event-stream\b/i.test(value)
+      break
+    default:
+  }
+  head.headers.push(name, value)
 }
 
 /** A `Set-Cookie` of an app: null when it names a cookie of ours; a Domain wider than the host is cut off, all else kept. */

@@ -57,7 +57,7 @@ export class Exchange extends Relay implements Dispatcher.DispatchHandler {
       return true
     }
     this.#resume = resume
-    const head = this.answerHead(raw)
+    const head = this.answerHead(raw, status)
     this.#contentLength = head.contentLength
     this.writeHead(status, statusText, head)
     process.nextTick(flushHead, this)
@@ -99,7 +99,7 @@ export class Exchange extends Relay implements Dispatcher.DispatchHandler {
       if (!this.finished) this.onError(new ApiError('upstream_bad_answer'))
       return
     }
-    const head = this.answerHead((raw ?? []) as Buffer[])
+    const head = this.answerHead((raw ?? []) as Buffer[], status)
     edge.counters.upgrades++
     this.finish()
     acceptUpgrade(this.visit, head.headers, upstream, this)

@@ -2,9 +2,17 @@
 import { type ApiCode, ApiError, type EdgeRoute, type Identity } from '../../control/wire/index.ts'
 import { answerFailure, drain } from '../answer.ts'
 import { hasBody, type Visit } from '../edge.ts'
-import { type AnswerHead, answerHeaders, answerTrailers, upstreamHeaders } from '../headers.ts'
+import {
+  type AnswerHead,
+  answerHeaders,
+  answerTrailers,
+  asksForTrailers,
+  upstreamHeaders,
+} from '../headers.ts'
 import type { WorkspacePlace } from '../host.ts'
 import type { Credential } from '../identity.ts'
+import { publicLocation } from '../location.ts'
+import { workspaceOrigin } from '../site.ts'
 import type { LiveStream } from '../sockets.ts'
 import { chainOf } from '../trust.ts'
 import { RequestBody } from './body.ts'
@@ -53,6 +61,7 @@ export abstract class Relay implements LiveStream {
   protected headed = false
   protected finished = false
   #retried = false
+  readonly #route: EdgeRoute
 
   constructor(visit: Visit, allowed: Allowed) {
     const { edge, req, scan } = visit
@@ -63,6 +72,7 @@ export abstract class Relay implements LiveStream {
     this.port = allowed.port
     this.userId = allowed.identity.kind === 'anonymous' ? '' : allowed.identity.user.id
     this.visit = visit
+    this.#route = allowed.route
     this.upstream = edge.pools.upstream(allowed.route, allowed.port)
     const onFirstRead = visit.expectsContinue ? () => visit.res.writeContinue() : null
     this.body = hasBody(scan) ? new RequestBody(req, onFirstRead) : null
@@ -98,8 +108,28 @@ export abstract class Relay implements LiveStream {
     ;(socket ?? req.socket).destroy()
   }
 
-  protected answerHead(raw: readonly Uint8Array[]): AnswerHead {
-    return answerHeaders(raw, `${this.place.label}.${this.visit.edge.site.baseDomain}`)
+  protected answerHead(raw: readonly Uint8Array[], status: number): AnswerHead {
+    const { req, method } = this.visit
+    // Node refuses the Trailer field where it writes no chunks.
+    const isChunked = req.httpVersionMinor === 1 && method !== 'HEAD' && status !== 204 && status !== 304
+    const host = `${this.place.label}.${this.visit.edge.site.baseDomain}`
+    const head = answerHeaders(raw, host, isChunked && this.#takesTrailers())
+    const at = head.locationAt
+    if (at >= 0) head.headers[at] = this.#publicLocation(head.headers[at] as string)
+    return head
+  }
+
+  #publicLocation(value: string): string {
+    const { reach } = this.#route
+    const ports = [this.port]
+    if (reach.kind === 'ports') ports.push(reach.ports[String(this.port)] ?? this.port)
+    const own = { host: reach.kind === 'none' ? '' : reach.host, ports }
+    return publicLocation(value, own, workspaceOrigin(this.visit.edge.site, this.place.label))
+  }
+
+  #takesTrailers(): boolean {
+    const { te } = this.visit.scan
+    return te !== null && asksForTrailers(te)
   }
 
   /** @throws TypeError of Node for a field that may not be written. */
@@ -128,7 +158,7 @@ export abstract class Relay implements LiveStream {
   /** The answer has come whole, but for its end. */
   protected complete(trailers: readonly Uint8Array[] | null): void {
     const { req, res } = this.visit
-    if (trailers !== null && trailers.length > 0 && req.httpVersionMinor === 1)
+    if (trailers !== null && trailers.length > 0 && req.httpVersionMinor === 1 && this.#takesTrailers())
       res.addTrailers(answerTrailers(trailers))
     if (this.body === null || this.body.done) this.end()
     else this.#endAfterDrain()

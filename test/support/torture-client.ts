@@ -71,7 +71,11 @@ export async function tortureClient(dial: Dial): Promise<TortureClient> {
     answered: (finals) =>
       wait(`${finals} answers`, () => {
         if (state.ended || state.closed || reader.fault !== null) return true
-        return reader.messages.filter((message) => isFinal(message) && (message.whole || message.framing === 'tunnel')).length >= finals
+        return (
+          reader.messages.filter(
+            (message) => isFinal(message) && (message.whole || message.framing === 'tunnel'),
+          ).length >= finals
+        )
       }),
     over: () => wait('the end of a connection', () => state.closed || state.ended),
   }

@@ -17,28 +17,69 @@ const INNER = 'GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n'
 const chunked = (body: string): string => `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`
 
 const refusedFramings: readonly Case[] = [
-  refused('length and chunked', `POST /a HTTP/1.1\r\n${HEAD}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`),
-  refused('chunked and length', `POST /a HTTP/1.1\r\n${HEAD}Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n`),
+  refused(
+    'length and chunked',
+    `POST /a HTTP/1.1\r\n${HEAD}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+  ),
+  refused(
+    'chunked and length',
+    `POST /a HTTP/1.1\r\n${HEAD}Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n`,
+  ),
   refused('two lengths', `POST /a HTTP/1.1\r\n${HEAD}Content-Length: 2\r\nContent-Length: 3\r\n\r\nabc`),
-  refused('the same length twice', `POST /a HTTP/1.1\r\n${HEAD}Content-Length: 2\r\ncontent-length: 2\r\n\r\nab`),
+  refused(
+    'the same length twice',
+    `POST /a HTTP/1.1\r\n${HEAD}Content-Length: 2\r\ncontent-length: 2\r\n\r\nab`,
+  ),
   refused('a list of lengths', `POST /a HTTP/1.1\r\n${HEAD}Content-Length: 2, 2\r\n\r\nab`),
   refused('a length with a sign', `POST /a HTTP/1.1\r\n${HEAD}Content-Length: +2\r\n\r\nab`),
   refused('a negative length', `POST /a HTTP/1.1\r\n${HEAD}Content-Length: -2\r\n\r\nab`),
   refused('a hexadecimal length', `POST /a HTTP/1.1\r\n${HEAD}Content-Length: 0x2\r\n\r\nab`),
   refused('an empty length', `POST /a HTTP/1.1\r\n${HEAD}Content-Length: \r\n\r\nab`),
-  refused('a length beyond all numbers', `POST /a HTTP/1.1\r\n${HEAD}Content-Length: 99999999999999999999999\r\n\r\nab`),
-  refused('coding identity', `POST /a HTTP/1.1\r\n${HEAD}Transfer-Encoding: identity\r\n\r\nab`, { statuses: [501] }),
-  refused('coding xchunked', `POST /a HTTP/1.1\r\n${HEAD}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n`, { statuses: [501] }),
+  refused(
+    'a length beyond all numbers',
+    `POST /a HTTP/1.1\r\n${HEAD}Content-Length: 99999999999999999999999\r\n\r\nab`,
+  ),
+  refused('coding identity', `POST /a HTTP/1.1\r\n${HEAD}Transfer-Encoding: identity\r\n\r\nab`, {
+    statuses: [501],
+  }),
+  refused('coding xchunked', `POST /a HTTP/1.1\r\n${HEAD}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n`, {
+    statuses: [501],
+  }),
   refused('chunked twice', `POST /a HTTP/1.1\r\n${HEAD}Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n`),
-  refused('two coding fields', `POST /a HTTP/1.1\r\n${HEAD}Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n`),
-  refused('a coding before chunked', `POST /a HTTP/1.1\r\n${HEAD}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`, { statuses: [501] }),
-  refused('a coding after chunked', `POST /a HTTP/1.1\r\n${HEAD}Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n`),
-  refused('a comma before chunked', `POST /a HTTP/1.1\r\n${HEAD}Transfer-Encoding: ,chunked\r\n\r\n0\r\n\r\n`, { statuses: [501] }),
-  refused('chunked in quotes', `POST /a HTTP/1.1\r\n${HEAD}Transfer-Encoding: "chunked"\r\n\r\n0\r\n\r\n`, { statuses: [501] }),
-  refused('chunked and a vertical tab', `POST /a HTTP/1.1\r\n${HEAD}Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n`),
-  refused('chunked and a no-break space', `POST /a HTTP/1.1\r\n${HEAD}Transfer-Encoding: chunked\xa0\r\n\r\n0\r\n\r\n`),
+  refused(
+    'two coding fields',
+    `POST /a HTTP/1.1\r\n${HEAD}Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n`,
+  ),
+  refused(
+    'a coding before chunked',
+    `POST /a HTTP/1.1\r\n${HEAD}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`,
+    { statuses: [501] },
+  ),
+  refused(
+    'a coding after chunked',
+    `POST /a HTTP/1.1\r\n${HEAD}Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n`,
+  ),
+  refused(
+    'a comma before chunked',
+    `POST /a HTTP/1.1\r\n${HEAD}Transfer-Encoding: ,chunked\r\n\r\n0\r\n\r\n`,
+    { statuses: [501] },
+  ),
+  refused('chunked in quotes', `POST /a HTTP/1.1\r\n${HEAD}Transfer-Encoding: "chunked"\r\n\r\n0\r\n\r\n`, {
+    statuses: [501],
+  }),
+  refused(
+    'chunked and a vertical tab',
+    `POST /a HTTP/1.1\r\n${HEAD}Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n`,
+  ),
+  refused(
+    'chunked and a no-break space',
+    `POST /a HTTP/1.1\r\n${HEAD}Transfer-Encoding: chunked\xa0\r\n\r\n0\r\n\r\n`,
+  ),
   refused('chunked on HTTP/1.0', `POST /a HTTP/1.0\r\n${HEAD}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n`),
-  refused('a space before the colon', `POST /a HTTP/1.1\r\n${HEAD}Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n`),
+  refused(
+    'a space before the colon',
+    `POST /a HTTP/1.1\r\n${HEAD}Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n`,
+  ),
   refused('a space in a field name', `GET /a HTTP/1.1\r\n${HEAD}X A: 1\r\n\r\n`),
   refused('a folded field', `GET /a HTTP/1.1\r\n${HEAD}X-A: 1\r\n  2\r\n\r\n`),
   refused('a fold as the first field', `GET /a HTTP/1.1\r\n X-A: 1\r\n${HEAD}\r\n`),
@@ -70,7 +111,10 @@ const refusedChunks: readonly Case[] = [
     client.send(stage.fill(`POST /a HTTP/1.1\r\n${HEAD}Transfer-Encoding: chunked\r\n\r\n${body}${INNER}`))
     await client.over()
     const statuses = client.answers.map(({ line }) => Number(line.slice(9, 12)))
-    stage.ok(statuses.every((status) => status >= 400), `nothing but refusals: ${statuses.join()}`)
+    stage.ok(
+      statuses.every((status) => status >= 400),
+      `nothing but refusals: ${statuses.join()}`,
+    )
     stage.ok(statuses.length <= 1, `one answer at most: ${statuses.join()}`)
     await stage.honest()
     const lines = stage.upstream.requests.map(({ line, whole }) => `${line.split(' ')[1]} ${whole}`)
@@ -113,29 +157,35 @@ const passed: readonly Case[] = [
     requestBody: '',
     kept: true,
   },
-  ...['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'GET', 'HEAD'].map(
-    (method): Case => ({
-      name: `a chunked ${method} with a request inside is one request`,
-      send: `${method} /a HTTP/1.1\r\n${HEAD}Transfer-Encoding: chunked\r\n\r\n${chunked(INNER)}`,
-      isHead: method === 'HEAD',
-      says: method === 'HEAD' ? 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n' : 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok',
-      statuses: [200],
-      lines: [`${method} /a`],
-      requestBody: INNER,
-    }),
-  ),
-  ...['POST', 'DELETE', 'OPTIONS', 'GET'].map(
-    (method): Case => ({
-      name: `a ${method} of known length with a request inside is one request`,
-      send: `${method} /a HTTP/1.1\r\n${HEAD}Content-Length: ${INNER.length}\r\n\r\n${INNER}`,
-      statuses: [200],
-      lines: [`${method} /a`],
-      requestBody: INNER,
-    }),
-  ),
+  ...['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'GET', 'HEAD'].map((method): Case => ({
+    name: `a chunked ${method} with a request inside is one request`,
+    send: `${method} /a HTTP/1.1\r\n${HEAD}Transfer-Encoding: chunked\r\n\r\n${chunked(INNER)}`,
+    isHead: method === 'HEAD',
+    says:
+      method === 'HEAD'
+        ? 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n'
+        : 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok',
+    statuses: [200],
+    lines: [`${method} /a`],
+    requestBody: INNER,
+  })),
+  ...['POST', 'DELETE', 'OPTIONS', 'GET'].map((method): Case => ({
+    name: `a ${method} of known length with a request inside is one request`,
+    send: `${method} /a HTTP/1.1\r\n${HEAD}Content-Length: ${INNER.length}\r\n\r\n${INNER}`,
+    statuses: [200],
+    lines: [`${method} /a`],
+    requestBody: INNER,
+  })),
   {
     name: 'chunks in pieces, coding in capitals',
-    send: [`POST /a HTTP/1.1\r\n${HEAD}Transfer-Encoding: CHUNKED\r\n\r\n`, '3\r\nhe', 'l\r\n2', '\r\nlo\r\n', '0\r\n', '\r\n'],
+    send: [
+      `POST /a HTTP/1.1\r\n${HEAD}Transfer-Encoding: CHUNKED\r\n\r\n`,
+      '3\r\nhe',
+      'l\r\n2',
+      '\r\nlo\r\n',
+      '0\r\n',
+      '\r\n',
+    ],
     statuses: [200],
     lines: ['POST /a'],
     requestBody: 'hello',

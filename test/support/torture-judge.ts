@@ -41,7 +41,8 @@ function judgeRequests(stage: Stage, wanted: Expectation): void {
       first !== undefined && has(stage, first.fields, field),
       `the app did not get ${stage.fill(field)}; got ${JSON.stringify(first?.fields)}`,
     )
-  if (wanted.requestBody !== undefined) stage.same(first?.body, stage.fill(wanted.requestBody), 'body at the app')
+  if (wanted.requestBody !== undefined)
+    stage.same(first?.body, stage.fill(wanted.requestBody), 'body at the app')
   if (wanted.requestFraming !== undefined)
     stage.same(first?.framing, wanted.requestFraming, 'framing at the app')
   if (wanted.connections !== undefined)

@@ -142,7 +142,9 @@ export class MessageReader {
   #begin(head: string): boolean {
     const [line = '', ...fields] = head.split('\r\n')
     const isRequest = this.#reading.kind === 'request'
-    const start = isRequest ? /^[!#$%&'*+.^_`|~0-9A-Z-]+ [\x21-\x7e\x80-\xff]+ HTTP\/1\.1$/ : /^HTTP\/1\.[01] \d{3} /
+    const start = isRequest
+      ? /^[!#$%&'*+.^_`|~0-9A-Z-]+ [\x21-\x7e\x80-\xff]+ HTTP\/1\.1$/
+      : /^HTTP\/1\.[01] \d{3} /
     if (!start.test(line)) return this.#fail(`start line ${JSON.stringify(line)}`)
     for (const field of fields)
       if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*$/.test(field))
@@ -151,8 +153,7 @@ export class MessageReader {
     if (framing === null) return false
     const message: Message = { line, fields, framing, body: '', bodyBytes: 0, trailers: [], whole: false }
     this.messages.push(message)
-    this.#state =
-      framing === 'chunked' ? 'size' : framing === 'none' ? 'head' : framing
+    this.#state = framing === 'chunked' ? 'size' : framing === 'none' ? 'head' : framing
     this.#reading.onHead?.(message)
     if (framing === 'none' || (framing === 'length' && this.#left === 0)) this.#finish(message)
     return true

@@ -35,12 +35,11 @@ const targets: readonly Case[] = [
   untouched('/a%5cb'),
   untouched('/%00'),
   untouched('/%zz%'),
-  untouched('/a;b=c,d:e@f!$&\'()*+'),
+  untouched("/a;b=c,d:e@f!$&'()*+"),
   untouched('/a|b^c`d{e}"f<g>'),
   untouched('/http://evil.example/'),
   untouched('/a?x=http:/b//c'),
   untouched('/a?x=y?z#'.slice(0, -1)),
-  untouched('/\xe4\xf6\xfc'),
   untouched(`/${'l'.repeat(8000)}`),
 ]
 
@@ -73,12 +72,13 @@ const forms: readonly Case[] = [
   refused('a backslash', 'GET /a\\b HTTP/1.1', 400),
   refused('a space in the target', 'GET /a b HTTP/1.1', 400),
   refused('a tab in the target', 'GET /a\tb HTTP/1.1', 400),
+  refused('bytes beyond ASCII in the target', 'GET /\xe4\xf6 HTTP/1.1', 400),
   refused('a delete byte in the target', 'GET /a\x7fb HTTP/1.1', 400),
   refused('no target', 'GET HTTP/1.1', 400),
   refused('an asterisk without OPTIONS', 'GET * HTTP/1.1', 400),
   refused('HTTP/2.0 on a request line', 'GET /a HTTP/2.0', 505),
-  refused('HTTP/1.2', 'GET /a HTTP/1.2', 505),
-  refused('HTTP/0.9', 'GET /a', 400),
+  refused('HTTP/1.2', 'GET /a HTTP/1.2', 400),
+  refused('HTTP/0.9', 'GET /a', 505),
   refused('an unknown method', 'BREW /a HTTP/1.1', 400),
   refused('a method in lower case', 'get /a HTTP/1.1', 400),
   refused('CONNECT', 'CONNECT {host} HTTP/1.1', 405),
@@ -97,15 +97,13 @@ const forms: readonly Case[] = [
     lines: ['OPTIONS /a'],
     kept: true,
   },
-  ...['PROPFIND', 'REPORT', 'PURGE', 'M-SEARCH', 'TRACE'].map(
-    (method): Case => ({
-      name: `${method} passes`,
-      send: `${method} /a HTTP/1.1\r\n${HEAD}\r\n`,
-      statuses: [200],
-      lines: [`${method} /a`],
-      kept: true,
-    }),
-  ),
+  ...['PROPFIND', 'REPORT', 'PURGE', 'M-SEARCH', 'TRACE'].map((method): Case => ({
+    name: `${method} passes`,
+    send: `${method} /a HTTP/1.1\r\n${HEAD}\r\n`,
+    statuses: [200],
+    lines: [`${method} /a`],
+    kept: true,
+  })),
 ]
 
 /** A request whose Host is all that counts. */

@@ -42,11 +42,13 @@ t.test('control bytes and broken trailers of an app end its answer, not the proc
     },
   })
   edge.workspace('shop', {}, 'public')
-  const get = (path: string) => ask(edge.port, { host: 'shop.ws.localhost', path })
+  const get = (path: string, headers: string[] = []) =>
+    ask(edge.port, { host: 'shop.ws.localhost', path, headers })
   t.equal((await get('/byte')).status, 502)
   const phrase = await get('/phrase')
   t.notMatch(phrase.head, /\x1b/)
-  t.match((await get('/trailer')).body, /0\r\nX-T: 1\r\n\r\n$/)
+  t.match((await get('/trailer', ['TE: trailers'])).body, /0\r\nX-T: 1\r\n\r\n$/)
+  t.match((await get('/trailer')).body, /ok\r\n0\r\n\r\n$/, 'nobody asked for trailers')
   t.equal((await get('/')).status, 200)
   t.same(edge.log.lines, [])
 })
