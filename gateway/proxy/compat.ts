@@ -79,7 +79,7 @@ export class CompatExchange extends Relay implements Carried {
     if (head === null || status < 200) return this.fail(new ApiError('upstream_bad_answer'))
     if (bodiless(status) && head.hasBody) request.shouldKeepAlive = false
     try {
-      this.writeHead(status, answer.statusMessage ?? '', this.answerHead(latin1(head.raw)))
+      this.writeHead(status, answer.statusMessage ?? '', this.answerHead(latin1(head.raw), status))
     } catch (cause) {
       return this.fail(new ApiError('upstream_bad_answer', undefined, { cause }))
     }
@@ -118,7 +118,7 @@ export class CompatExchange extends Relay implements Carried {
     if (early.length > 0) stream.unshift(early)
     edge.counters.upgrades++
     this.finish()
-    acceptUpgrade(this.visit, this.answerHead(latin1(head.raw)).headers, stream, this)
+    acceptUpgrade(this.visit, this.answerHead(latin1(head.raw), 101).headers, stream, this)
   }
 
   failed(err: Error): void {

@@ -6,5 +6,5 @@ import { assertAll, world } from '../support/torture-run.ts'
 for (const [name, table] of tables)
   t.test(`${name}, bare`, async (t) => {
     const here = await world(t, 'bare')
-    await assertAll(t, here, 'undici', table)
+    for (const engine of ['undici', 'compat'] as const) await assertAll(t, here, engine, table)
   })
