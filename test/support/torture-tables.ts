@@ -1,5 +1,6 @@
 // All tables of torture cases, by name.
 import type { Case } from './torture-case.ts'
+import { answerFieldCases } from './torture-answer-fields.ts'
 import { fieldCases } from './torture-fields.ts'
 import { framingCases } from './torture-framing.ts'
 import { targetCases } from './torture-targets.ts'
@@ -7,5 +8,6 @@ import { targetCases } from './torture-targets.ts'
 export const tables: readonly (readonly [name: string, table: readonly Case[]])[] = [
   ['framing', framingCases],
   ['targets', targetCases],
-  ['fields', fieldCases],
+  ['fields of requests', fieldCases],
+  ['fields of answers', answerFieldCases],
 ]
