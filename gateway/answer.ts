@@ -2,7 +2,6 @@
 import { type ApiCode, ApiError, apiCodes, type EdgeRoute, paths } from '../control/wire/index.ts'
 import type { Decision } from './decide.ts'
 import { hasBody, type Visit } from './edge.ts'
-import { countAnswer } from './metrics.ts'
 import { type Card, cardPage, cardPolicy } from './pages/card.ts'
 import {
   codeCard,
@@ -15,6 +14,8 @@ import {
   type WorkspaceCardInput,
 } from './pages/cards.ts'
 import { isNavigation } from './scan.ts'
+import { RouteClass } from './seen/classes.ts'
+import { count } from './seen/counters.ts'
 import { type Site, workspaceOrigin } from './site.ts'
 
 /** A workspace whose port doesn't listen yet counts as waking for so long after its start. */
@@ -51,6 +52,8 @@ export function send(visit: Visit, status: number, headers: string[], body: stri
   const { req, res, scan } = visit
   if (res.headersSent || res.destroyed) return void res.destroy()
   const bytes = Buffer.from(body, 'utf8')
+  visit.seen.head()
+  visit.seen.sent = visit.method === 'HEAD' ? 0 : bytes.length
   const isUnread = hasBody(scan) && !req.complete
   // A body that waits for leave will not come; one in an unknown coding can't be read, Node ends its connection.
   const isReadable =
@@ -108,7 +111,8 @@ export interface Saying {
 
 /** Answers with a code of the API: as a card to a navigation, else as `application/problem+json`. */
 export function answerCode(visit: Visit, code: ApiCode, saying: Saying = {}): void {
-  countAnswer(visit.edge.counters, code)
+  count(visit.edge.counters.answers, code)
+  visit.seen.cause = code
   const { status } = apiCodes[code]
   const headers = [...(saying.headers ?? [])]
   const retryAfter = saying.retryAfterSeconds ?? (status === 503 ? 1 : undefined)
@@ -135,6 +139,20 @@ export function cardInput(
 ): WorkspaceCardInput {
   const { site } = visit.edge
   return { route, isOwner, port, target: visit.target, publicOrigin: site.publicOrigin }
+}
+
+/** Notes why a decision denied a visit; the other decisions deny nobody, they say what is the matter. */
+export function noteDenial(
+  visit: Visit,
+  decision: { readonly kind: Decision['kind']; readonly why?: string },
+): void {
+  const { kind } = decision
+  if (kind !== 'sign-in' && kind !== 'not-found' && kind !== 'refused') return
+  const reason = kind === 'refused' ? (decision.why ?? 'origin') : kind
+  visit.seen.reason = reason
+  const door =
+    visit.seen.kind === RouteClass.forwardAuth ? 'forward_auth' : visit.socket === null ? 'http' : 'upgrade'
+  count(visit.edge.counters.denials, `${door} ${reason}`)
 }
 
 /** Answers every decision but `allow`, and but the sign-in of a navigation, which the hand-off takes. */

@@ -1,12 +1,14 @@
 // Visits that are for no workspace's host come in; health is answered, the edge's own pages and control's app take the rest, or it is refused.
 import type { Duplex } from 'node:stream'
 import { type Identity, paths } from '../control/wire/index.ts'
-import { answerCode, answerMisdirected, send } from './answer.ts'
+import { answerCode, answerMisdirected, noteDenial, send } from './answer.ts'
 import { decideDashboard } from './decide.ts'
 import { originOf, type Visit } from './edge.ts'
 import { pathOf, type Place } from './host.ts'
 import { ANONYMOUS, type Credential, credentialOf, identityOf } from './identity.ts'
+import { RouteClass } from './seen/classes.ts'
 import type { LiveStream } from './sockets.ts'
+import { tellOver } from './seen/tell.ts'
 import { releaseFrom } from './upgrade.ts'
 
 const AGENT_PREFIX = '/api/agent/'
@@ -46,7 +48,10 @@ function ready(visit: Visit): void {
 }
 
 function toApp(visit: Visit, identity: Identity): void {
-  const { edge, req, res } = visit
+  const { edge, req, res, seen } = visit
+  seen.kind = visit.target.startsWith(API_PREFIX) ? RouteClass.api : RouteClass.dashboard
+  if (identity.kind !== 'anonymous') seen.userId = identity.user.id
+  seen.countFrom(req.socket)
   req.url = visit.target
   if (visit.expectsContinue) res.writeContinue()
   edge.app.request(req, res, identity, originOf(visit))
@@ -77,8 +82,10 @@ function dashboardAllows(visit: Visit, path: string, identity: Identity): boolea
     provesItself: method === 'POST' && (path === paths.sessions || path === paths.setup),
   })
   if (decision.kind === 'allow') return true
-  if (decision.kind === 'refused') answerCode(visit, 'wrong_origin')
-  else answerCode(visit, edge.table.isSuspended ? 'control_away' : 'unavailable')
+  if (decision.kind === 'refused') {
+    noteDenial(visit, { kind: 'refused', why: 'origin' })
+    answerCode(visit, 'wrong_origin')
+  } else answerCode(visit, edge.table.isSuspended ? 'control_away' : 'unavailable')
   return false
 }
 
@@ -100,7 +107,8 @@ function watch(visit: Visit, credential: Credential, identity: Identity, revoke:
 
 /** A WebSocket to the dashboard's host; control's app takes those that are allowed. */
 export function toDashboardSocket(visit: Visit, socket: Duplex, head: Buffer): void {
-  const { edge, req, res } = visit
+  const { edge, req, res, seen } = visit
+  seen.kind = RouteClass.api
   const path = pathOf(visit.target)
   const isOfMachine = isMachine(path)
   if (!isOfMachine && visit.place.kind === 'elsewhere') return answerMisdirected(visit)
@@ -111,6 +119,10 @@ export function toDashboardSocket(visit: Visit, socket: Duplex, head: Buffer): v
   if (!isOfMachine && !dashboardAllows(visit, path, identity)) return
   req.url = visit.target
   releaseFrom(res, socket)
+  if (identity.kind !== 'anonymous') seen.userId = identity.user.id
+  seen.status = 101
+  seen.countFrom(req.socket)
+  socket.on('close', () => tellOver(edge, seen))
   if (identity.kind !== 'anonymous') watch(visit, credential, identity, () => socket.destroy())
   edge.app.upgrade(req, socket, head, identity, originOf(visit))
 }

@@ -2,7 +2,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type ApiCode, paths } from '../control/wire/index.ts'
-import { answerCode, answerDecision, send, wantsPage } from './answer.ts'
+import { answerCode, answerDecision, noteDenial, send, wantsPage } from './answer.ts'
 import { toDashboard, toDashboardSocket } from './dashboard.ts'
 import { decide } from './decide.ts'
 import { type Edge, hasBody, nextRequestId, type Visit } from './edge.ts'
@@ -13,7 +13,11 @@ import { pathOf, type Place, placeOfHostHeader, targetOf, type WorkspacePlace } 
 import type { Credential } from './identity.ts'
 import { relayOf } from './proxy/engine.ts'
 import { asksForWebSocket, type Scan, scanHeaders } from './scan.ts'
-import { canonicalAddress, type Peer } from './trust.ts'
+import { shownHost } from './seen/access-line.ts'
+import { RouteClass } from './seen/classes.ts'
+import { Seen } from './seen/seen.ts'
+import { tellWhenClosed } from './seen/tell.ts'
+import { canonicalAddress, chainOf, type Peer } from './trust.ts'
 import { answerOn, reinject } from './upgrade.ts'
 
 /** More header fields than any program sends; Node would drop some unseen where it is let to count. */
@@ -56,6 +60,11 @@ function visitorOf(edge: Edge, said: string, socket: Duplex): Peer {
   return ip !== null && edge.isGateway(credential) ? { ip, trusted: false } : edge.peerOf(socket)
 }
 
+/** A host that isn't ours is shown as it came; ours by its label. */
+function hostShown(place: Place, host: string): string {
+  return place.kind === 'workspace' ? place.label : place.kind === 'dashboard' ? '' : shownHost(host)
+}
+
 interface Arrival {
   readonly req: IncomingMessage
   readonly res: ServerResponse
@@ -71,20 +80,30 @@ function admit(edge: Edge, arrival: Arrival): Visit | null {
   edge.counters.requests++
   const method = req.method ?? ''
   const target = targetOf(method, req.url ?? '', scan.host)
+  const place = placeFor(edge, scan.host)
+  const peer = scan.visitor === null ? edge.peerOf(req.socket) : visitorOf(edge, scan.visitor, req.socket)
+  const chain = chainOf(peer, scan.forwardedFor, edge.trusted)
+  const requestId = nextRequestId()
+  const kind =
+    place.kind !== 'workspace' ? RouteClass.own : socket === null ? RouteClass.proxy : RouteClass.upgrade
   const visit: Visit = {
     edge,
     req,
     res,
     scan,
-    place: placeFor(edge, scan.host),
+    place,
     target: target.kind === 'path' ? target.target : '/',
     method,
-    requestId: nextRequestId(),
-    peer: scan.visitor === null ? edge.peerOf(req.socket) : visitorOf(edge, scan.visitor, req.socket),
+    requestId,
+    peer,
+    chain,
+    seen: new Seen(kind, requestId, chain.client, hostShown(place, scan.host), method, req.url ?? ''),
     socket,
     head,
     expectsContinue,
+    relay: null,
   }
+  tellWhenClosed(visit)
   const fault = protocolFault(req, scan)
   if (fault !== null)
     answerCode(visit, fault.code, fault.detail === undefined ? {} : { detail: fault.detail })
@@ -181,7 +200,11 @@ function guard(visit: Visit, act: () => void): void {
 
 function toWorkspace(visit: Visit, place: WorkspacePlace): void {
   const { edge } = visit
-  if (visit.target.startsWith(paths.edgePrefix)) return edge.own(visit)
+  const { seen } = visit
+  if (visit.target.startsWith(paths.edgePrefix)) {
+    seen.kind = RouteClass.own
+    return edge.own(visit)
+  }
   const facts = factsOf({
     table: edge.table,
     site: edge.site,
@@ -191,6 +214,8 @@ function toWorkspace(visit: Visit, place: WorkspacePlace): void {
     upgrade: visit.socket !== null,
     nowMs: edge.now(),
   })
+  if (facts.route !== undefined) seen.workspaceId = facts.route.workspaceId
+  if (facts.identity.kind !== 'anonymous') seen.userId = facts.identity.user.id
   const decision = decide(facts)
   if (decision.kind === 'allow') {
     if (visit.scan.viaCount > VIA_MAX) return answerCode(visit, 'loop_detected')
@@ -199,6 +224,7 @@ function toWorkspace(visit: Visit, place: WorkspacePlace): void {
     const credential: Credential = identity.kind === 'anonymous' ? { kind: 'none' } : facts.credential
     return relayOf(visit, { place, route, port, identity, credential }).start()
   }
+  noteDenial(visit, decision)
   if (decision.kind === 'sign-in' && wantsPage(visit)) return beginHandOff(visit, place, visit.target)
   answerDecision(visit, decision)
 }

@@ -4,33 +4,31 @@ import { randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import type { Logger } from '@postern/plugin'
 import type { EdgeControl, Origin } from '../control/wire/index.ts'
-import type { Counters } from './metrics.ts'
 import type { Place } from './host.ts'
 import type { Pools } from './proxy/pools.ts'
 import type { Scan } from './scan.ts'
+import type { Seen } from './seen/seen.ts'
+import type { Witness } from './seen/tell.ts'
 import type { InnerApp } from './seams.ts'
 import type { Site } from './site.ts'
 import type { LiveSet } from './sockets.ts'
 import type { Table } from './table.ts'
-import type { Blocks, Peer } from './trust.ts'
-import { chainOf } from './trust.ts'
+import type { Blocks, Chain, Peer } from './trust.ts'
 
 /** What one gateway is made of. */
-export interface Edge {
+export interface Edge extends Witness {
   readonly site: Site
   readonly table: Table
   readonly control: EdgeControl
   readonly app: InnerApp
   readonly pools: Pools
   readonly live: LiveSet
-  readonly counters: Counters
   readonly trusted: Blocks
   readonly log: Logger
   /** Seals flow cookies. */
   readonly flowKey: Buffer
   /** Connections that have left HTTP; a drain does not wait for them. */
   readonly upgraded: WeakSet<Duplex>
-  now(): number
   /** True for the credential of a gateway of this deployment. */
   isGateway(credential: string): boolean
   /** What `/readyz` says. */
@@ -52,11 +50,17 @@ export interface Visit {
   readonly method: string
   readonly requestId: string
   readonly peer: Peer
+  /** Who the visitor is by address, and the hops that are believed. */
+  readonly chain: Chain
+  /** What will be told of it. */
+  readonly seen: Seen
   /** The bytes of a WebSocket request's connection; null for plain requests. */
   readonly socket: Duplex | null
   readonly head: Buffer | null
   /** The visitor waits for `100 Continue` before it sends its body. */
   readonly expectsContinue: boolean
+  /** What carries it to an app, while it does; told when the answer is over or the connection gone. */
+  relay: { visitorClosed(): void } | null
 }
 
 const prefix = randomBytes(4).toString('hex')
@@ -73,7 +77,7 @@ const USER_AGENT_MAX = 256
 /** Where a visit came from, for control's limits, lists and audit. */
 export function originOf(visit: Visit): Origin {
   return {
-    ip: chainOf(visit.peer, visit.scan.forwardedFor, visit.edge.trusted).client,
+    ip: visit.chain.client,
     userAgent: visit.scan.userAgent.slice(0, USER_AGENT_MAX),
     requestId: visit.requestId,
   }

@@ -10,8 +10,11 @@ import { authzHandler } from './authz/index.ts'
 import { handleConnect, handleExpectation, handleRequest, handleUpgrade } from './dispatch.ts'
 import type { Edge } from './edge.ts'
 import { pathOf } from './host.ts'
-import { metricsText, newCounters } from './metrics.ts'
 import { Pools } from './proxy/pools.ts'
+import { answerMetrics } from './seen/answer-metrics.ts'
+import { Counters } from './seen/counters.ts'
+import { type MetricsSnapshot, renderMetrics, watchProcess } from './seen/snapshot.ts'
+import { snapshotOf } from './seen/measure.ts'
 import type { Gateway, GatewayOptions, ListenAddress } from './seams.ts'
 import { closeServers, edgeServer, forgetSocketFile, listen } from './server.ts'
 import { siteOf } from './site.ts'
@@ -20,6 +23,7 @@ import { Table } from './table.ts'
 import { type Blocks, blocksOf, canonicalAddress, type Peer } from './trust.ts'
 
 export type { Gateway, GatewayOptions, InnerApp, ListenAddress, LocalConnect } from './seams.ts'
+export { renderMetrics, type MetricsSnapshot } from './seen/snapshot.ts'
 export { sameSiteWarning } from './same-site.ts'
 
 const SWEEP_MS = 60_000
@@ -31,6 +35,10 @@ interface Doors {
   readonly peers: WeakMap<Duplex, Peer>
   readonly sockets: Set<Socket>
   subnets: Blocks
+  /** Of this process. */
+  readonly own: () => Promise<MetricsSnapshot>
+  /** The text of `/metrics`, of all processes that serve as this gateway. */
+  readonly metrics: () => Promise<string>
 }
 
 function build(options: GatewayOptions): Doors {
@@ -46,7 +54,8 @@ function build(options: GatewayOptions): Doors {
     app: options.app,
     pools,
     live,
-    counters: newCounters(),
+    counters: new Counters(),
+    accessLog: options.accessLog ?? null,
     trusted,
     log: options.log,
     flowKey: options.flowKey ?? randomBytes(32),
@@ -57,7 +66,11 @@ function build(options: GatewayOptions): Doors {
     own: ownPages(),
     upgraded: new WeakSet(),
   }
-  const doors: Doors = { edge, peers, sockets: new Set(), subnets: () => false }
+  const sockets = new Set<Socket>()
+  watchProcess()
+  const own = () => snapshotOf(edge, sockets.size)
+  const metrics = () => options.fleet?.metrics() ?? own().then((snapshot) => renderMetrics([snapshot]))
+  const doors: Doors = { edge, peers, sockets, subnets: () => false, own, metrics }
   let known: readonly string[] = []
   table.onChange((change) => {
     if (table.subnets !== known) {
@@ -104,27 +117,13 @@ function publicServer(doors: Doors, address: ListenAddress): Server {
   return server
 }
 
-function answerMetrics(edge: Edge, res: ServerResponse): void {
-  edge.counters.revoked = edge.live.revoked
-  metricsText(edge.counters, () => ({ live: edge.live.size, pools: edge.pools.size })).then(
-    (text) => {
-      res.writeHead(200, ['Content-Type', 'text/plain; version=0.0.4; charset=utf-8'])
-      res.end(text)
-    },
-    (err: unknown) => {
-      edge.log.error('metrics failed', { err })
-      res.writeHead(500).end()
-    },
-  )
-}
-
 function authzServer(doors: Doors, authz: (req: IncomingMessage, res: ServerResponse) => void): Server {
   const { edge } = doors
   const server = edgeServer()
   server.on('connection', (socket) => meet(doors, socket, false))
   server.on('request', (req, res) => {
     const path = pathOf(req.url ?? '')
-    if (path === paths.metrics) return answerMetrics(edge, res)
+    if (path === paths.metrics) return answerMetrics(edge.log, doors.metrics, res)
     if (path !== paths.healthz && path !== paths.readyz) return authz(req, res)
     const isReady = path === paths.healthz || edge.isReady()
     res.writeHead(isReady ? 200 : 503, ['Content-Type', 'text/plain']).end(isReady ? 'ok\n' : 'not ready\n')
@@ -185,6 +184,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     sink: edge.table,
     addresses,
     authzAddress,
+    snapshot: doors.own,
     close(drainMs = DRAIN_MS) {
       closing ??= (async () => {
         clearInterval(expiring)

@@ -2,7 +2,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Logger } from '@postern/plugin'
+import type { MetricsSnapshot } from './seen/snapshot.ts'
+import type { LineSink } from './seen/tell.ts'
 import type { EdgeControl, EdgeSink, Identity, Origin } from '../control/wire/index.ts'
+
+export type { LineSink } from './seen/tell.ts'
+export type { MetricsSnapshot } from './seen/snapshot.ts'
 
 export type ListenAddress = { readonly host: string; readonly port: number } | { readonly path: string }
 
@@ -38,9 +43,11 @@ export interface GatewayOptions {
   readonly flowKey?: Buffer
   /** True for the credential of a gateway of this deployment; absent: there is none. */
   readonly isGateway?: (credential: string) => boolean
-  /** What the workers of one gateway answer together; absent: this one is alone. */
+  /** What the workers of one gateway answer together (`renderMetrics` of all snapshots); absent: this one is alone. */
   readonly fleet?: { isReady(): boolean; metrics(): Promise<string> }
   readonly log: Logger
+  /** Where access lines go; absent: nowhere. */
+  readonly accessLog?: LineSink
   now(): number
 }
 
@@ -50,6 +57,8 @@ export interface Gateway {
   /** What it really listens on, ports filled in. */
   readonly addresses: readonly ListenAddress[]
   readonly authzAddress: ListenAddress | null
+  /** The metrics of this process now, as plain data; `renderMetrics` sums several. */
+  snapshot(): Promise<MetricsSnapshot>
   /** Stops accepting, lets requests finish for `drainMs`, then ends all. */
   close(drainMs?: number): Promise<void>
 }

@@ -39,6 +39,12 @@ export class LiveSet {
   get size(): number {
     return this.#answers.size + this.#sockets.size
   }
+  /** How many there are of each kind: answers under way, WebSockets to workspaces, streams of the dashboard's host. */
+  kinds(): { answers: number; sockets: number; dashboard: number } {
+    let dashboard = 0
+    for (const stream of this.#sockets.keys()) if (stream.place.kind !== 'workspace') dashboard++
+    return { answers: this.#answers.size, sockets: this.#sockets.size - dashboard, dashboard }
+  }
   /** An answer under way. */
   add(stream: LiveStream): void {
     this.#answers.add(stream)

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Visit } from './edge.ts'
 import { Field, fieldKind } from './fields.ts'
+import { tellOver } from './seen/tell.ts'
 import type { LiveStream } from './sockets.ts'
 
 /** Fields of a Connection header that go with the upgrade. */
@@ -46,6 +47,8 @@ export function answerOn(req: IncomingMessage, socket: Duplex): ServerResponse {
   res.on('finish', () => {
     res.detachSocket(socket as Socket)
     endSoon(socket)
+    // As Node's server does: an answer that was written is over.
+    res.emit('close')
   })
   return res
 }
@@ -102,7 +105,7 @@ export function acceptUpgrade(
   upstream: Duplex,
   live: LiveStream,
 ): void {
-  const { edge, res, head } = visit
+  const { edge, res, head, seen } = visit
   const socket = visit.socket as Socket
   releaseFrom(res, socket)
   let answer = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n'
@@ -111,6 +114,10 @@ export function acceptUpgrade(
       answer += `${headers[i]}: ${headers[i + 1]}\r\n`
   socket.write(`${answer}\r\n`, 'latin1')
   if (head !== null && head.length > 0) upstream.write(head)
+  seen.head()
+  edge.counters.head(seen.headMs)
+  seen.status = 101
+  seen.countFrom(socket)
   tune(socket)
   tune(upstream)
   const entry: LiveStream = {
@@ -121,11 +128,15 @@ export function acceptUpgrade(
     port: live.port,
     userId: live.userId,
     revoke: () => {
+      seen.cause = 'revoked'
       socket.destroy()
       upstream.destroy()
     },
   }
   edge.live.addSocket(entry)
-  socket.on('close', () => edge.live.delete(entry))
+  socket.on('close', () => {
+    edge.live.delete(entry)
+    tellOver(edge, seen)
+  })
   splice(socket, upstream)
 }

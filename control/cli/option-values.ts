@@ -65,6 +65,11 @@ export function readPathOrDash(raw: unknown): string {
   return raw === '-' ? '-' : readPath(raw)
 }
 
+/** As `readPathOrDash`, and `off` (YAML writes it as a boolean). @throws Error */
+export function readPathDashOrOff(raw: unknown): string {
+  return raw === 'off' || raw === false ? 'off' : readPathOrDash(raw)
+}
+
 /** The items of a list, or of a text with commas. @throws Error */
 export function readList(raw: unknown): readonly string[] {
   const items = Array.isArray(raw) ? raw : [raw]

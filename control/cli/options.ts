@@ -15,6 +15,7 @@ import {
   readOneOf,
   readOrigin,
   readPath,
+  readPathDashOrOff,
   readPathOrDash,
   readText,
 } from './option-values.ts'
@@ -54,7 +55,7 @@ const logOptions = {
     read: readOneOf('debug', 'info', 'warn', 'error'),
   },
   'log-max-size': {
-    describe: 'Most bytes of log files kept in the log directory',
+    describe: 'Most bytes that are kept of the log, and of the access log',
     initial: '10M',
     read: readBytes,
   },
@@ -165,6 +166,11 @@ export const serverOptions = {
     describe: 'Folder of log files (JSON lines)',
     defaultDescription: '-: JSON lines on standard output, or plain lines on a terminal',
     read: readPathOrDash,
+  },
+  'access-log': {
+    describe: 'A JSON line for each request: path of a file, - for standard output, or off',
+    defaultDescription: 'access.log in the log directory, else in the state directory',
+    read: readPathDashOrOff,
   },
 } as const satisfies OptionTable
 

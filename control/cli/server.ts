@@ -2,11 +2,13 @@
 import type { Logger } from '@postern/plugin'
 import type { LocalConnect } from '../../gateway/seams.ts'
 import type { Control } from '../seams.ts'
+import { openAccessLog } from './access-log.ts'
 import { Closing } from './closing.ts'
 import { defaultPublicUrl, showAddress, usableAddresses } from './listen-addresses.ts'
 import type { RootLog } from './log.ts'
 import type { ServerConfig } from './options.ts'
 import { findProduct, type Product } from './product.ts'
+import { onHangUp } from './signals.ts'
 import { holdStateDirectory, readMachineId } from './state-directory.ts'
 
 /** A running Postern, as its starter needs it. */
@@ -58,6 +60,9 @@ export async function startCore(config: ServerConfig, root: RootLog, local?: Loc
     const control = await openControl(config, { publicUrl, machineId, product, log: root.log })
     closing.add(() => control.close())
     closing.add(() => local?.close())
+    const accessLog = openAccessLog(config, root.log)
+    closing.add(() => accessLog?.close())
+    closing.add(onHangUp(() => accessLog?.reopen()))
     const { startGateway, sameSiteWarning } = await import('../../gateway/index.ts')
     const gateway = await startGateway({
       listen,
@@ -71,6 +76,7 @@ export async function startCore(config: ServerConfig, root: RootLog, local?: Loc
       isGateway: (credential) => control.isGateway(credential),
       ...(local === undefined ? {} : { connect: local.connect }),
       log: root.log.child({ room: 'gateway' }),
+      ...(accessLog === null ? {} : { accessLog }),
       now: Date.now,
     })
     let unsubscribe = () => {}

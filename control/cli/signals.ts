@@ -20,6 +20,16 @@ export function stopSignal(): AbortSignal {
   return stop.signal
 }
 
+/**
+ * Calls `act` at each SIGHUP, which log rotators send; returns how to stop that. On a terminal SIGHUP says that the
+ * terminal is gone, and stays the end.
+ */
+export function onHangUp(act: () => void): () => void {
+  if (process.stdin.isTTY || process.stdout.isTTY) return () => undefined
+  process.on('SIGHUP', act)
+  return () => void process.removeListener('SIGHUP', act)
+}
+
 /** Resolves when the signal is aborted, at once if it was before. */
 export function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((done) => {

@@ -6,6 +6,7 @@ export const startupCodes = {
   config_unreadable: 'The configuration file cannot be read.',
   state_unusable: 'The state directory cannot be used.',
   state_in_use: 'Another Postern uses the state directory.',
+  access_log_unusable: 'The access log cannot be written.',
   address_in_use: 'The address is taken.',
   address_unusable: 'The address cannot be listened on.',
   plugin_unloadable: 'The runtime plugin cannot be loaded.',

@@ -8,8 +8,11 @@ import { decide } from '../decide.ts'
 import { placeFor } from '../dispatch.ts'
 import { type Edge, nextRequestId, type Visit } from '../edge.ts'
 import { factsOf } from '../facts.ts'
-import type { WorkspacePlace } from '../host.ts'
-import { type Scan, scanHeaders } from '../scan.ts'
+import { scanHeaders } from '../scan.ts'
+import { RouteClass } from '../seen/classes.ts'
+import { Seen } from '../seen/seen.ts'
+import { tellOver } from '../seen/tell.ts'
+import { chainOf } from '../trust.ts'
 import { allowHeaders, dialAddress } from './allow.ts'
 import { type Asked, type Family, readQuestion } from './families.ts'
 import { refuse, refuseQuestion } from './refuse.ts'
@@ -58,29 +61,45 @@ function answer(edge: Edge, posternAddress: () => string, sub: Sub): void {
   if (asked.target.startsWith(paths.edgePrefix)) return refuseQuestion(res, family, 'not_found')
   const scan = scanHeaders(sub.req.rawHeaders)
   const { method, upgrade } = asked
-  const decision = decide(factsOf({ table, site, place, scan, method, upgrade, nowMs: edge.now() }))
-  if (decision.kind !== 'allow') return refuse(visitOf(edge, sub, scan, place), family, place, decision)
+  const facts = factsOf({ table, site, place, scan, method, upgrade, nowMs: edge.now() })
+  const decision = decide(facts)
+  const peer = edge.peerOf(sub.req.socket)
+  const chain = chainOf(peer, scan.forwardedFor, edge.trusted)
+  const requestId = nextRequestId()
+  const seen = new Seen(RouteClass.forwardAuth, requestId, chain.client, place.label, method, asked.target)
+  if (facts.route !== undefined) seen.workspaceId = facts.route.workspaceId
+  if (facts.identity.kind !== 'anonymous') seen.userId = facts.identity.user.id
+  if (decision.kind !== 'allow') {
+    refuse(visitOf(edge, sub, { scan, place, peer, chain, requestId, seen }), family, place, decision)
+    seen.status = res.statusCode
+    return tellOver(edge, seen)
+  }
+  seen.port = decision.port
   const upstream = dialAddress(decision.route.reach, decision.port)
   res.writeHead(200, allowHeaders(scan, decision.identity, upstream, posternAddress()))
   res.end()
+  seen.status = 200
+  tellOver(edge, seen)
 }
 
 /** The visitor's request as if it had come to the proxy's door. */
-function visitOf(edge: Edge, sub: Sub, scan: Scan, place: WorkspacePlace): Visit & { asked: Asked } {
+function visitOf(
+  edge: Edge,
+  sub: Sub,
+  known: Pick<Visit, 'scan' | 'place' | 'peer' | 'chain' | 'requestId' | 'seen'>,
+): Visit & { asked: Asked } {
   const { req, res, asked } = sub
   return {
     edge,
     req,
     res,
     asked,
-    scan,
-    place,
+    ...known,
     target: asked.target,
     method: asked.method,
-    requestId: nextRequestId(),
-    peer: edge.peerOf(req.socket),
     socket: null,
     head: null,
     expectsContinue: false,
+    relay: null,
   }
 }

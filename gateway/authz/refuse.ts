@@ -1,12 +1,11 @@
 /** A refusal comes in; the answer that a family's front understands goes out. Anything unforeseen is a refusal. */
 import type { ServerResponse } from 'node:http'
 import { ApiError, type ApiCode } from '../../control/wire/index.ts'
-import { answerDecision, sendRedirect } from '../answer.ts'
+import { answerDecision, noteDenial, sendRedirect } from '../answer.ts'
 import type { Decision } from '../decide.ts'
 import { nextRequestId, type Visit } from '../edge.ts'
 import { entryLocation } from '../flows/enter.ts'
 import type { WorkspacePlace } from '../host.ts'
-import { countAnswer } from '../metrics.ts'
 import { isNavigation } from '../scan.ts'
 import type { Asked, Family } from './families.ts'
 
@@ -52,11 +51,11 @@ export function refuse(
   decision: Exclude<Decision, { kind: 'allow' }>,
 ): void {
   const { edge, res, scan, asked } = visit
+  noteDenial(visit, decision)
   const isPerson = isNavigation(scan) && !asked.upgrade
   const location = entryLocation(edge.site, place, asked.target)
   if (family === 'auth-request') {
     const isUnknown = decision.kind === 'sign-in'
-    countAnswer(edge.counters, decision.kind)
     return refuseQuestion(
       res,
       family,

@@ -13,13 +13,15 @@ export class RequestBody extends Readable {
   /** All of it has come. */
   done = false
   readonly #req: IncomingMessage
+  readonly #seen: { received: number }
   #onFirstRead: (() => void) | null
   #attached = false
 
-  /** `onFirstRead` is called when the engine is ready for the first byte. */
-  constructor(req: IncomingMessage, onFirstRead: (() => void) | null) {
+  /** `onFirstRead` is called when the engine is ready for the first byte; bytes are counted in `seen`. */
+  constructor(req: IncomingMessage, onFirstRead: (() => void) | null, seen: { received: number }) {
     super({ highWaterMark: 64 * 1024 })
     this.#req = req
+    this.#seen = seen
     this.#onFirstRead = onFirstRead
     // The engine listens only while it reads; an error after that must not end the process.
     this.on('error', () => undefined)
@@ -51,6 +53,7 @@ export class RequestBody extends Readable {
   }
 
   readonly #onData = (chunk: Buffer): void => {
+    this.#seen.received += chunk.length
     if (!this.push(chunk)) this.#req.pause()
   }
   readonly #onEnd = (): void => {

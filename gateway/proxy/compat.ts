@@ -21,6 +21,7 @@ export class CompatExchange extends Relay implements Carried {
   #timer: NodeJS.Timeout | null = null
 
   protected send(isFresh: boolean): void {
+    this.visit.seen.engine = 'http-proxy'
     const agent = this.upstream.agent()
     const outgoing: RequestOptions & { insecureHTTPParser: true } = {
       method: this.visit.method,
@@ -67,7 +68,7 @@ export class CompatExchange extends Relay implements Carried {
   }
 
   answered(answer: IncomingMessage): void {
-    const { method, socket, res } = this.visit
+    const { method, socket, res, seen } = this.visit
     const request = this.#request
     if (this.finished || request === null) return void answer.destroy()
     this.#answer = answer
@@ -86,6 +87,7 @@ export class CompatExchange extends Relay implements Carried {
     if (this.#timer !== null) clearTimeout(this.#timer)
     const resume = (): void => void answer.resume()
     answer.on('data', (chunk: Buffer) => {
+      seen.sent += chunk.length
       if (this.finished || res.write(chunk)) return
       answer.pause()
       res.once('drain', resume)

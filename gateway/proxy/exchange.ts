@@ -71,7 +71,8 @@ export class Exchange extends Relay implements Dispatcher.DispatchHandler {
 
   onData(chunk: Buffer): boolean {
     if (this.finished) return true
-    const { res } = this.visit
+    const { res, seen } = this.visit
+    seen.sent += chunk.length
     if (!this.#wrote && chunk.length === this.#contentLength) {
       this.#whole = chunk
       return true

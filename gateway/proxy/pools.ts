@@ -100,6 +100,14 @@ export class Upstream {
     line.destroy()
   }
 
+  /** Connections that wait for a request, and all of them. */
+  get idle(): number {
+    return this.#idle.length
+  }
+  get connections(): number {
+    return this.#lines.size
+  }
+
   destroy(): void {
     for (const line of this.#lines) line.destroy()
     this.#lines.clear()
@@ -143,6 +151,19 @@ export class Pools {
     let size = 0
     for (const entry of this.#entries.values()) size += entry.byPort.size
     return size
+  }
+
+  /** What all pools hold together. */
+  states(): { pools: number; connections: number; idle: number; inFlight: number } {
+    const sums = { pools: 0, connections: 0, idle: 0, inFlight: 0 }
+    for (const entry of this.#entries.values())
+      for (const upstream of entry.byPort.values()) {
+        sums.pools++
+        sums.connections += upstream.connections
+        sums.idle += upstream.idle
+        sums.inFlight += upstream.inFlight
+      }
+    return sums
   }
 
   /** The connections to a port of what runs now. */

@@ -13,8 +13,8 @@ import type { WorkspacePlace } from '../host.ts'
 import type { Credential } from '../identity.ts'
 import { publicLocation } from '../location.ts'
 import { workspaceOrigin } from '../site.ts'
+import { count } from '../seen/counters.ts'
 import type { LiveStream } from '../sockets.ts'
-import { chainOf } from '../trust.ts'
 import { RequestBody } from './body.ts'
 import { IN_FLIGHT_MAX, type Upstream } from './pools.ts'
 
@@ -73,12 +73,13 @@ export abstract class Relay implements LiveStream {
     this.userId = allowed.identity.kind === 'anonymous' ? '' : allowed.identity.user.id
     this.visit = visit
     this.#route = allowed.route
+    visit.seen.port = allowed.port
     this.upstream = edge.pools.upstream(allowed.route, allowed.port)
     const onFirstRead = visit.expectsContinue ? () => visit.res.writeContinue() : null
-    this.body = hasBody(scan) ? new RequestBody(req, onFirstRead) : null
+    this.body = hasBody(scan) ? new RequestBody(req, onFirstRead, visit.seen) : null
     const proto = scan.forwardedProto
     this.headers = upstreamHeaders(req.rawHeaders, scan, {
-      forwardedFor: chainOf(visit.peer, scan.forwardedFor, edge.trusted).forwardedFor,
+      forwardedFor: visit.chain.forwardedFor,
       proto: visit.peer.trusted && (proto === 'http' || proto === 'https') ? proto : edge.site.scheme,
       identity: allowed.identity,
       httpVersion: req.httpVersion,
@@ -93,17 +94,18 @@ export abstract class Relay implements LiveStream {
   protected abstract brokeIdle(): boolean
 
   start(): void {
-    const { edge, res } = this.visit
+    const { edge } = this.visit
     if (this.upstream.inFlight >= IN_FLIGHT_MAX) return answerFailure(this.visit, 'overloaded', this)
     edge.counters.proxied++
     this.upstream.inFlight++
     edge.live.add(this)
-    res.on('close', () => this.#onVisitorClose())
+    this.visit.relay = this
     this.send(false)
   }
 
   revoke(): void {
     const { req, socket } = this.visit
+    this.visit.seen.cause = 'revoked'
     this.#giveUp()
     ;(socket ?? req.socket).destroy()
   }
@@ -134,6 +136,9 @@ export abstract class Relay implements LiveStream {
 
   /** @throws TypeError of Node for a field that may not be written. */
   protected writeHead(status: number, statusText: string, head: AnswerHead): void {
+    const { seen, edge } = this.visit
+    seen.head()
+    edge.counters.head(seen.headMs)
     // An answer before the end of the body: what is still to come is not worth keeping the connection for.
     if (this.body !== null && !this.body.done) head.headers.push('Connection', 'close')
     this.visit.res.writeHead(status, /^[\x20-\x7e]*$/.test(statusText) ? statusText : '', head.headers)
@@ -187,11 +192,13 @@ export abstract class Relay implements LiveStream {
     this.endLine()
     if (isRetry) {
       this.#retried = true
+      this.visit.seen.retried = true
       this.visit.edge.counters.retries++
       return this.send(true)
     }
-    const { res, edge, requestId } = this.visit
-    edge.counters.upstreamErrors++
+    const { res, edge, requestId, seen } = this.visit
+    const code = codeOfFailure(err)
+    count(edge.counters.upstreamErrors, code)
     edge.log.debug('a workspace failed a request', {
       requestId,
       workspaceId: this.workspaceId,
@@ -200,8 +207,11 @@ export abstract class Relay implements LiveStream {
     })
     this.finish()
     // Half an answer must look like half an answer.
-    if (this.headed && (res.headersSent || res.writableEnded)) return void res.destroy()
-    answerFailure(this.visit, codeOfFailure(err), this, wasTooStrict(err))
+    if (this.headed && (res.headersSent || res.writableEnded)) {
+      seen.cause = 'cut'
+      return void res.destroy()
+    }
+    answerFailure(this.visit, code, this, wasTooStrict(err))
   }
 
   #mayRetry(err: Error & { code?: string }): boolean {
@@ -215,7 +225,8 @@ export abstract class Relay implements LiveStream {
     )
   }
 
-  #onVisitorClose(): void {
+  /** The answer is over, or the visitor's connection is gone. */
+  visitorClosed(): void {
     if (!this.finished) this.#giveUp()
   }
 

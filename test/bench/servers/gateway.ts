@@ -1,8 +1,11 @@
 /** What is measured: Postern's gateway as the product composes it, with real facts and its production log. */
 import { createHash } from 'node:crypto'
-import { createWriteStream } from 'node:fs'
+import { createWriteStream, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { startGateway } from '../../../gateway/index.ts'
 import type { ListenAddress } from '../../../gateway/seams.ts'
+import { AccessLog } from '../../../control/cli/access-log.ts'
 import { jsonLogger } from '../../../control/cli/log.ts'
 import { type EdgeControl, type EdgeFact, portDefaults } from '../../../control/wire/index.ts'
 import { argument } from './listen.ts'
@@ -55,6 +58,7 @@ const control: EdgeControl = {
   startWorkspace: never,
 }
 
+const folder = mkdtempSync(join(tmpdir(), 'postern-bench-'))
 const loopback = { host: '127.0.0.1', port: 0 }
 const gateway = await startGateway({
   listen: [loopback],
@@ -64,6 +68,11 @@ const gateway = await startGateway({
   trustedProxies: [],
   control,
   app: { request: (_req, res) => res.end(), upgrade: (_req, socket) => socket.destroy() },
+  accessLog: new AccessLog({
+    to: join(folder, 'access.log'),
+    maxBytes: 10 * 1024 * 1024,
+    onTrouble: console.error,
+  }),
   log: jsonLogger('info', createWriteStream('/dev/null')),
   now: Date.now,
 })
@@ -73,4 +82,5 @@ const portOf = (address: ListenAddress | null | undefined): number =>
 console.log(
   `listening ${JSON.stringify({ main: portOf(gateway.addresses[0]), authz: portOf(gateway.authzAddress) })}`,
 )
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
 process.once('SIGTERM', () => void gateway.close(0).then(() => process.exit(0)))
