@@ -204,15 +204,12 @@ export function answerDecision(visit: Visit, decision: Exclude<Decision, { kind:
   }
 }
 
-const LENIENT =
-  'The program does not keep to the letter of HTTP; on a port that its owner marks lenient, that is forgiven.'
-
-/** Answers for an app that failed a request, or that isn't listening yet; `mayForgive`: a lenient port might serve it. */
+/** Answers for an app that failed a request, or that isn't listening yet; `detail` is for its owner. */
 export function answerFailure(
   visit: Visit,
   code: ApiCode,
   at: { readonly workspaceId: string; readonly port: number; readonly userId: string },
-  mayForgive = false,
+  detail?: string,
 ): void {
   const { table } = visit.edge
   const route = table.routeById(at.workspaceId)
@@ -221,8 +218,8 @@ export function answerFailure(
   const isWaking =
     code === 'upstream_unreachable' && visit.edge.now() - table.runningSinceMs(at.workspaceId) < WAKING_MS
   if (isWaking) return answerCode(visit, 'workspace_starting', { card: wakingCard(input) })
-  const card = failureCard(input, code, mayForgive)
-  answerCode(visit, code, mayForgive ? { card, detail: LENIENT } : { card })
+  const card = failureCard(input, code, detail)
+  answerCode(visit, code, detail === undefined ? { card } : { card, detail })
 }
 
 /** The host isn't ours. */

@@ -1,17 +1,21 @@
 /** An allowed request comes in; the header fields that a front sets on it before it moves the bytes itself go out. Pure. */
-import type { Identity } from '../../control/wire/index.ts'
-import type { Reach } from '@postern/plugin'
+import type { EdgeRoute, Identity } from '../../control/wire/index.ts'
 import { isOurAuthorization, readCookies } from '../cookies.ts'
 import { identityHeaders } from '../headers.ts'
+import { declaredPort } from '../ports.ts'
 import type { Scan } from '../scan.ts'
 import type { ListenAddress } from '../seams.ts'
 
 /**
- * `address:port` that a front can dial for a port of an instance; null where only Postern itself may: ports that a
- * runtime maps are dialled through it, as it knows whose socket it is.
+ * `address:port` that a front can dial for a port of an instance; null where only Postern itself can serve it: ports that
+ * a runtime maps, as it knows whose socket it is, and those that are lenient, speak HTTPS or want a Host of their own.
  */
-export function dialAddress(reach: Reach, port: number): string | null {
+export function dialAddress(route: EdgeRoute, port: number): string | null {
+  const { reach } = route
   if (reach.kind !== 'address') return null
+  const declared = declaredPort(route, port)
+  if (declared?.lenient === true || declared?.scheme === 'https' || declared?.hostHeader === 'local')
+    return null
   return `${reach.host.includes(':') ? `[${reach.host}]` : reach.host}:${port}`
 }
 

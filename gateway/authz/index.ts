@@ -75,7 +75,7 @@ function answer(edge: Edge, posternAddress: () => string, sub: Sub): void {
     return tellOver(edge, seen)
   }
   seen.port = decision.port
-  const upstream = dialAddress(decision.route.reach, decision.port)
+  const upstream = dialAddress(decision.route, decision.port)
   res.writeHead(200, allowHeaders(scan, decision.identity, upstream, posternAddress()))
   res.end()
   seen.status = 200

@@ -145,8 +145,8 @@ export function noDefaultPortCard(input: WorkspaceCardInput, siblingUrl: (port: 
   }
 }
 
-/** The program failed the request; `mayForgive`: on a lenient port it might not have. */
-export function failureCard(input: WorkspaceCardInput, code: ApiCode, mayForgive = false): Card {
+/** The program failed the request; `detail` says how, and which setting of the port would help. */
+export function failureCard(input: WorkspaceCardInput, code: ApiCode, detail?: string): Card {
   const { route, port } = input
   switch (code) {
     case 'upstream_unreachable':
@@ -177,12 +177,12 @@ export function failureCard(input: WorkspaceCardInput, code: ApiCode, mayForgive
     case 'upstream_bad_answer':
       return {
         title: `Port ${port} gave a broken answer`,
-        lead: mayForgive
-          ? html`The program on port ${port} of ${route.name} does not keep to the letter of HTTP. Mark the
-              port <code>lenient</code>, and that is forgiven.`
-          : html`The program on port ${port} of ${route.name} closed the connection or did not speak HTTP.
-            Look at its log.`,
-        actions: actions(details(input, mayForgive ? 'Change its ports' : 'Show details')),
+        lead:
+          detail === undefined
+            ? html`The program on port ${port} of ${route.name} closed the connection or did not speak HTTP.
+              Look at its log. If it speaks HTTPS, say so on the port.`
+            : html`${detail}`,
+        actions: actions(details(input, detail === undefined ? 'Show details' : 'Change its ports')),
       }
     default:
       return codeCard(code)

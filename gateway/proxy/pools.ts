@@ -1,10 +1,12 @@
 // Routes come in; connections by undici come out, kept for one incarnation and port of one workspace, never for an address.
 import { Client, type Dispatcher } from 'undici'
 import { ApiError, type EdgeRoute } from '../../control/wire/index.ts'
-import { dial } from '../connect.ts'
+import { dial, type Dialled } from '../connect.ts'
+import { declaredPort } from '../ports.ts'
 import type { LocalConnect } from '../seams.ts'
 import type { Table, TableChange } from '../table.ts'
 import { LenientAgent } from './agent.ts'
+import { overTls } from './secure.ts'
 
 /** Requests in flight to one port of one workspace; beyond it `overloaded` (503). Upgraded connections don't count. */
 export const IN_FLIGHT_MAX = 512
@@ -122,6 +124,8 @@ export class Upstream {
   }
 }
 
+const speaksTls = (route: EdgeRoute, port: number): boolean => declaredPort(route, port)?.scheme === 'https'
+
 interface Entry {
   route: EdgeRoute
   readonly byPort: Map<number, Upstream>
@@ -201,7 +205,10 @@ export class Pools {
   /** The same program, seen anew: only what leads elsewhere now is let go. */
   #follow(entry: Entry, now: EdgeRoute): void {
     for (const [port, upstream] of entry.byPort)
-      if (leadsElsewhere(entry.route.reach, now.reach, port)) {
+      if (
+        leadsElsewhere(entry.route.reach, now.reach, port) ||
+        speaksTls(entry.route, port) !== speaksTls(now, port)
+      ) {
         upstream.destroy()
         entry.byPort.delete(port)
       }
@@ -237,7 +244,8 @@ export class Pools {
       dial(route, port, this.#local, (err, stream) => {
         if (err !== null || stream === null) return done(err ?? new ApiError('internal'), null)
         // undici's types ask for a Socket; any Duplex does.
-        done(null, stream as never)
+        if (speaksTls(route, port)) overTls(stream, done as Dialled)
+        else done(null, stream as never)
       })
     }
   }

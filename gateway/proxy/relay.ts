@@ -11,7 +11,9 @@ import {
 } from '../headers.ts'
 import type { WorkspacePlace } from '../host.ts'
 import type { Credential } from '../identity.ts'
+import { makeLocal } from '../local.ts'
 import { publicLocation } from '../location.ts'
+import { declaredPort } from '../ports.ts'
 import { workspaceOrigin } from '../site.ts'
 import { count } from '../seen/counters.ts'
 import type { LiveStream } from '../sockets.ts'
@@ -41,9 +43,15 @@ export function codeOfFailure(err: unknown): ApiCode {
   return 'upstream_bad_answer'
 }
 
-/** True when a parser that forgives may read what this one refused. */
-const wasTooStrict = (err: Error & { code?: string }): boolean =>
-  err.name === 'HTTPParserError' || err.code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH'
+const LENIENT =
+  'The program does not keep to the letter of HTTP; on a port that is marked “lenient”, that is forgiven.'
+
+/** What the owner of an app is told of a failure, where there is more to say than its code. */
+function detailOf(err: Error & { code?: string }): string | undefined {
+  if (err instanceof ApiError) return err.detail
+  const wasTooStrict = err.name === 'HTTPParserError' || err.code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH'
+  return wasTooStrict ? LENIENT : undefined
+}
 
 /** One request to an app and its answer; the engine that carries it is what extends this. */
 export abstract class Relay implements LiveStream {
@@ -84,6 +92,9 @@ export abstract class Relay implements LiveStream {
       identity: allowed.identity,
       httpVersion: req.httpVersion,
     })
+    const declared = declaredPort(allowed.route, allowed.port)
+    if (declared?.hostHeader === 'local')
+      makeLocal(this.headers, declared, workspaceOrigin(edge.site, allowed.place.label))
   }
 
   /** Sends the request on `isFresh` or any connection; failures, also immediate ones, go to `fail`. */
@@ -211,7 +222,7 @@ export abstract class Relay implements LiveStream {
       seen.cause = 'cut'
       return void res.destroy()
     }
-    answerFailure(this.visit, code, this, wasTooStrict(err))
+    answerFailure(this.visit, code, this, detailOf(err))
   }
 
   #mayRetry(err: Error & { code?: string }): boolean {
