@@ -136,6 +136,7 @@ t.test(
         'X-Forwarded-For: 127.0.0.1',
         'X-Forwarded-Proto: http',
         `X-Forwarded-Host: ${HOST}`,
+        'X-Forwarded-Port: 8090',
         'Via: 1.1 postern',
         'X-Postern-User: alice',
         'X-Postern-Email: alice@example.com',
