@@ -93,6 +93,8 @@ function read(scan: Scan, name: string, value: string): void {
           : [...(typeof scan.authorization === 'string' ? [scan.authorization] : scan.authorization), value]
       break
     case Field.token:
+      // Some fronts set the field empty where there is nothing to set.
+      if (value === '') break
       scan.tokenCount++
       scan.token = value
       break

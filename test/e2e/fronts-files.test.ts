@@ -96,6 +96,14 @@ t.test('the sub-requests of Traefik and Envoy, as those programs make them', asy
     'X-Real-Ip': '203.0.113.9',
     'Accept-Encoding': 'gzip',
   }
+  // Set from an answer without a token, it comes to Postern empty.
+  const empty = { Cookie: `postern_workspace=${secrets.adaOnMapped}`, 'X-Postern-Token': '' }
+  const mapped = { port: edge.main, host: 'mapped-3000.ws.localhost:8090', headers: empty }
+  t.match(
+    JSON.parse((await ask(mapped)).body),
+    { code: 'upstream_unreachable' },
+    'let in, and nothing listens',
+  )
   const forward = { port: edge.authz, host: '127.0.0.1:8091', path: '/api/authz/forward-auth' }
   t.match(await ask({ ...forward, headers: traefik }), { status: 200, headers: { 'x-postern-user': 'ada' } })
   const { Origin: _, ...withoutOrigin } = traefik

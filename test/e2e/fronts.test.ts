@@ -3,10 +3,9 @@
  * WebSocket, and what the program in the workspace sees of them, byte for byte.
  */
 import t, { type Test } from 'tap'
-import { startEdge, type TestEdge } from '../support/fronts-edge.ts'
+import type { TestEdge } from '../support/fronts-edge.ts'
 import { frontFacts, hashOf, secrets, type WebPorts } from '../support/fronts-facts.ts'
-import { freePort } from '../support/fronts-process.ts'
-import { missingFront, startCaddy, startNginx, type FrontPorts } from '../support/fronts-start.ts'
+import { type ExampleFront, exampleFronts, ifInstalled, startScene } from '../support/fronts-scene.ts'
 import { namesOf, startUpstream, valuesOf, type Seen, type Upstream } from '../support/fronts-upstream.ts'
 import { ask, openSocket, type Answer } from '../support/fronts-visitor.ts'
 
@@ -20,25 +19,17 @@ interface Scene {
   readonly openHost: string
 }
 
-type Start = (file: string, ports: FrontPorts, directory: string) => Promise<{ stop(): Promise<void> }>
-
-async function scene(t: Test, start: Start, file: string): Promise<Scene> {
+async function scene(t: Test, front: ExampleFront): Promise<Scene> {
   const [own, open, members] = [
     await startUpstream('own'),
     await startUpstream('open'),
     await startUpstream('members'),
   ]
+  for (const upstream of [own, open, members]) t.teardown(() => upstream.close())
   const ports: WebPorts = { own: own.port, open: open.port, members: members.port }
-  const front = await freePort()
-  const edge = await startEdge(frontFacts(ports), { publicUrl: `http://localhost:${front}` })
-  const running = await start(file, { front, postern: edge.main, authz: edge.authz }, t.testdir())
-  t.teardown(async () => {
-    await running.stop()
-    await edge.gateway.close(0)
-    for (const upstream of [own, open, members]) await upstream.close()
-  })
+  const { port, edge } = await startScene(t, front, frontFacts(ports))
   return {
-    front,
+    front: port,
     edge,
     own,
     open,
@@ -264,23 +255,14 @@ async function revocation(t: Test, at: Scene, passesOn: boolean): Promise<void> 
   t.equal((await ask({ ...own, headers })).status, 401)
 }
 
-const fronts: readonly [string, 'nginx' | 'caddy', Start, string][] = [
-  ['nginx passes everything on', 'nginx', startNginx, 'nginx/pass-on.conf'],
-  ['nginx asks for the decision', 'nginx', startNginx, 'nginx/decide.conf'],
-  ['Caddy passes everything on', 'caddy', startCaddy, 'caddy/pass-on.Caddyfile'],
-  ['Caddy asks for the decision', 'caddy', startCaddy, 'caddy/decide.Caddyfile'],
-]
-
-for (const [name, program, start, file] of fronts) {
-  const missing = missingFront(program)
-  t.test(name, missing === null ? {} : { skip: missing }, async (t) => {
-    const at = await scene(t, start, file)
+for (const front of exampleFronts)
+  t.test(front.name, ifInstalled(front), async (t) => {
+    const at = await scene(t, front)
     await t.test('the owner', (t) => owner(t, at))
     await t.test('strangers', (t) => strangers(t, at))
     await t.test('the sign-in', (t) => signIn(t, at))
     await t.test('a public port', (t) => publicPort(t, at))
     await t.test('WebSockets', (t) => webSockets(t, at))
     await t.test('everything else', (t) => elsewhere(t, at))
-    await t.test('revocation', (t) => revocation(t, at, file.includes('pass-on')))
+    await t.test('revocation', (t) => revocation(t, at, front.passesOn))
   })
-}

@@ -20,12 +20,17 @@ export interface FrontPorts {
 
 const examples = new URL('../../../examples/forward-auth/', import.meta.url).pathname
 
-/** The example's text with 8080, 8090 and 8091 replaced: nothing else differs from what a user copies. */
-export function exampleText(file: string, ports: FrontPorts): string {
+/** The example's text with 8080, 8090, 8091 and the cache's folder replaced: nothing else differs from what a user copies. */
+export function exampleText(
+  file: string,
+  ports: Omit<FrontPorts, 'front'> & { readonly front: number | string },
+  directory: string,
+): string {
   return readFileSync(join(examples, file), 'utf8')
     .replaceAll(/\b8080\b/g, String(ports.front))
     .replaceAll(/127\.0\.0\.1:8090\b/g, `127.0.0.1:${ports.postern}`)
     .replaceAll(/127\.0\.0\.1:8091\b/g, `127.0.0.1:${ports.authz}`)
+    .replaceAll('/run/postern-decisions', `${directory}/decisions`)
 }
 
 /** Which of the two is not installed here, or null. */
@@ -56,7 +61,8 @@ async function started(child: ChildProcess, port: number, what: string): Promise
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return
       const exit = once(child, 'exit')
-      child.kill('SIGTERM')
+      // Caddy would wait for connections that visitors keep open.
+      child.kill(what === 'caddy' ? 'SIGQUIT' : 'SIGTERM')
       const timer = setTimeout(() => child.kill('SIGKILL'), 3000)
       await exit
       clearTimeout(timer)
@@ -69,7 +75,7 @@ export function startNginx(file: string, ports: FrontPorts, directory: string): 
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
     .map((name) => `${name}_temp_path ${directory}/${name};`)
     .join(' ')
-  writeFileSync(join(directory, 'postern.conf'), exampleText(file, ports))
+  writeFileSync(join(directory, 'postern.conf'), exampleText(file, ports, directory))
   writeFileSync(
     join(directory, 'nginx.conf'),
     `daemon off; worker_processes 1; pid ${directory}/pid; error_log stderr warn;
@@ -97,7 +103,7 @@ export function startHaproxy(file: string, ports: FrontPorts, directory: string)
 export function startCaddy(file: string, ports: FrontPorts, directory: string): Promise<Front> {
   mkdirSync(directory, { recursive: true })
   const path = join(directory, 'Caddyfile')
-  writeFileSync(path, `{\n\tadmin off\n}\n${exampleText(file, ports)}`)
+  writeFileSync(path, `{\n\tadmin off\n}\n${exampleText(file, ports, directory)}`)
   const child = spawn('caddy', ['run', '--adapter', 'caddyfile', '--config', path], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, HOME: directory, XDG_DATA_HOME: directory, XDG_CONFIG_HOME: directory },
