@@ -94,7 +94,7 @@ http { access_log off; ${temporary} include ${directory}/postern.conf; }
 export function startHaproxy(file: string, ports: FrontPorts, directory: string): Promise<Front> {
   mkdirSync(directory, { recursive: true })
   const path = join(directory, 'haproxy.cfg')
-  writeFileSync(path, exampleText(file, ports))
+  writeFileSync(path, exampleText(file, ports, directory))
   const child = spawn('haproxy', ['-db', '-f', path], { stdio: ['ignore', 'ignore', 'pipe'] })
   return started(child, ports.front, 'haproxy')
 }
