@@ -3,8 +3,9 @@ import type { Duplex } from 'node:stream'
 import { type Identity, paths } from '../control/wire/index.ts'
 import { answerCode, answerMisdirected, noteDenial, send } from './answer.ts'
 import { decideDashboard } from './decide.ts'
-import { originOf, type Visit } from './edge.ts'
+import { cutOff, originOf, type Visit } from './edge.ts'
 import { pathOf, type Place } from './host.ts'
+import { overHttp2 } from './http2/request.ts'
 import { ANONYMOUS, type Credential, credentialOf, identityOf } from './identity.ts'
 import { RouteClass } from './seen/classes.ts'
 import type { LiveStream } from './sockets.ts'
@@ -38,7 +39,7 @@ export function toDashboard(visit: Visit): void {
     return edge.own(visit)
   const { credential, identity } = dashboardIdentity(visit)
   if (!dashboardAllows(visit, path, identity)) return
-  if (identity.kind !== 'anonymous') watch(visit, credential, identity, () => visit.req.socket.destroy())
+  if (identity.kind !== 'anonymous') watch(visit, credential, identity, () => cutOff(visit))
   toApp(visit, identity)
 }
 
@@ -51,7 +52,8 @@ function toApp(visit: Visit, identity: Identity): void {
   const { edge, req, res, seen } = visit
   seen.kind = visit.target.startsWith(API_PREFIX) ? RouteClass.api : RouteClass.dashboard
   if (identity.kind !== 'anonymous') seen.userId = identity.user.id
-  seen.countFrom(req.socket)
+  // Over HTTP/2 the connection is others' too.
+  if (overHttp2(req) === null) seen.countFrom(req.socket)
   req.url = visit.target
   if (visit.expectsContinue) res.writeContinue()
   edge.app.request(req, res, identity, originOf(visit))

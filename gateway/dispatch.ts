@@ -1,5 +1,5 @@
 // A parsed request or upgrade comes in from a server; it leaves towards a workspace, control or our own pages, or is refused.
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type ApiCode, paths } from '../control/wire/index.ts'
 import { answerCode, answerDecision, noteDenial, send, wantsPage } from './answer.ts'
@@ -10,6 +10,8 @@ import { factsOf } from './facts.ts'
 import { beginHandOff } from './flows/hand-off.ts'
 import { VIA_MAX } from './headers.ts'
 import { pathOf, type Place, placeOfHostHeader, targetOf, type WorkspacePlace } from './host.ts'
+import type { EdgeAnswer } from './http2/answer.ts'
+import { type EdgeRequest, overHttp2 } from './http2/request.ts'
 import type { Credential } from './identity.ts'
 import { relayOf } from './proxy/engine.ts'
 import { asksForWebSocket, type Scan, scanHeaders } from './scan.ts'
@@ -42,11 +44,14 @@ export function placeFor(edge: Edge, host: string): Place {
 
 /** What is wrong with a request before anybody asks who made it; null: nothing. */
 function protocolFault(req: IncomingMessage, scan: Scan): { code: ApiCode; detail?: string } | null {
-  if (req.httpVersionMajor !== 1) return { code: 'http_version' }
+  const isHttp2 = overHttp2(req) !== null
+  // `HTTP/2.0` on a line of HTTP/1.1 is a lie.
+  if (req.httpVersionMajor !== 1 && !isHttp2) return { code: 'http_version' }
   if (req.rawHeaders.length > FIELDS_MAX * 2) return { code: 'headers_too_large' }
   if (scan.hostCount > 1) return { code: 'bad_request', detail: 'There is more than one Host header.' }
+  if (isHttp2 && scan.hostCount === 0) return { code: 'bad_request', detail: 'There is no :authority.' }
   if (scan.transferEncoding !== null) {
-    if (req.httpVersionMinor === 0)
+    if (req.httpVersionMinor === 0 && !isHttp2)
       return { code: 'bad_request', detail: 'HTTP/1.0 has no Transfer-Encoding.' }
     if (scan.transferEncoding.trim().toLowerCase() !== 'chunked') return { code: 'not_implemented' }
   }
@@ -54,10 +59,10 @@ function protocolFault(req: IncomingMessage, scan: Scan): { code: ApiCode; detai
 }
 
 /** Who a request comes from that another gateway passed on; whose credential is nobody's is a visitor like any other. */
-function visitorOf(edge: Edge, said: string, socket: Duplex): Peer {
+function visitorOf(edge: Edge, said: string, req: IncomingMessage): Peer {
   const [credential = '', address = ''] = said.split(' ')
   const ip = canonicalAddress(address)
-  return ip !== null && edge.isGateway(credential) ? { ip, trusted: false } : edge.peerOf(socket)
+  return ip !== null && edge.isGateway(credential) ? { ip, trusted: false } : edge.peerOf(req)
 }
 
 /** A host that isn't ours is shown as it came; ours by its label. */
@@ -81,7 +86,7 @@ function admit(edge: Edge, arrival: Arrival): Visit | null {
   const method = req.method ?? ''
   const target = targetOf(method, req.url ?? '', scan.host)
   const place = placeFor(edge, scan.host)
-  const peer = scan.visitor === null ? edge.peerOf(req.socket) : visitorOf(edge, scan.visitor, req.socket)
+  const peer = scan.visitor === null ? edge.peerOf(req) : visitorOf(edge, scan.visitor, req)
   const chain = chainOf(peer, scan.forwardedFor, edge.trusted)
   const requestId = nextRequestId()
   const kind =
@@ -157,10 +162,19 @@ export function handleConnect(edge: Edge, req: IncomingMessage, socket: Duplex):
   if (visit !== null) answerCode(visit, 'method_not_allowed')
 }
 
+/** CONNECT over HTTP/2: as little a tunnel. */
+export function handleConnectStream(edge: Edge, req: EdgeRequest, res: EdgeAnswer): void {
+  const plain = Object.assign(req, { url: '/' }) as unknown as IncomingMessage
+  const scan = scanHeaders(req.rawHeaders)
+  const arrival = { req: plain, res: res as unknown as ServerResponse, scan, socket: null, head: null }
+  const visit = admit(edge, { ...arrival, expectsContinue: false })
+  if (visit !== null) answerCode(visit, 'method_not_allowed')
+}
+
 /** The `upgrade` event of a public server: WebSockets go the way of their host, all else goes back in as it would be without. */
 export function handleUpgrade(
   edge: Edge,
-  server: Server,
+  reenter: (socket: Duplex) => void,
   req: IncomingMessage,
   socket: Duplex,
   head: Buffer,
@@ -173,7 +187,7 @@ export function handleUpgrade(
   const isOurs =
     path.startsWith(paths.edgePrefix) || (place.kind !== 'workspace' && !path.startsWith(API_PREFIX))
   if (!asksForWebSocket(scan) || req.method !== 'GET' || hasBody(scan) || isOurs)
-    return reinject(server, req, socket, head)
+    return reinject(reenter, req, socket, head)
   edge.upgraded.add(socket)
   const res = answerOn(req, socket)
   const visit = admit(edge, { req, res, scan, socket, head, expectsContinue: false })

@@ -1,10 +1,12 @@
 // The parts that every room of the edge works with, made once by the composition in `index.ts`.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { randomBytes } from 'node:crypto'
+import { constants } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import type { Logger } from '@postern/plugin'
 import type { EdgeControl, Origin } from '../control/wire/index.ts'
 import type { Place } from './host.ts'
+import { overHttp2 } from './http2/request.ts'
 import type { Pools } from './proxy/pools.ts'
 import type { Scan } from './scan.ts'
 import type { Seen } from './seen/seen.ts'
@@ -33,7 +35,7 @@ export interface Edge extends Witness {
   isGateway(credential: string): boolean
   /** What `/readyz` says. */
   isReady(): boolean
-  peerOf(socket: Duplex): Peer
+  peerOf(req: IncomingMessage): Peer
   /** Koa's handler of the edge's own pages and flows. */
   own(visit: Visit): void
 }
@@ -81,6 +83,21 @@ export function originOf(visit: Visit): Origin {
     userAgent: visit.scan.userAgent.slice(0, USER_AGENT_MAX),
     requestId: visit.requestId,
   }
+}
+
+/**
+ * Ends a visit by force: its connection, or over HTTP/2, where others' requests share that, its stream.
+ */
+export function cutOff({ req, socket }: Visit): void {
+  const stream = overHttp2(req)?.stream
+  if (socket !== null) socket.destroy()
+  else if (stream === undefined) req.socket.destroy()
+  else stream.close(constants.NGHTTP2_CANCEL)
+}
+
+/** True when the visitor's HTTP knows early hints and trailers: 1.1 and newer. */
+export function takesMore(req: IncomingMessage): boolean {
+  return req.httpVersionMajor === 2 || req.httpVersionMinor === 1
 }
 
 /** True when the request announces a body. */

@@ -132,7 +132,7 @@ function addForwarding(out: string[], scan: Scan, forwarding: Forwarding): void 
     'X-Forwarded-Port',
     portOf(scan.host, forwarding.proto),
     'Via',
-    forwarding.httpVersion === '1.0' ? `1.0 ${VIA_NAME}` : `1.1 ${VIA_NAME}`,
+    `${forwarding.httpVersion} ${VIA_NAME}`,
   )
   out.push(...identityHeaders(forwarding.identity))
 }

@@ -1,28 +1,40 @@
 // Options and control's facts come in; a running gateway comes out: public listeners, the forward-auth listener, and a way to end.
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Server as SecureServer } from 'node:https'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { paths } from '../control/wire/index.ts'
 import { ownPages } from './app.ts'
 import { dialledOnThisMachine } from './authz/allow.ts'
 import { authzHandler } from './authz/index.ts'
-import { handleConnect, handleExpectation, handleRequest, handleUpgrade } from './dispatch.ts'
+import { Arrivals } from './arrivals.ts'
 import type { Edge } from './edge.ts'
+import { overHttp2 } from './http2/request.ts'
 import { pathOf } from './host.ts'
+import { type Doors, http2Sessions, meet, publicServer } from './public-server.ts'
 import { Pools } from './proxy/pools.ts'
 import { answerMetrics } from './seen/answer-metrics.ts'
-import { Counters } from './seen/counters.ts'
+import { count, Counters } from './seen/counters.ts'
 import { type MetricsSnapshot, renderMetrics, watchProcess } from './seen/snapshot.ts'
 import { snapshotOf } from './seen/measure.ts'
-import type { Gateway, GatewayOptions, ListenAddress } from './seams.ts'
+import type { Gateway, GatewayOptions, ListenAddress, PublicListener } from './seams.ts'
 import { closeServers, edgeServer, forgetSocketFile, listen } from './server.ts'
 import { siteOf } from './site.ts'
 import { LiveSet } from './sockets.ts'
 import { Table } from './table.ts'
-import { type Blocks, blocksOf, canonicalAddress, type Peer } from './trust.ts'
+import { CertificateStore } from './tls/store.ts'
+import { certificateWarnings, schemeWarnings } from './tls/warnings.ts'
+import { blocksOf, type Peer } from './trust.ts'
 
-export type { Gateway, GatewayOptions, InnerApp, ListenAddress, LocalConnect } from './seams.ts'
+export type {
+  Gateway,
+  GatewayOptions,
+  InnerApp,
+  ListenAddress,
+  LocalConnect,
+  PublicListener,
+} from './seams.ts'
 export { renderMetrics, type MetricsSnapshot } from './seen/snapshot.ts'
 export { sameSiteWarning } from './same-site.ts'
 
@@ -30,23 +42,21 @@ const SWEEP_MS = 60_000
 const EXPIRE_MS = 1000
 const DRAIN_MS = 10_000
 
-interface Doors {
-  readonly edge: Edge
-  readonly peers: WeakMap<Duplex, Peer>
-  readonly sockets: Set<Socket>
-  subnets: Blocks
+interface AllDoors extends Doors {
   /** Of this process. */
   readonly own: () => Promise<MetricsSnapshot>
   /** The text of `/metrics`, of all processes that serve as this gateway. */
   readonly metrics: () => Promise<string>
 }
 
-function build(options: GatewayOptions): Doors {
+function build(options: GatewayOptions, certificates: CertificateStore | null): AllDoors {
   const table = new Table(options.now)
   const pools = new Pools(table, options.connect)
   const live = new LiveSet(table, options.now)
   const trusted = blocksOf(options.trustedProxies)
   const peers = new WeakMap<Duplex, Peer>()
+  const isHttp2 = certificates !== null && options.http2 !== 'off'
+  const http2 = isHttp2 ? http2Sessions(() => edge) : null
   const edge: Edge = {
     site: siteOf(options.publicUrl, options.baseDomain),
     table,
@@ -62,7 +72,11 @@ function build(options: GatewayOptions): Doors {
     now: options.now,
     isGateway: options.isGateway ?? (() => false),
     isReady: () => table.isReady && (options.fleet?.isReady() ?? true),
-    peerOf: (socket) => peers.get(socket) ?? { ip: '', trusted: false },
+    peerOf(req) {
+      const stream = overHttp2(req)
+      const peer = stream === null ? peers.get(req.socket) : http2?.peerOf(stream)
+      return peer ?? { ip: '', trusted: false }
+    },
     own: ownPages(),
     upgraded: new WeakSet(),
   }
@@ -70,7 +84,22 @@ function build(options: GatewayOptions): Doors {
   watchProcess()
   const own = () => snapshotOf(edge, sockets.size)
   const metrics = () => options.fleet?.metrics() ?? own().then((snapshot) => renderMetrics([snapshot]))
-  const doors: Doors = { edge, peers, sockets, subnets: () => false, own, metrics }
+  const doors: AllDoors = {
+    edge,
+    peers,
+    sockets,
+    // The address that a balancer gives is looked at as if it had come itself.
+    arrivals: new Arrivals(
+      (why) => count(edge.counters.turnedAway, why),
+      (ip) => (doors.subnets(ip) ? null : { ip, trusted: ip !== '' && trusted(ip) }),
+    ),
+    http2,
+    certificates,
+    balancers: blocksOf(options.proxyProtocolFrom ?? []),
+    subnets: () => false,
+    own,
+    metrics,
+  }
   let known: readonly string[] = []
   table.onChange((change) => {
     if (table.subnets !== known) {
@@ -83,41 +112,7 @@ function build(options: GatewayOptions): Doors {
   return doors
 }
 
-/** Meets each connection before a byte of it is read: workspaces may not come in by the front door. */
-function meet(doors: Doors, socket: Socket, isUnixSocket: boolean): void {
-  const ip = canonicalAddress(socket.remoteAddress ?? '') ?? ''
-  if (doors.subnets(ip)) return void socket.destroy()
-  doors.peers.set(socket, { ip, trusted: isUnixSocket || doors.edge.trusted(ip) })
-  if (doors.sockets.has(socket)) return
-  doors.sockets.add(socket)
-  socket.on('close', () => doors.sockets.delete(socket))
-}
-
-/** The last line: what nobody answered for ends its own connection, not the process. */
-function contain(edge: Edge, at: { destroy(): unknown }, act: () => void): void {
-  try {
-    act()
-  } catch (err) {
-    edge.log.error('a request failed at the door', { err })
-    at.destroy()
-  }
-}
-
-function publicServer(doors: Doors, address: ListenAddress): Server {
-  const { edge } = doors
-  const server = edgeServer()
-  server.on('connection', (socket) => meet(doors, socket, 'path' in address))
-  server.on('request', (req, res) => contain(edge, res, () => handleRequest(edge, req, res, false)))
-  server.on('checkContinue', (req, res) => contain(edge, res, () => handleRequest(edge, req, res, true)))
-  server.on('checkExpectation', (req, res) => contain(edge, res, () => handleExpectation(edge, req, res)))
-  server.on('connect', (req, socket) => contain(edge, socket, () => handleConnect(edge, req, socket)))
-  server.on('upgrade', (req, socket, head) =>
-    contain(edge, socket, () => handleUpgrade(edge, server, req, socket, head)),
-  )
-  return server
-}
-
-function authzServer(doors: Doors, authz: (req: IncomingMessage, res: ServerResponse) => void): Server {
+function authzServer(doors: AllDoors, authz: (req: IncomingMessage, res: ServerResponse) => void): Server {
   const { edge } = doors
   const server = edgeServer()
   server.on('connection', (socket) => meet(doors, socket, false))
@@ -138,16 +133,23 @@ const isIpv6Absence = (err: unknown, address: ListenAddress): boolean => {
   )
 }
 
-async function listenAll(doors: Doors, options: GatewayOptions) {
-  const servers: Server[] = []
+/** A front on this machine passes requests on as they are: plain, and without a header before them. */
+const isForFronts = ({ speaks, proxyProtocol }: PublicListener): boolean =>
+  (speaks === undefined || speaks === 'http') && proxyProtocol !== true
+
+async function listenAll(doors: AllDoors, options: GatewayOptions) {
+  const servers: (Server | SecureServer)[] = []
   const addresses: ListenAddress[] = []
+  const forFronts: ListenAddress[] = []
   try {
     for (const address of options.listen) {
       const server = publicServer(doors, address)
       try {
         forgetSocketFile(address)
-        addresses.push(await listen(server, address))
+        const at = await listen(server, address)
         servers.push(server)
+        addresses.push(at)
+        if (isForFronts(address)) forFronts.push(at)
       } catch (err) {
         // A machine without IPv6 is still served on its other addresses.
         if (options.listen.length < 2 || !isIpv6Absence(err, address)) throw err
@@ -156,7 +158,7 @@ async function listenAll(doors: Doors, options: GatewayOptions) {
     }
     let authzAddress: ListenAddress | null = null
     if (options.authzListen !== null) {
-      const authz = authzHandler(doors.edge, () => dialledOnThisMachine(addresses))
+      const authz = authzHandler(doors.edge, () => dialledOnThisMachine(forFronts))
       const server = authzServer(doors, authz)
       forgetSocketFile(options.authzListen)
       authzAddress = await listen(server, options.authzListen)
@@ -164,6 +166,7 @@ async function listenAll(doors: Doors, options: GatewayOptions) {
     }
     return { servers, addresses, authzAddress }
   } catch (err) {
+    doors.certificates?.close()
     await closeServers(servers, doors.sockets, () => true, 0)
     throw err
   }
@@ -174,9 +177,15 @@ async function listenAll(doors: Doors, options: GatewayOptions) {
  * @throws TypeError for settings that make no sense, and listen's coded errors.
  */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
-  const doors = build(options)
+  const files = options.certificates ?? []
+  const certificates = files.length === 0 ? null : await CertificateStore.open(files, options.log)
+  const doors = build(options, certificates)
   const { edge } = doors
   const { servers, addresses, authzAddress } = await listenAll(doors, options)
+  const warnings = [
+    ...(certificates === null ? [] : certificateWarnings(certificates.current, edge.site, options.now())),
+    ...schemeWarnings(edge.site, options.listen, options.trustedProxies.length > 0),
+  ]
   const expiring = setInterval(() => edge.live.expire(), EXPIRE_MS).unref()
   const sweeping = setInterval(() => edge.pools.sweep(edge.now()), SWEEP_MS).unref()
   let closing: Promise<void> | null = null
@@ -185,10 +194,15 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     addresses,
     authzAddress,
     snapshot: doors.own,
+    warnings,
+    reloadCertificates: async () => certificates?.reload(),
     close(drainMs = DRAIN_MS) {
       closing ??= (async () => {
         clearInterval(expiring)
         clearInterval(sweeping)
+        certificates?.close()
+        doors.arrivals.close()
+        doors.http2?.drain()
         await closeServers(servers, doors.sockets, (socket) => edge.upgraded.has(socket), drainMs)
         edge.live.endAll()
         edge.pools.close()

@@ -42,7 +42,7 @@ const joined = (held: string | null, value: string): string => (held === null ? 
 function countVia(value: string): number {
   let count = 0
   for (const part of value.split(','))
-    if (/^[ \t]*(?:HTTP\/)?1\.[01][ \t]+postern(?:[ \t]|$)/i.test(part)) count++
+    if (/^[ \t]*(?:HTTP\/)?(?:1\.[01]|2(?:\.0)?)[ \t]+postern(?:[ \t]|$)/i.test(part)) count++
   return count
 }
 

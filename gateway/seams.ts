@@ -5,11 +5,20 @@ import type { Logger } from '@postern/plugin'
 import type { MetricsSnapshot } from './seen/snapshot.ts'
 import type { LineSink } from './seen/tell.ts'
 import type { EdgeControl, EdgeSink, Identity, Origin } from '../control/wire/index.ts'
+import type { CertificateFiles } from './tls/certificates.ts'
 
 export type { LineSink } from './seen/tell.ts'
 export type { MetricsSnapshot } from './seen/snapshot.ts'
 
 export type ListenAddress = { readonly host: string; readonly port: number } | { readonly path: string }
+
+/** An address that visitors come to, and how. */
+export type PublicListener = ListenAddress & {
+  /** `https`: TLS ends here. `redirect`: plain, and answers only with where https is. Default: `http`. */
+  readonly speaks?: 'http' | 'https' | 'redirect'
+  /** Each connection begins with a PROXY protocol header, versions 1 or 2; one without is closed. */
+  readonly proxyProtocol?: boolean
+}
 
 /** The dashboard's files and the API: reached on the dashboard's host (agent and health paths on any host), identity already found. */
 export interface InnerApp {
@@ -26,7 +35,13 @@ export type LocalConnect = (
 ) => Promise<Duplex>
 
 export interface GatewayOptions {
-  readonly listen: readonly ListenAddress[]
+  readonly listen: readonly PublicListener[]
+  /** For the listeners that speak https; the first serves where a client names no host that another is for. */
+  readonly certificates?: readonly CertificateFiles[]
+  /** HTTP/2 on those listeners; default `on`. */
+  readonly http2?: 'off' | 'on'
+  /** CIDR blocks of the balancers that may send a PROXY header; a unix socket's own permissions decide there. */
+  readonly proxyProtocolFrom?: readonly string[]
   /** The forward-auth listener of its own; null: none. */
   readonly authzListen: ListenAddress | null
   /** Origin of the dashboard, such as `http://localhost:8090`. */
@@ -59,6 +74,10 @@ export interface Gateway {
   readonly authzAddress: ListenAddress | null
   /** The metrics of this process now, as plain data; `renderMetrics` sums several. */
   snapshot(): Promise<MetricsSnapshot>
+  /** Sentences for the operator on what was set, such as a certificate for other names. */
+  readonly warnings: readonly string[]
+  /** Looks at the certificate files at once; what is unusable is logged, and the old one serves on. */
+  reloadCertificates(): Promise<void>
   /** Stops accepting, lets requests finish for `drainMs`, then ends all. */
   close(drainMs?: number): Promise<void>
 }

@@ -1,24 +1,33 @@
 // Addresses come in; listening node:http servers with the edge's settings come out.
 import { createServer, type Server } from 'node:http'
+import type { Server as SecureServer } from 'node:https'
 import { unlinkSync } from 'node:fs'
 import type { AddressInfo, Socket } from 'node:net'
 import type { ListenAddress } from './seams.ts'
 
-/** A server for visitors or for a front proxy, not yet listening. */
-export function edgeServer(): Server {
-  const server = createServer({
-    // Slow uploads are no fault; a body that stands still is given up by its own timer.
-    requestTimeout: 0,
-    headersTimeout: 60_000,
-    // Above the idle time of the fronts (nginx 60 s), so that it is never we who close first.
-    keepAliveTimeout: 75_000,
-    maxHeaderSize: 32 * 1024,
-    noDelay: true,
-    connectionsCheckingInterval: 5000,
-  })
+/** What Node's HTTP/1.1 servers of the edge are made with, plain or TLS. */
+export const serverSettings = {
+  // Slow uploads are no fault; a body that stands still is given up by its own timer.
+  requestTimeout: 0,
+  headersTimeout: 60_000,
+  // Above the idle time of the fronts (nginx 60 s), so that it is never we who close first.
+  keepAliveTimeout: 75_000,
+  maxHeaderSize: 32 * 1024,
+  noDelay: true,
+  connectionsCheckingInterval: 5000,
+} as const
+
+/** What can only be set on a server that is there. */
+export function settleServer(server: Server | SecureServer): void {
   // Nought is no limit: Node would drop the fields beyond it unseen. The count is checked at the door.
   server.maxHeadersCount = 0
   server.timeout = 0
+}
+
+/** A server for visitors or for a front proxy, not yet listening. */
+export function edgeServer(): Server {
+  const server = createServer(serverSettings)
+  settleServer(server)
   return server
 }
 
@@ -37,7 +46,7 @@ function advice(err: NodeJS.ErrnoException): string {
  * Listens; resolves with the address as it is, port filled in.
  * @throws Error with Node's code (`EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`) and a sentence that says what to do.
  */
-export function listen(server: Server, address: ListenAddress): Promise<ListenAddress> {
+export function listen(server: Server | SecureServer, address: ListenAddress): Promise<ListenAddress> {
   return new Promise((resolve, reject) => {
     const onError = (cause: NodeJS.ErrnoException): void => {
       const message = `cannot listen on ${nameOf(address)}: ${advice(cause)}`
@@ -60,7 +69,7 @@ const DRAIN_LOOK_MS = 50
  * only such are left, and all after `drainMs`.
  */
 export async function closeServers(
-  servers: readonly Server[],
+  servers: readonly (Server | SecureServer)[],
   sockets: ReadonlySet<Socket>,
   isUpgraded: (socket: Socket) => boolean,
   drainMs: number,

@@ -1,5 +1,5 @@
 // Requests with an Upgrade field come in; WebSockets are joined to the app's socket, all else goes back in as plain requests.
-import { type IncomingMessage, type Server, ServerResponse } from 'node:http'
+import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Visit } from './edge.ts'
@@ -31,11 +31,16 @@ export function plainHead(req: IncomingMessage): Buffer {
   return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1')
 }
 
-/** Hands a connection back to the server that it came from, as a plain request that has not been read yet. */
-export function reinject(server: Server, req: IncomingMessage, socket: Duplex, head: Buffer): void {
+/** Hands a connection back to the server that it came from, by `reenter`, as a plain request that has not been read yet. */
+export function reinject(
+  reenter: (socket: Duplex) => void,
+  req: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+): void {
   if (socket.destroyed) return
   socket.unshift(Buffer.concat([plainHead(req), head]))
-  server.emit('connection', socket)
+  reenter(socket)
 }
 
 /** An answer on a connection that was taken out of Node's server: framed by Node, closed after it. */
@@ -62,7 +67,7 @@ export function releaseFrom(res: ServerResponse, socket: Duplex): void {
 const LINGER_MS = 1000
 
 /** Ends a connection so that what was written arrives: FIN first, unread bytes dropped, then it is destroyed. */
-function endSoon(socket: Duplex): void {
+export function endSoon(socket: Duplex): void {
   socket.end()
   socket.resume()
   const timer = setTimeout(() => socket.destroy(), LINGER_MS)

@@ -101,6 +101,27 @@ export function readAddresses(raw: unknown): readonly ListenAddress[] {
   return addresses
 }
 
+/** One or more addresses, or none for `off`. @throws Error */
+export function readAddressesOrOff(raw: unknown): readonly ListenAddress[] {
+  const given: unknown = Array.isArray(raw) && raw.length === 1 ? raw[0] : raw
+  return given === false || given === 'off' ? [] : readAddresses(given)
+}
+
+/** One or more of `host:port`. @throws Error */
+export function readTcpAddresses(raw: unknown): readonly ListenAddress[] {
+  const addresses = readAddresses(raw)
+  if (addresses.some((address) => 'path' in address))
+    throw new Error('is for host:port, not for a unix socket')
+  return addresses
+}
+
+/** One or more paths. @throws Error */
+export function readPaths(raw: unknown): readonly string[] {
+  const paths = readList(raw).map(readPath)
+  if (paths.length === 0) throw new Error('needs at least one file')
+  return paths
+}
+
 /** An address, or null for `off`. @throws Error */
 export function readAddressOrOff(raw: unknown): ListenAddress | null {
   return raw === false || raw === 'off' ? null : readAddress(raw)

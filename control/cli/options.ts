@@ -3,7 +3,7 @@ import { availableParallelism, homedir, hostname, tmpdir, totalmem } from 'node:
 import { join } from 'node:path'
 import {
   readAddressOrOff,
-  readAddresses,
+  readAddressesOrOff,
   readAmount,
   readBlocks,
   readBytes,
@@ -19,6 +19,7 @@ import {
   readPathOrDash,
   readText,
 } from './option-values.ts'
+import { tlsOptions } from './tls-options.ts'
 
 /** A row in yargs' own shape (`alias`, `array`, `describe`, `defaultDescription`), and what it means to us. */
 export interface OptionRow<T = unknown> {
@@ -77,11 +78,12 @@ const runtimeOptions = {
 /** Of `postern server`. */
 export const serverOptions = {
   listen: {
-    describe: 'Address to serve on, host:port; repeat it or separate with commas',
+    describe: 'Address to serve on, host:port; repeat it or separate with commas; off: none',
     array: true,
     initial: '127.0.0.1:8090,[::1]:8090',
-    read: readAddresses,
+    read: readAddressesOrOff,
   },
+  ...tlsOptions,
   'authz-listen': {
     describe: 'Address of the forward-auth endpoints, host:port or the path of a unix socket; off: none',
     initial: '127.0.0.1:8091',

@@ -4,7 +4,8 @@ import type { LocalConnect } from '../../gateway/seams.ts'
 import type { Control } from '../seams.ts'
 import { openAccessLog } from './access-log.ts'
 import { Closing } from './closing.ts'
-import { defaultPublicUrl, showAddress, usableAddresses } from './listen-addresses.ts'
+import { showAddress } from './listen-addresses.ts'
+import { listeningOf } from './listeners.ts'
 import type { RootLog } from './log.ts'
 import type { ServerConfig } from './options.ts'
 import { findProduct, type Product } from './product.ts'
@@ -55,8 +56,8 @@ export async function startCore(config: ServerConfig, root: RootLog, local?: Loc
     const held = await holdStateDirectory(config.stateDirectory)
     closing.add(() => held.release())
     const machineId = await readMachineId(held.path)
-    const listen = await usableAddresses(config.listen)
-    const publicUrl = config.publicUrl ?? defaultPublicUrl(listen)
+    const listening = await listeningOf(config)
+    const { publicUrl } = listening
     const control = await openControl(config, { publicUrl, machineId, product, log: root.log })
     closing.add(() => control.close())
     closing.add(() => local?.close())
@@ -65,9 +66,8 @@ export async function startCore(config: ServerConfig, root: RootLog, local?: Loc
     closing.add(onHangUp(() => accessLog?.reopen()))
     const { startGateway, sameSiteWarning } = await import('../../gateway/index.ts')
     const gateway = await startGateway({
-      listen,
+      ...listening,
       authzListen: config.authzListen,
-      publicUrl,
       baseDomain: config.baseDomain,
       trustedProxies: config.trustedProxies ?? [],
       control: control.edge,
@@ -79,6 +79,7 @@ export async function startCore(config: ServerConfig, root: RootLog, local?: Loc
       ...(accessLog === null ? {} : { accessLog }),
       now: Date.now,
     })
+    closing.add(onHangUp(() => void gateway.reloadCertificates()))
     let unsubscribe = () => {}
     closing.add(() => unsubscribe())
     // Closed before the feed, so that a revocation still ends what is draining.
@@ -89,7 +90,11 @@ export async function startCore(config: ServerConfig, root: RootLog, local?: Loc
       url: publicUrl,
       authz: gateway.authzAddress === null ? null : showAddress(gateway.authzAddress),
       setupUrl: await control.setupUrl(),
-      warnings: [...(warning ? [warning] : []), ...(product.web === null ? [noDashboard] : [])],
+      warnings: [
+        ...gateway.warnings,
+        ...(warning ? [warning] : []),
+        ...(product.web === null ? [noDashboard] : []),
+      ],
       ended: new Promise(() => undefined),
       close: () => closing.close(),
       control,

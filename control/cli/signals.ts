@@ -21,7 +21,7 @@ export function stopSignal(): AbortSignal {
 }
 
 /**
- * Calls `act` at each SIGHUP, which log rotators send; returns how to stop that. On a terminal SIGHUP says that the
+ * Calls `act` at each SIGHUP, which log rotators and renewals of certificates send; returns how to stop that. On a terminal SIGHUP says that the
  * terminal is gone, and stays the end.
  */
 export function onHangUp(act: () => void): () => void {

@@ -1,7 +1,7 @@
 // An allowed visit comes in; what every engine owes it is done here: caps, counters, revocation, heads, failures, one retry.
 import { type ApiCode, ApiError, type EdgeRoute, type Identity } from '../../control/wire/index.ts'
 import { answerFailure, drain } from '../answer.ts'
-import { hasBody, type Visit } from '../edge.ts'
+import { cutOff, hasBody, takesMore, type Visit } from '../edge.ts'
 import {
   type AnswerHead,
   answerHeaders,
@@ -115,16 +115,15 @@ export abstract class Relay implements LiveStream {
   }
 
   revoke(): void {
-    const { req, socket } = this.visit
     this.visit.seen.cause = 'revoked'
     this.#giveUp()
-    ;(socket ?? req.socket).destroy()
+    cutOff(this.visit)
   }
 
   protected answerHead(raw: readonly Uint8Array[], status: number): AnswerHead {
     const { req, method } = this.visit
     // Node refuses the Trailer field where it writes no chunks.
-    const isChunked = req.httpVersionMinor === 1 && method !== 'HEAD' && status !== 204 && status !== 304
+    const isChunked = takesMore(req) && method !== 'HEAD' && status !== 204 && status !== 304
     const host = `${this.place.label}.${this.visit.edge.site.baseDomain}`
     const head = answerHeaders(raw, host, isChunked && this.#takesTrailers())
     const at = head.locationAt
@@ -159,7 +158,7 @@ export abstract class Relay implements LiveStream {
   /** An informational answer: hints are passed on, all else is between the app and us. */
   protected inform(status: number, raw: readonly Uint8Array[]): void {
     const { req, res, socket } = this.visit
-    if (status !== 103 || req.httpVersionMinor !== 1 || socket !== null) return
+    if (status !== 103 || !takesMore(req) || socket !== null) return
     const hints: Record<string, string[]> = {}
     for (let i = 0; i + 1 < raw.length; i += 2)
       if ((raw[i] as Buffer).toString('latin1').toLowerCase() === 'link')
@@ -174,7 +173,7 @@ export abstract class Relay implements LiveStream {
   /** The answer has come whole, but for its end. */
   protected complete(trailers: readonly Uint8Array[] | null): void {
     const { req, res } = this.visit
-    if (trailers !== null && trailers.length > 0 && req.httpVersionMinor === 1 && this.#takesTrailers())
+    if (trailers !== null && trailers.length > 0 && takesMore(req) && this.#takesTrailers())
       res.addTrailers(answerTrailers(trailers))
     if (this.body === null || this.body.done) this.end()
     else this.#endAfterDrain()

@@ -26,6 +26,8 @@ export class Counters {
   /** Refusals by `<door> <reason>`. */
   readonly denials: Tally = new Map()
   readonly upstreamErrors: Tally = new Map()
+  /** Connections ended before a request, by cause. */
+  readonly turnedAway: Tally = new Map()
   readonly #responses = new Float64Array(CLASSES * KINDS)
   readonly #received = new Float64Array(CLASSES)
   readonly #sent = new Float64Array(CLASSES)
@@ -54,6 +56,8 @@ export class Counters {
     put('postern_gateway_retries_total', '', this.retries)
     put('postern_gateway_revoked_total', '', this.revoked)
     for (const [code, times] of this.answers) put('postern_gateway_answers_total', `{code="${code}"}`, times)
+    for (const [cause, times] of this.turnedAway)
+      put('postern_gateway_connections_refused_total', `{cause="${cause}"}`, times)
     for (const [code, times] of this.upstreamErrors)
       put('postern_gateway_upstream_errors_total', `{code="${code}"}`, times)
     for (const [key, times] of this.denials) {

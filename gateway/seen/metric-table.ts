@@ -69,6 +69,11 @@ export const metricTable = {
     help: 'Live streams ended because a right was lost.',
     labels: [],
   },
+  postern_gateway_connections_refused_total: {
+    kind: 'counter',
+    help: 'Connections ended before a request, by cause.',
+    labels: ['cause'],
+  },
   postern_gateway_access_lines_dropped_total: {
     kind: 'counter',
     help: 'Lines of the access log that could not be written.',

@@ -11,7 +11,7 @@ interface Row {
   readonly says: string
 }
 
-const node = 'node:[a-z/_]+$'
+const node = 'node:[a-z0-9/_]+$'
 const plugin = '@postern/plugin$'
 const wire = './control/wire/'
 /** A package by name; the repository's own plugins are none of them. */

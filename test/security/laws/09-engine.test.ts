@@ -60,7 +60,7 @@ t.test('no other engine is in the data path', (t) => {
   for (const name of files)
     t.notMatch(
       readFileSync(`gateway/${name}`, 'utf8'),
-      /from '(?:http-proxy|ws|node:https)'|insecureHTTPParser: true/,
+      /from '(?:http-proxy|ws)'|import \{[^}]*\b(?:request|get|Agent)\b[^}]*\} from 'node:https'|insecureHTTPParser: true/,
       name,
     )
   t.end()

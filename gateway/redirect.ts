@@ -1,0 +1,25 @@
+// A request that came by plain HTTP, where https is meant, comes in; the same address by https goes out.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { paths } from '../control/wire/index.ts'
+import { pathOf, placeOfHostHeader, targetOf } from './host.ts'
+import { scanHeaders } from './scan.ts'
+import { type Site, workspaceOrigin } from './site.ts'
+
+function say(res: ServerResponse, status: number, text: string, more: readonly string[] = []): void {
+  res.writeHead(status, ['Content-Type', 'text/plain', 'Cache-Control', 'no-store', ...more])
+  res.end(text)
+}
+
+/** Answers with where https is (308: method and body stay), for hosts of ours only; health is answered here. */
+export function redirectToHttps(site: Site, req: IncomingMessage, res: ServerResponse): void {
+  const { host, hostCount } = scanHeaders(req.rawHeaders)
+  const target = targetOf(req.method ?? '', req.url ?? '', host)
+  const close = ['Connection', 'close']
+  if (hostCount > 1 || target.kind !== 'path')
+    return say(res, 400, 'The request is not well-formed.\n', close)
+  const place = placeOfHostHeader(host, site)
+  if (place.kind !== 'workspace' && pathOf(target.target) === paths.healthz) return say(res, 200, 'ok\n')
+  if (place.kind === 'elsewhere') return say(res, 421, 'This host name is not served here.\n', close)
+  const origin = place.kind === 'dashboard' ? site.publicOrigin : workspaceOrigin(site, place.label)
+  say(res, 308, 'This address is served by https.\n', ['Location', `${origin}${target.target}`, ...close])
+}
