@@ -33,6 +33,7 @@ const reasonOf: Readonly<Record<Trouble, ReasonCode>> = {
   ERR_CONFLICT: 'conflict',
   ERR_NOT_FOUND: 'internal',
   ERR_IMAGE_UNAVAILABLE: 'image_unavailable',
+  ERR_PROGRAM_UNAVAILABLE: 'program_unavailable',
   ERR_NO_CAPACITY: 'no_capacity',
   ERR_PERMISSION: 'permission',
   ERR_UNAVAILABLE: 'runtime_unavailable',

@@ -24,6 +24,10 @@ export const reasonCodes = {
     text: 'Its image is not here and could not be had.',
     hint: 'Run `npm run images`, or choose an image that the host can pull.',
   },
+  program_unavailable: {
+    text: 'Its program is not on the host, or its user may not run it.',
+    hint: 'Do on the host what the message names, or change the command.',
+  },
   no_capacity: { text: 'The host has no room for it.', hint: 'Free disk, memory or addresses on the host.' },
   invalid_spec: { text: 'The host’s runtime refuses the spec.', hint: 'Change the spec.' },
   unsupported: {

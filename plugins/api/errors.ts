@@ -13,6 +13,10 @@ export const runtimeCodes = {
   ERR_CONFLICT: { retryable: true, summary: 'Something else stands where the instance should be made.' },
   ERR_NOT_FOUND: { retryable: false, summary: 'There is no such instance or port.' },
   ERR_IMAGE_UNAVAILABLE: { retryable: true, summary: 'The image is not here and could not be had.' },
+  ERR_PROGRAM_UNAVAILABLE: {
+    retryable: true,
+    summary: 'The program is not on the host, or the workspace’s user may not run it.',
+  },
   ERR_NO_CAPACITY: {
     retryable: true,
     summary: 'The host has no room for it: disk, memory, addresses or processes.',

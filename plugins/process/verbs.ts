@@ -6,11 +6,12 @@ import { RuntimeError, assertSpec } from '@postern/plugin'
 import type { Host, Instance, WorkspaceId, WorkspaceSpec } from '@postern/plugin'
 import { claimUid, releaseUid } from './accounts.ts'
 import type { ProcessConfig } from './config.ts'
-import { toInstance } from './convert.ts'
+import { environmentOf, toInstance } from './convert.ts'
 import type { Meta } from './convert.ts'
 import { finish, force } from './finish.ts'
 import { makeHome, seedFiles } from './homes.ts'
 import { allotPorts, launch } from './launch.ts'
+import { needProgram } from './program.ts'
 import type { Observer } from './observe.ts'
 import type { Store } from './store.ts'
 
@@ -57,6 +58,7 @@ export async function startWorkspace(
   await makeHome(made)
   signal.throwIfAborted()
   await seedFiles(made, spec.files ?? [])
+  await needProgram(made, spec.command[0] ?? '', environmentOf(spec, made, config.path))
   signal.throwIfAborted()
   const meta = { ...made, leader: await launch(spec, made, store.placeOf(spec.id), config) }
   await store.write(meta)
