@@ -1,5 +1,6 @@
 // A visit and what is to be said come in; the edge's own answer goes out: a page to a browser's navigation, a problem to a program.
 import { type ApiCode, ApiError, apiCodes, type EdgeRoute, paths } from '../control/wire/index.ts'
+import { addCors, preflightHeaders } from './cors.ts'
 import type { Decision } from './decide.ts'
 import { hasBody, type Visit } from './edge.ts'
 import { type Card, cardPage, cardPolicy } from './pages/card.ts'
@@ -62,6 +63,7 @@ export function send(visit: Visit, status: number, headers: string[], body: stri
   const head = [...headers, 'Cache-Control', 'no-store', 'X-Content-Type-Options', 'nosniff']
   if (status !== 204 && status !== 304) head.push('Content-Length', String(bytes.length))
   if (isUnread) head.push('Connection', 'close')
+  if (visit.allowOrigin !== null) addCors(head, visit.allowOrigin)
   res.writeHead(status, head)
   if (!isComing) return void res.end(visit.method === 'HEAD' ? undefined : bytes)
   if (visit.method !== 'HEAD' && bytes.length > 0) res.write(bytes)
@@ -160,6 +162,8 @@ export function answerDecision(visit: Visit, decision: Exclude<Decision, { kind:
   const { site } = visit.edge
   const port = visit.place.kind === 'workspace' ? visit.place.port : null
   switch (decision.kind) {
+    case 'preflight':
+      return send(visit, 204, preflightHeaders(visit.scan), '')
     case 'sign-in':
       return answerCode(visit, 'unauthenticated', {
         detail: `Sign in at ${site.publicOrigin}${paths.signIn}.`,

@@ -1,5 +1,7 @@
 // Pure. Facts of one request come in; one of a closed set of decisions comes out. HTTP, Upgrade and forward auth all ask here.
 import type { EdgeRoute, Identity, Visibility } from '../control/wire/index.ts'
+import { isSibling, type Kin } from './cors.ts'
+import { corsOf, visibilityOf } from './ports.ts'
 
 /** What says where a request was made, as the browser put it; null: absent. */
 export interface Provenance {
@@ -13,7 +15,7 @@ export interface Provenance {
 export interface Facts extends Provenance {
   /** False until control's facts have come: nothing is decided then. */
   readonly ready: boolean
-  /** The port that the host names; null: the default app. */
+  /** The port that the host names, or that the paths of the default host give; null: the default app. */
   readonly port: number | null
   readonly route: EdgeRoute | undefined
   readonly identity: Identity
@@ -22,6 +24,10 @@ export interface Facts extends Provenance {
   readonly upgrade: boolean
   /** The origin of the host that is asked for. */
   readonly ownOrigin: string
+  /** Whose page made the request. */
+  readonly kin: Kin
+  /** A browser asks whether a page may make a request, without any proof of whose browser it is. */
+  readonly preflight: boolean
 }
 
 export type Refusal = 'origin' | 'scope'
@@ -30,6 +36,8 @@ export type Refusal = 'origin' | 'scope'
 export type Decision =
   | { readonly kind: 'allow'; readonly route: EdgeRoute; readonly port: number; readonly identity: Identity }
   | { readonly kind: 'unavailable' }
+  /** The edge itself says that the page may ask: the request that follows is decided on by itself. */
+  | { readonly kind: 'preflight' }
   | { readonly kind: 'sign-in' }
   | { readonly kind: 'not-found' }
   | { readonly kind: 'refused'; readonly why: Refusal }
@@ -44,6 +52,7 @@ export type Decision =
     }
 
 const UNAVAILABLE: Decision = { kind: 'unavailable' }
+const PREFLIGHT: Decision = { kind: 'preflight' }
 const SIGN_IN: Decision = { kind: 'sign-in' }
 const NOT_FOUND: Decision = { kind: 'not-found' }
 const WRONG_ORIGIN: Decision = { kind: 'refused', why: 'origin' }
@@ -87,13 +96,6 @@ export function mayRideOnCookie(
   )
 }
 
-/** Who may use a port; one that isn't declared is its owner's alone. */
-export function visibilityOf(route: EdgeRoute, port: number | null): Visibility {
-  if (port === null) return 'owner'
-  for (const declared of route.ports) if (declared.port === port) return declared.visibility
-  return 'owner'
-}
-
 /** `shared` and `link` open to nobody but the owner until grants exist. */
 function mayUse(visibility: Visibility, route: EdgeRoute, identity: Identity): boolean {
   if (visibility === 'public') return true
@@ -105,21 +107,41 @@ const opensPorts = (identity: Identity): boolean =>
   identity.kind !== 'token' || identity.scopes.includes('connect') || identity.scopes.includes('admin')
 
 /** A credential that may not act here is worth nothing on a public port, and a refusal elsewhere. */
-function actingIdentity(facts: Facts): Identity | Refusal {
-  if (!opensPorts(facts.identity)) return 'scope'
-  if (facts.identity.kind === 'session' && !mayRideOnCookie(facts, facts, facts.ownOrigin)) return 'origin'
-  return facts.identity
+function actingIdentity(facts: Facts, route: EdgeRoute, port: number | null): Identity | Refusal {
+  const { identity } = facts
+  if (!opensPorts(identity)) return 'scope'
+  if (identity.kind !== 'session' || mayRideOnCookie(facts, facts, facts.ownOrigin)) return identity
+  return isSibling(facts) && corsOf(route, port) === 'siblings' ? identity : 'origin'
+}
+
+const isRemoved = (route: EdgeRoute): boolean => route.phase === 'removing' || route.phase === 'trashed'
+
+/**
+ * Does the edge answer a preflight itself? It carries no proof of anybody, so that the answer may not depend on whether
+ * a workspace is there, unless everybody may know that: a page of any workspace is told that it may ask any other, and
+ * what it then asks is refused. Only a port that is public, or the bearer of a token, hears the app's own word.
+ */
+function edgeAnswers(facts: Facts): boolean {
+  const { route, identity } = facts
+  if (!facts.preflight || facts.kin === 'none') return false
+  if (route === undefined || isRemoved(route)) return true
+  const port = facts.port ?? route.defaultPort
+  const visibility = visibilityOf(route, port)
+  const byEdge = corsOf(route, port) === 'siblings'
+  if (visibility === 'public') return byEdge && isSibling(facts)
+  return byEdge || identity.kind !== 'token' || !mayUse(visibility, route, identity) || !opensPorts(identity)
 }
 
 /** The one decision on a request for a workspace's host. */
 export function decide(facts: Facts): Decision {
   if (!facts.ready) return UNAVAILABLE
+  if (edgeAnswers(facts)) return PREFLIGHT
   const { route, identity } = facts
   if (route === undefined) return identity.kind === 'anonymous' ? SIGN_IN : NOT_FOUND
   const port = facts.port ?? route.defaultPort
   const visibility = visibilityOf(route, port)
   if (!mayUse(visibility, route, identity)) return identity.kind === 'anonymous' ? SIGN_IN : NOT_FOUND
-  const acting = actingIdentity(facts)
+  const acting = actingIdentity(facts, route, port)
   if (typeof acting === 'string') {
     if (visibility !== 'public') return acting === 'origin' ? WRONG_ORIGIN : NO_SCOPE
     return reach(facts, route, port, NOBODY)

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type ApiCode, paths } from '../control/wire/index.ts'
 import { answerCode, answerDecision, noteDenial, send, wantsPage } from './answer.ts'
+import { readingOrigin } from './cors.ts'
 import { toDashboard, toDashboardSocket } from './dashboard.ts'
 import { decide } from './decide.ts'
 import { type Edge, hasBody, nextRequestId, type Visit } from './edge.ts'
@@ -107,6 +108,7 @@ function admit(edge: Edge, arrival: Arrival): Visit | null {
     head,
     expectsContinue,
     relay: null,
+    allowOrigin: null,
   }
   tellWhenClosed(visit)
   const fault = protocolFault(req, scan)
@@ -225,12 +227,14 @@ function toWorkspace(visit: Visit, place: WorkspacePlace): void {
     place,
     scan: visit.scan,
     method: visit.method,
+    target: visit.target,
     upgrade: visit.socket !== null,
     nowMs: edge.now(),
   })
   if (facts.route !== undefined) seen.workspaceId = facts.route.workspaceId
   if (facts.identity.kind !== 'anonymous') seen.userId = facts.identity.user.id
   const decision = decide(facts)
+  visit.allowOrigin = readingOrigin(facts, decision)
   if (decision.kind === 'allow') {
     if (visit.scan.viaCount > VIA_MAX) return answerCode(visit, 'loop_detected')
     const { route, port, identity } = decision

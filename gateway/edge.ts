@@ -63,6 +63,8 @@ export interface Visit {
   readonly expectsContinue: boolean
   /** What carries it to an app, while it does; told when the answer is over or the connection gone. */
   relay: { visitorClosed(): void } | null
+  /** The other origin whose page may read the answer, once it is decided; null: no other. */
+  allowOrigin: string | null
 }
 
 const prefix = randomBytes(4).toString('hex')

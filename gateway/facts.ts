@@ -1,8 +1,10 @@
 // A scanned request and the table come in; the facts of a decision come out. The same for every door.
 import type { Identity } from '../control/wire/index.ts'
+import { kinOf } from './cors.ts'
 import type { Facts } from './decide.ts'
 import type { WorkspacePlace } from './host.ts'
 import { type Credential, credentialOf, identityOf } from './identity.ts'
+import { composedPort } from './ports.ts'
 import type { Scan } from './scan.ts'
 import { type Site, workspaceOrigin } from './site.ts'
 import type { TableView } from './table.ts'
@@ -13,13 +15,15 @@ export interface GatheredFacts extends Facts {
   readonly identity: Identity
 }
 
-/** What a door gives: `method` and `upgrade` are those of the visitor's own request, not of a sub-request. */
+/** What a door gives: `method`, `target` and `upgrade` are those of the visitor's own request, not of a sub-request. */
 export interface FactsInput {
   readonly table: TableView
   readonly site: Site
   readonly place: WorkspacePlace
   readonly scan: Scan
   readonly method: string
+  /** Origin form, as it came: it picks the port of a composed host. */
+  readonly target: string
   readonly upgrade: boolean
   readonly nowMs: number
 }
@@ -29,9 +33,10 @@ export function factsOf(input: FactsInput): GatheredFacts {
   const { table, site, place, scan } = input
   const credential = credentialOf(scan, place, site)
   const route = table.routeByName(place.name)
+  const ownOrigin = workspaceOrigin(site, place.label)
   return {
     ready: table.isReady,
-    port: place.port,
+    port: place.port ?? (route === undefined ? null : composedPort(route.paths, input.target)),
     route,
     credential,
     identity: identityOf(table, credential, place, route, input.nowMs),
@@ -41,6 +46,8 @@ export function factsOf(input: FactsInput): GatheredFacts {
     fetchSite: scan.fetchSite,
     fetchMode: scan.fetchMode,
     fetchDest: scan.fetchDest,
-    ownOrigin: workspaceOrigin(site, place.label),
+    ownOrigin,
+    kin: kinOf(scan.origin, { place, ownOrigin, route }, site, table),
+    preflight: input.method === 'OPTIONS' && scan.requestMethod !== null,
   }
 }

@@ -35,6 +35,8 @@ export const Field = {
   location: 26,
   /** In an answer an order to the front before us (`X-Accel-Redirect`): no app gives those. In a request it is nothing. */
   frontOrder: 27,
+  requestMethod: 28,
+  requestHeaders: 29,
 } as const
 export type FieldKind = (typeof Field)[keyof typeof Field]
 
@@ -70,6 +72,8 @@ const special: ReadonlyMap<string, FieldKind> = new Map<string, FieldKind>([
   ['x-sendfile', Field.frontOrder],
   ['x-lighttpd-send-file', Field.frontOrder],
   ['x-reproxy-url', Field.frontOrder],
+  ['access-control-request-method', Field.requestMethod],
+  ['access-control-request-headers', Field.requestHeaders],
   ['keep-alive', Field.hop],
   ['proxy-connection', Field.hop],
   ['proxy-authenticate', Field.hop],

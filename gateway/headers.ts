@@ -66,6 +66,8 @@ function pass(out: string[], kind: FieldKind, name: string, value: string): void
     case Field.accept:
     case Field.via:
     case Field.userAgent:
+    case Field.requestMethod:
+    case Field.requestHeaders:
     case Field.contentLength:
     case Field.contentType:
     case Field.setCookie:

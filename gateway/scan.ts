@@ -31,6 +31,9 @@ export interface Scan {
   forwardedProto: string | null
   /** What another gateway says of its visitor. */
   visitor: string | null
+  /** `Access-Control-Request-Method` and `-Headers`: a preflight asks by them. */
+  requestMethod: string | null
+  requestHeaders: string | null
 }
 
 /** The pseudonym of Postern in `Via` (RFC 9110 §7.6.3). */
@@ -71,6 +74,8 @@ export function scanHeaders(raw: readonly string[]): Scan {
     forwardedFor: null,
     forwardedProto: null,
     visitor: null,
+    requestMethod: null,
+    requestHeaders: null,
   }
   for (let i = 0; i < raw.length; i += 2) read(scan, raw[i] as string, raw[i + 1] as string)
   return scan
@@ -145,6 +150,12 @@ function read(scan: Scan, name: string, value: string): void {
       break
     case Field.forwardedProto:
       scan.forwardedProto = single(scan.forwardedProto, value)
+      break
+    case Field.requestMethod:
+      scan.requestMethod = single(scan.requestMethod, value)
+      break
+    case Field.requestHeaders:
+      scan.requestHeaders = joined(scan.requestHeaders, value)
       break
     default:
   }

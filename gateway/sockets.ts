@@ -133,6 +133,8 @@ export class LiveSet {
       fetchMode: null,
       fetchDest: null,
       ownOrigin: '',
+      kin: 'none',
+      preflight: false,
     })
     if (decision.kind !== 'allow') return false
     return (decision.identity.kind === 'anonymous' ? '' : decision.identity.user.id) === stream.userId

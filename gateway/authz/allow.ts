@@ -31,18 +31,20 @@ const always = [
   'Cache-Control',
   'no-store',
   'Vary',
-  'Cookie, Authorization, X-Postern-Token',
+  'Cookie, Authorization, X-Postern-Token, Origin',
   'Content-Length',
   '0',
 ]
 
 /**
  * Always every field, empty where there is nothing to say: some fronts leave the visitor's own in place of an absent
- * one. `upstream` null sends the request to `postern`, with all that it needs to decide there again.
+ * one. `allowOrigin` is the page of a sibling port: the front puts it on the app's answer as Access-Control-Allow-Origin,
+ * with Access-Control-Allow-Credentials and `Vary: Origin`, in place of the app's own. `upstream` null sends the request to `postern`, with all that it needs to decide there again.
  */
 export function allowHeaders(
   scan: Scan,
   identity: Identity,
+  allowOrigin: string | null,
   upstream: string | null,
   postern: string,
 ): string[] {
@@ -51,6 +53,8 @@ export function allowHeaders(
     identityHeaders(identity),
     'X-Postern-Upstream',
     upstream ?? postern,
+    'X-Postern-Allow-Origin',
+    allowOrigin ?? '',
     'X-Postern-Token',
     again ? (scan.token ?? '') : '',
     'Cookie',

@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { paths } from '../../control/wire/index.ts'
+import { readingOrigin } from '../cors.ts'
 import { decide } from '../decide.ts'
 import { placeFor } from '../dispatch.ts'
 import { type Edge, nextRequestId, type Visit } from '../edge.ts'
@@ -60,23 +61,35 @@ function answer(edge: Edge, posternAddress: () => string, sub: Sub): void {
   if (place.kind !== 'workspace') return refuseQuestion(res, family, 'misdirected')
   if (asked.target.startsWith(paths.edgePrefix)) return refuseQuestion(res, family, 'not_found')
   const scan = scanHeaders(sub.req.rawHeaders)
-  const { method, upgrade } = asked
-  const facts = factsOf({ table, site, place, scan, method, upgrade, nowMs: edge.now() })
+  const facts = factsOf({ ...asked, table, site, place, scan, nowMs: edge.now() })
   const decision = decide(facts)
+  const allowOrigin = readingOrigin(facts, decision)
   const peer = edge.peerOf(sub.req)
   const chain = chainOf(peer, scan.forwardedFor, edge.trusted)
   const requestId = nextRequestId()
-  const seen = new Seen(RouteClass.forwardAuth, requestId, chain.client, place.label, method, asked.target)
+  const seen = new Seen(
+    RouteClass.forwardAuth,
+    requestId,
+    chain.client,
+    place.label,
+    asked.method,
+    asked.target,
+  )
   if (facts.route !== undefined) seen.workspaceId = facts.route.workspaceId
   if (facts.identity.kind !== 'anonymous') seen.userId = facts.identity.user.id
   if (decision.kind !== 'allow') {
-    refuse(visitOf(edge, sub, { scan, place, peer, chain, requestId, seen }), family, place, decision)
+    refuse(
+      visitOf(edge, sub, { scan, place, peer, chain, requestId, seen, allowOrigin }),
+      family,
+      place,
+      decision,
+    )
     seen.status = res.statusCode
     return tellOver(edge, seen)
   }
   seen.port = decision.port
   const upstream = dialAddress(decision.route, decision.port)
-  res.writeHead(200, allowHeaders(scan, decision.identity, upstream, posternAddress()))
+  res.writeHead(200, allowHeaders(scan, decision.identity, allowOrigin, upstream, posternAddress()))
   res.end()
   seen.status = 200
   tellOver(edge, seen)
@@ -86,7 +99,7 @@ function answer(edge: Edge, posternAddress: () => string, sub: Sub): void {
 function visitOf(
   edge: Edge,
   sub: Sub,
-  known: Pick<Visit, 'scan' | 'place' | 'peer' | 'chain' | 'requestId' | 'seen'>,
+  known: Pick<Visit, 'scan' | 'place' | 'peer' | 'chain' | 'requestId' | 'seen' | 'allowOrigin'>,
 ): Visit & { asked: Asked } {
   const { req, res, asked } = sub
   return {

@@ -9,11 +9,15 @@ import type { WorkspacePlace } from '../host.ts'
 import { isNavigation } from '../scan.ts'
 import type { Asked, Family } from './families.ts'
 
+/** For whoever set up the front. */
+const PREFLIGHT =
+  'Preflights are answered by Postern’s own listener: route OPTIONS with Access-Control-Request-Method there.'
+
 const headersAlways = [
   'Cache-Control',
   'no-store',
   'Vary',
-  'Cookie, Authorization, X-Postern-Token',
+  'Cookie, Authorization, X-Postern-Token, Origin',
   'X-Content-Type-Options',
   'nosniff',
   'Content-Type',
@@ -52,17 +56,21 @@ export function refuse(
 ): void {
   const { edge, res, scan, asked } = visit
   noteDenial(visit, decision)
+  // A front takes each 2xx for a yes, and would let the preflight through to the app.
+  if (decision.kind === 'preflight') return refuseQuestion(res, family, 'forbidden', PREFLIGHT)
   const isPerson = isNavigation(scan) && !asked.upgrade
   const location = entryLocation(edge.site, place, asked.target)
   if (family === 'auth-request') {
     const isUnknown = decision.kind === 'sign-in'
-    return refuseQuestion(
-      res,
-      family,
-      isUnknown ? 'unauthenticated' : 'forbidden',
-      undefined,
-      isUnknown ? (isPerson ? ['Location', location] : ['WWW-Authenticate', 'Bearer realm="postern"']) : [],
-    )
+    return refuseQuestion(res, family, isUnknown ? 'unauthenticated' : 'forbidden', undefined, [
+      'X-Postern-Allow-Origin',
+      visit.allowOrigin ?? '',
+      ...(isUnknown
+        ? isPerson
+          ? ['Location', location]
+          : ['WWW-Authenticate', 'Bearer realm="postern"']
+        : []),
+    ])
   }
   if (decision.kind === 'sign-in' && isPerson) return sendRedirect(visit, location)
   answerDecision(visit, decision)

@@ -10,6 +10,7 @@ import { factsOf } from '../facts.ts'
 import { isLocalPath, placeOfLabel, type WorkspacePlace } from '../host.ts'
 import { handOffCard, notFoundCard } from '../pages/cards.ts'
 import { consentCard } from '../pages/forms.ts'
+import { portsOfHost } from '../ports.ts'
 import { workspaceOrigin } from '../site.ts'
 import { clearCookie, setCookie } from './cookie.ts'
 import { challengeOf, type Flow, FLOW_SECONDS, openFlow, sealFlow } from './flow.ts'
@@ -91,9 +92,22 @@ function isTopLevel(visit: Visit): boolean {
 function usable(visit: Visit, place: WorkspacePlace, user: EdgeUser): EdgeRoute | null {
   const { edge } = visit
   const route = edge.table.routeByName(place.name)
-  const decision = decide({
-    ready: edge.table.isReady,
-    port: place.port,
+  if (!edge.table.isReady) throw new ApiError('unavailable')
+  if (route === undefined) return null
+  const isOpen = portsOfHost(route, place.port).some((port) => mayOpen(visit, place, route, user, port))
+  return isOpen ? route : null
+}
+
+function mayOpen(
+  visit: Visit,
+  place: WorkspacePlace,
+  route: EdgeRoute,
+  user: EdgeUser,
+  port: number | null,
+): boolean {
+  const { kind } = decide({
+    ready: true,
+    port,
     route,
     identity: { kind: 'session', user, sessionHash: '' },
     method: 'GET',
@@ -102,11 +116,11 @@ function usable(visit: Visit, place: WorkspacePlace, user: EdgeUser): EdgeRoute 
     fetchSite: null,
     fetchMode: null,
     fetchDest: null,
-    ownOrigin: workspaceOrigin(edge.site, place.label),
+    ownOrigin: workspaceOrigin(visit.edge.site, place.label),
+    kin: 'none',
+    preflight: false,
   })
-  const isClosed = decision.kind === 'not-found' || decision.kind === 'sign-in' || decision.kind === 'refused'
-  if (decision.kind === 'unavailable') throw new ApiError('unavailable')
-  return isClosed ? null : (route ?? null)
+  return kind !== 'not-found' && kind !== 'sign-in' && kind !== 'refused'
 }
 
 /** Step 2, on the dashboard's host: a signed-in person who may use the port is sent back with a one-time code. */
@@ -179,6 +193,7 @@ function unfinished(visit: Visit, place: WorkspacePlace, flow: Flow | null): voi
     scan,
     method: 'GET',
     upgrade: false,
+    target: visit.target,
     nowMs: edge.now(),
   })
   if (facts.identity.kind === 'session') return sendRedirect(visit, flow?.path ?? '/')
@@ -199,12 +214,14 @@ export async function startFromPage(visit: Visit, place: WorkspacePlace): Promis
     place,
     scan: visit.scan,
     method: 'POST',
+    target: visit.target,
     upgrade: false,
     nowMs: edge.now(),
   })
   const decision = decide(facts)
   if (decision.kind === 'sign-in' || decision.kind === 'not-found') return answerDecision(visit, decision)
-  if (decision.kind === 'refused' || decision.kind === 'unavailable') return answerDecision(visit, decision)
+  if (decision.kind === 'refused' || decision.kind === 'unavailable' || decision.kind === 'preflight')
+    return answerDecision(visit, decision)
   const { identity } = facts
   if (identity.kind !== 'session' || identity.user.id !== decision.route.ownerId)
     return answerCode(visit, 'forbidden')

@@ -1,6 +1,7 @@
 // An allowed visit comes in; what every engine owes it is done here: caps, counters, revocation, heads, failures, one retry.
 import { type ApiCode, ApiError, type EdgeRoute, type Identity } from '../../control/wire/index.ts'
 import { answerFailure, drain } from '../answer.ts'
+import { addCors, withoutCors } from '../cors.ts'
 import { cutOff, hasBody, takesMore, type Visit } from '../edge.ts'
 import {
   type AnswerHead,
@@ -13,7 +14,7 @@ import type { WorkspacePlace } from '../host.ts'
 import type { Credential } from '../identity.ts'
 import { makeLocal } from '../local.ts'
 import { publicLocation } from '../location.ts'
-import { declaredPort } from '../ports.ts'
+import { corsOf, declaredPort } from '../ports.ts'
 import { workspaceOrigin } from '../site.ts'
 import { count } from '../seen/counters.ts'
 import type { LiveStream } from '../sockets.ts'
@@ -151,8 +152,22 @@ export abstract class Relay implements LiveStream {
     edge.counters.head(seen.headMs)
     // An answer before the end of the body: what is still to come is not worth keeping the connection for.
     if (this.body !== null && !this.body.done) head.headers.push('Connection', 'close')
-    this.visit.res.writeHead(status, /^[\x20-\x7e]*$/.test(statusText) ? statusText : '', head.headers)
+    const headers = this.#forItsReader(head.headers)
+    this.visit.res.writeHead(status, /^[\x20-\x7e]*$/.test(statusText) ? statusText : '', headers)
     this.headed = true
+  }
+
+  /** What is said of CORS to a page of a sibling port; a kept answer to another page must not be taken for one. */
+  #forItsReader(headers: string[]): string[] {
+    const { allowOrigin } = this.visit
+    if (allowOrigin === null) {
+      if (this.#route.ports.length > 1 && corsOf(this.#route, this.port) === 'siblings')
+        headers.push('Vary', 'Origin')
+      return headers
+    }
+    const readable = withoutCors(headers)
+    addCors(readable, allowOrigin)
+    return readable
   }
 
   /** An informational answer: hints are passed on, all else is between the app and us. */

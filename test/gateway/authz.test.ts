@@ -212,15 +212,19 @@ t.test('a cookie opens nothing for a request of another origin', async (t) => {
   const door = await open(t)
   const own = 'http://web-3000.ws.localhost:8090'
   const sibling = 'http://web-4000.ws.localhost:8090'
+  const stranger = 'http://mapped-3000.ws.localhost:8090'
   const socket = { 'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==', 'Sec-WebSocket-Version': '13' }
   for (const family of families) {
     const mine = cookie(secrets.adaOnWeb)
     const status = async (headers: Headers, method = 'GET') =>
       (await door.ask(family, 'web-3000', { ...mine, ...headers }, { method })).status
-    t.equal(await status({ ...socket, Origin: sibling }), 403, 'a sibling’s WebSocket')
+    t.equal(await status({ ...socket, Origin: stranger }), 403, 'another workspace’s WebSocket')
+    t.equal(await status({ ...socket, Origin: sibling }), 200, 'a sibling’s WebSocket')
     t.equal(await status(socket), 403, 'a WebSocket without Origin')
     t.equal(await status({ ...socket, Origin: own }), 200, 'its own WebSocket')
-    t.equal(await status({ Origin: sibling, 'Sec-Fetch-Site': 'same-site' }, 'POST'), 403, 'a sibling’s POST')
+    const post = (origin: string) => status({ Origin: origin, 'Sec-Fetch-Site': 'same-site' }, 'POST')
+    t.equal(await post(stranger), 403, 'another workspace’s POST')
+    t.equal(await post(sibling), 200, 'a sibling’s POST')
     t.equal(await status({}, 'POST'), 403, 'a POST without Origin')
     t.equal(await status({ Origin: own }, 'POST'), 200, 'its own POST')
     t.equal(await status({ Origin: 'null', 'Sec-Fetch-Site': 'same-origin' }, 'DELETE'), 200, 'no-referrer')

@@ -360,6 +360,8 @@ t.test('the decision: closed, owner-only by default, and silent about what is no
         route: given.exists ? route : undefined,
         identity,
         ownOrigin: 'http://own',
+        kin: 'none',
+        preflight: false,
       }
       const decision = decide(facts)
       const asAbsent = decide({ ...facts, route: undefined })

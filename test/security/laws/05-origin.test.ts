@@ -12,8 +12,16 @@ const proofs: readonly [string, readonly string[], boolean][] = [
   ['a null Origin from the same origin', ['Origin: null', 'Sec-Fetch-Site: same-origin'], true],
   ['no Origin from the same origin', ['Sec-Fetch-Site: same-origin'], true],
   ['nothing', [], false],
-  ['a sibling', [originOf('evil'), 'Sec-Fetch-Site: same-site'], false],
-  ['another port of the workspace', [originOf('shop-3000'), 'Sec-Fetch-Site: same-site'], false],
+  ['another workspace', [originOf('evil'), 'Sec-Fetch-Site: same-site'], false],
+  ['another workspace that is not there', [originOf('none-3000'), 'Sec-Fetch-Site: same-site'], false],
+  ['another port of the workspace', [originOf('shop-3000'), 'Sec-Fetch-Site: same-site'], true],
+  ['another name of the workspace', [originOf('store-80'), 'Sec-Fetch-Site: same-site'], true],
+  ['a name that begins like it', [originOf('shop2-3000')], false],
+  ['no port of the workspace', [originOf('shop-0')], false],
+  ['a port of the workspace below it', [originOf('a.shop-3000')], false],
+  ['a port of the workspace at another scheme', ['Origin: https://shop-3000.ws.localhost:8090'], false],
+  ['a port of the workspace at another server', ['Origin: http://shop-3000.ws.localhost:8091'], false],
+  ['a port of the workspace with a tail', [`${originOf('shop-3000')}.evil.example`], false],
   ['the dashboard', ['Origin: http://localhost:8090', 'Sec-Fetch-Site: same-site'], false],
   ['another site', ['Origin: https://evil.example', 'Sec-Fetch-Site: cross-site'], false],
   ['its own Origin with a tail', [`${OWN}.evil.example`], false],
@@ -32,7 +40,8 @@ const proofs: readonly [string, readonly string[], boolean][] = [
 
 t.test('an unsafe request by cookie goes with proof only; a token needs none', async (t) => {
   const edge = await startEdge(t, { script: webAndSocket })
-  const route = edge.workspace('shop')
+  edge.workspace('evil', { ownerId: 'bob' })
+  const route = edge.workspace('shop', { aliases: ['store'] })
   const cookie = `Cookie: ${edge.cookie('alice', route)}`
   const token = `X-Postern-Token: ${edge.control.token('alice', ['connect'])}`
   for (const door of doorsOf(edge))
@@ -68,7 +77,11 @@ t.test('a safe request may also be a person’s navigation, and nothing else fro
       ['Sec-Fetch-Site: cross-site', 'Sec-Fetch-Mode: navigate', 'Sec-Fetch-Dest: document'],
       true,
     ],
-    ['a sibling’s fetch', [originOf('evil'), 'Sec-Fetch-Site: same-site', 'Sec-Fetch-Mode: cors'], false],
+    [
+      'another workspace’s fetch',
+      [originOf('evil'), 'Sec-Fetch-Site: same-site', 'Sec-Fetch-Mode: cors'],
+      false,
+    ],
     [
       'a sibling’s image',
       ['Sec-Fetch-Site: same-site', 'Sec-Fetch-Mode: no-cors', 'Sec-Fetch-Dest: image'],
