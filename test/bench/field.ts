@@ -36,10 +36,12 @@ export const visitor = {
 /** Sizes of the files that the upstream serves as `/<name>`, in bytes. */
 export const files = { '64k': 64 * 1024, '10m': 10 * 1024 * 1024 } as const
 
+// A POST is answered when all of its body has been read, as a program would: `return` alone would answer before.
 const upstreamConf = (root: string): string => `access_log off; server { listen 127.0.0.1:PORT; root ${root};
   sendfile on; client_max_body_size 0; client_body_buffer_size 2m;
   location = /small { return 200 'a small answer of the workspace'; }
-  location = /post { return 200 'taken'; }
+  location = /post { proxy_pass http://127.0.0.1:PORT/small; proxy_method GET; proxy_pass_request_body off;
+    proxy_set_header Content-Length ''; }
   location / { try_files $uri =404; } }`
 
 const toApp = (port: number): string =>
