@@ -113,10 +113,12 @@ export class Exchange extends Relay implements Dispatcher.DispatchHandler {
   protected override end(): void {
     const { res } = this.visit
     const whole = this.#whole
-    if (whole === null) res.end()
-    // Node joins a string with its head into one write; a buffer would be a second part of it.
-    else if (whole.length <= JOINED_MAX) res.end(whole.toString('latin1'), 'latin1')
-    else res.end(whole)
+    if (whole === null || whole.length > JOINED_MAX || this.visit.req.httpVersionMajor !== 1)
+      return void (whole === null ? res.end() : res.end(whole))
+    // Node joins a string with its head; uncorked before the end, they leave in one plain write and not in a gathered one.
+    res.write(whole.toString('latin1'), 'latin1')
+    res.socket?.uncork()
+    res.end()
   }
 
   protected override writeRest(): void {
