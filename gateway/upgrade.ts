@@ -77,22 +77,58 @@ export function endSoon(socket: Duplex): void {
 
 const HALF_OPEN_MS = 60_000
 
-/** Two sockets, joined: bytes, back-pressure and half-close both ways; an end of one by force is the end of both. */
-export function splice(a: Duplex, b: Duplex): void {
-  join(a, b)
-  join(b, a)
-  a.pipe(b)
-  b.pipe(a)
+const PEER = Symbol('the other side')
+
+/** One of two joined sockets. */
+type Joined = Duplex & { [PEER]: Joined }
+
+// Not `pipe`, and not closures: what those keep for each direction is a third of what an idle WebSocket takes here.
+function onData(this: Joined, chunk: Buffer): void {
+  if (!this[PEER].write(chunk)) this.pause()
 }
 
-function join(from: Duplex, to: Duplex): void {
-  from.on('error', () => to.destroy())
-  from.on('close', () => to.destroy())
-  from.on('end', () => {
-    // The other side may say its last words, but not for ever.
-    const socket = to as Socket
-    if (typeof socket.setTimeout === 'function') socket.setTimeout(HALF_OPEN_MS, () => to.destroy())
-  })
+function onDrain(this: Joined): void {
+  this[PEER].resume()
+}
+
+function onEnd(this: Joined): void {
+  const peer = this[PEER]
+  peer.end()
+  // The other side may say its last words, but not for ever.
+  const { setTimeout: limit } = peer as { setTimeout?: (ms: number, then: () => void) => void }
+  limit?.call(peer, HALF_OPEN_MS, destroyThis)
+}
+
+function onError(this: Joined): void {
+  this[PEER].destroy()
+}
+
+function onClose(this: Joined): void {
+  const peer = this[PEER]
+  // Both have said all; what is still on its way to the peer arrives before it closes by itself.
+  const isFlushing = this.readableEnded && peer.writableEnded && !peer.writableFinished
+  if (!isFlushing) peer.destroy()
+}
+
+function destroyThis(this: Duplex): void {
+  this.destroy()
+}
+
+/** Two sockets, joined: bytes, back-pressure and half-close both ways; an end of one by force is the end of both. */
+export function splice(a: Duplex, b: Duplex): void {
+  const [one, other] = [a as Joined, b as Joined]
+  one[PEER] = other
+  other[PEER] = one
+  listen(one)
+  listen(other)
+}
+
+function listen(side: Joined): void {
+  side.on('error', onError)
+  side.on('close', onClose)
+  side.on('end', onEnd)
+  side.on('drain', onDrain)
+  side.on('data', onData)
 }
 
 function tune(stream: Duplex): void {
