@@ -1,5 +1,6 @@
 // A visit and what is to be said come in; the edge's own answer goes out: a page to a browser's navigation, a problem to a program.
 import { type ApiCode, ApiError, apiCodes, type EdgeRoute, paths } from '../control/wire/index.ts'
+import type { CapCode } from './caps.ts'
 import { addCors, preflightHeaders } from './cors.ts'
 import type { Decision } from './decide.ts'
 import { hasBody, type Visit } from './edge.ts'
@@ -117,7 +118,7 @@ export function answerCode(visit: Visit, code: ApiCode, saying: Saying = {}): vo
   visit.seen.cause = code
   const { status } = apiCodes[code]
   const headers = [...(saying.headers ?? [])]
-  const retryAfter = saying.retryAfterSeconds ?? (status === 503 ? 1 : undefined)
+  const retryAfter = saying.retryAfterSeconds ?? (status === 503 || status === 429 ? 1 : undefined)
   if (retryAfter !== undefined) headers.push('Retry-After', String(retryAfter))
   if (status === 401) headers.push('WWW-Authenticate', 'Bearer realm="postern"')
   if (status === 405) headers.push('Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS')
@@ -130,6 +131,14 @@ export function answerCode(visit: Visit, code: ApiCode, saying: Saying = {}): vo
   )
   const problem = new ApiError(code, saying.detail).problem(visit.requestId)
   send(visit, status, headers, `${JSON.stringify(problem)}\n`)
+}
+
+/** Answers that a cap is met. */
+export function answerCapped(visit: Visit, code: CapCode): void {
+  count(visit.edge.counters.capped, code)
+  // A connection that is one too many is not kept for more.
+  const headers = visit.peer.guest?.isOver === true ? ['Connection', 'close'] : []
+  answerCode(visit, code, { headers })
 }
 
 /** What the cards of a workspace's host need. */

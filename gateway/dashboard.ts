@@ -1,15 +1,18 @@
 // Visits that are for no workspace's host come in; health is answered, the edge's own pages and control's app take the rest, or it is refused.
+import type { ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type Identity, paths } from '../control/wire/index.ts'
-import { answerCode, answerMisdirected, noteDenial, send } from './answer.ts'
+import { answerCapped, answerCode, answerMisdirected, noteDenial, send } from './answer.ts'
 import { decideDashboard } from './decide.ts'
 import { cutOff, originOf, type Visit } from './edge.ts'
+import type { Guest } from './guest.ts'
 import { pathOf, type Place } from './host.ts'
 import { overHttp2 } from './http2/request.ts'
 import { ANONYMOUS, type Credential, credentialOf, identityOf } from './identity.ts'
+import { takeSeat } from './seats.ts'
 import { RouteClass } from './seen/classes.ts'
-import type { LiveStream } from './sockets.ts'
 import { tellOver } from './seen/tell.ts'
+import type { LiveStream } from './sockets.ts'
 import { releaseFrom } from './upgrade.ts'
 
 const AGENT_PREFIX = '/api/agent/'
@@ -35,8 +38,10 @@ export function toDashboard(visit: Visit): void {
     path === paths.signOut ||
     path === paths.setupPage ||
     path.startsWith(paths.edgePrefix)
-  )
+  ) {
+    if (visit.peer.guest?.isOver === true) return answerCapped(visit, 'address_capped')
     return edge.own(visit)
+  }
   const { credential, identity } = dashboardIdentity(visit)
   if (!dashboardAllows(visit, path, identity)) return
   if (identity.kind !== 'anonymous') watch(visit, credential, identity, () => cutOff(visit))
@@ -49,14 +54,30 @@ function ready(visit: Visit): void {
 }
 
 function toApp(visit: Visit, identity: Identity): void {
-  const { edge, req, res, seen } = visit
+  const { edge, req, res, seen, peer } = visit
   seen.kind = visit.target.startsWith(API_PREFIX) ? RouteClass.api : RouteClass.dashboard
-  if (identity.kind !== 'anonymous') seen.userId = identity.user.id
+  if (identity.kind !== 'anonymous') {
+    seen.userId = identity.user.id
+    peer.guest?.release()
+  }
+  const isOfMachine = isMachine(visit.target)
+  if (!isOfMachine) {
+    if (identity.kind === 'anonymous' && peer.guest?.isOver === true)
+      return answerCapped(visit, 'address_capped')
+    if (!takeSeat(visit, '')) return
+  } else if (peer.guest !== undefined) releaseOnYes(res, peer.guest)
   // Over HTTP/2 the connection is others' too.
   if (overHttp2(req) === null) seen.countFrom(req.socket)
   req.url = visit.target
   if (visit.expectsContinue) res.writeContinue()
   edge.app.request(req, res, identity, originOf(visit))
+}
+
+/** Machines prove who they are to control, so that its answer tells. */
+function releaseOnYes(res: ServerResponse, guest: Guest): void {
+  res.on('close', () => {
+    if (res.headersSent && res.statusCode < 400) guest.release()
+  })
 }
 
 /** Who is at the dashboard's host: only a dashboard session or a token counts there. */
@@ -119,9 +140,13 @@ export function toDashboardSocket(visit: Visit, socket: Duplex, head: Buffer): v
     ? { credential: { kind: 'none' } as const, identity: ANONYMOUS }
     : dashboardIdentity(visit)
   if (!isOfMachine && !dashboardAllows(visit, path, identity)) return
+  if (identity.kind !== 'anonymous') {
+    seen.userId = identity.user.id
+    visit.peer.guest?.release()
+  }
+  if (!isOfMachine && !takeSeat(visit, '')) return
   req.url = visit.target
   releaseFrom(res, socket)
-  if (identity.kind !== 'anonymous') seen.userId = identity.user.id
   seen.status = 101
   seen.countFrom(req.socket)
   socket.on('close', () => tellOver(edge, seen))

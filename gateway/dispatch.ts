@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type ApiCode, paths } from '../control/wire/index.ts'
-import { answerCode, answerDecision, noteDenial, send, wantsPage } from './answer.ts'
+import { answerCapped, answerCode, answerDecision, noteDenial, send, wantsPage } from './answer.ts'
 import { readingOrigin } from './cors.ts'
 import { toDashboard, toDashboardSocket } from './dashboard.ts'
 import { decide } from './decide.ts'
@@ -14,6 +14,7 @@ import { pathOf, type Place, placeOfHostHeader, targetOf, type WorkspacePlace } 
 import type { EdgeAnswer } from './http2/answer.ts'
 import { type EdgeRequest, overHttp2 } from './http2/request.ts'
 import type { Credential } from './identity.ts'
+import { takeSeat } from './seats.ts'
 import { relayOf } from './proxy/engine.ts'
 import { asksForWebSocket, type Scan, scanHeaders } from './scan.ts'
 import { shownHost } from './seen/access-line.ts'
@@ -107,6 +108,7 @@ function admit(edge: Edge, arrival: Arrival): Visit | null {
     socket,
     head,
     expectsContinue,
+    seat: null,
     relay: null,
     allowOrigin: null,
   }
@@ -215,10 +217,10 @@ function guard(visit: Visit, act: () => void): void {
 }
 
 function toWorkspace(visit: Visit, place: WorkspacePlace): void {
-  const { edge } = visit
-  const { seen } = visit
+  const { edge, seen } = visit
   if (visit.target.startsWith(paths.edgePrefix)) {
     seen.kind = RouteClass.own
+    if (visit.peer.guest?.isOver === true) return answerCapped(visit, 'address_capped')
     return edge.own(visit)
   }
   const facts = factsOf({
@@ -232,12 +234,16 @@ function toWorkspace(visit: Visit, place: WorkspacePlace): void {
     nowMs: edge.now(),
   })
   if (facts.route !== undefined) seen.workspaceId = facts.route.workspaceId
-  if (facts.identity.kind !== 'anonymous') seen.userId = facts.identity.user.id
+  if (facts.identity.kind !== 'anonymous') {
+    seen.userId = facts.identity.user.id
+    visit.peer.guest?.release()
+  } else if (visit.peer.guest?.isOver === true) return answerCapped(visit, 'address_capped')
   const decision = decide(facts)
   visit.allowOrigin = readingOrigin(facts, decision)
   if (decision.kind === 'allow') {
     if (visit.scan.viaCount > VIA_MAX) return answerCode(visit, 'loop_detected')
     const { route, port, identity } = decision
+    if (!takeSeat(visit, route.workspaceId)) return
     // Without a right of its own, a credential does not bind the stream to its end either.
     const credential: Credential = identity.kind === 'anonymous' ? { kind: 'none' } : facts.credential
     return relayOf(visit, { place, route, port, identity, credential }).start()

@@ -5,6 +5,7 @@ import { constants } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import type { Logger } from '@postern/plugin'
 import type { EdgeControl, Origin } from '../control/wire/index.ts'
+import type { Caps, Seat } from './caps.ts'
 import type { Place } from './host.ts'
 import { overHttp2 } from './http2/request.ts'
 import type { Pools } from './proxy/pools.ts'
@@ -25,6 +26,7 @@ export interface Edge extends Witness {
   readonly app: InnerApp
   readonly pools: Pools
   readonly live: LiveSet
+  readonly caps: Caps
   readonly trusted: Blocks
   readonly log: Logger
   /** Seals flow cookies. */
@@ -61,6 +63,8 @@ export interface Visit {
   readonly head: Buffer | null
   /** The visitor waits for `100 Continue` before it sends its body. */
   readonly expectsContinue: boolean
+  /** Its place among what is capped, given back when it is over; null: not counted. */
+  seat: Seat | null
   /** What carries it to an app, while it does; told when the answer is over or the connection gone. */
   relay: { visitorClosed(): void } | null
   /** The other origin whose page may read the answer, once it is decided; null: no other. */

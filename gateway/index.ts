@@ -6,13 +6,14 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { paths } from '../control/wire/index.ts'
 import { ownPages } from './app.ts'
+import { Caps, usualCaps } from './caps.ts'
 import { dialledOnThisMachine } from './authz/allow.ts'
 import { authzHandler } from './authz/index.ts'
 import { Arrivals } from './arrivals.ts'
 import type { Edge } from './edge.ts'
 import { overHttp2 } from './http2/request.ts'
 import { pathOf } from './host.ts'
-import { type Doors, http2Sessions, meet, publicServer } from './public-server.ts'
+import { type Doors, http2Sessions, meetFront, publicServer } from './public-server.ts'
 import { Pools } from './proxy/pools.ts'
 import { answerMetrics } from './seen/answer-metrics.ts'
 import { count, Counters } from './seen/counters.ts'
@@ -64,6 +65,7 @@ function build(options: GatewayOptions, certificates: CertificateStore | null): 
     app: options.app,
     pools,
     live,
+    caps: new Caps({ ...usualCaps, ...options.caps }),
     counters: new Counters(),
     accessLog: options.accessLog ?? null,
     trusted,
@@ -115,7 +117,7 @@ function build(options: GatewayOptions, certificates: CertificateStore | null): 
 function authzServer(doors: AllDoors, authz: (req: IncomingMessage, res: ServerResponse) => void): Server {
   const { edge } = doors
   const server = edgeServer()
-  server.on('connection', (socket) => meet(doors, socket, false))
+  server.on('connection', (socket) => meetFront(doors, socket))
   server.on('request', (req, res) => {
     const path = pathOf(req.url ?? '')
     if (path === paths.metrics) return answerMetrics(edge.log, doors.metrics, res)
@@ -187,7 +189,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     ...schemeWarnings(edge.site, options.listen, options.trustedProxies.length > 0),
   ]
   const expiring = setInterval(() => edge.live.expire(), EXPIRE_MS).unref()
-  const sweeping = setInterval(() => edge.pools.sweep(edge.now()), SWEEP_MS).unref()
+  const sweeping = setInterval(() => {
+    edge.pools.sweep(edge.now())
+    edge.caps.sweep(edge.now())
+  }, SWEEP_MS).unref()
   let closing: Promise<void> | null = null
   return {
     sink: edge.table,

@@ -12,6 +12,7 @@ import {
   handleUpgrade,
 } from './dispatch.ts'
 import type { Edge } from './edge.ts'
+import { Guest } from './guest.ts'
 import { Http2Sessions } from './http2/server.ts'
 import { redirectToHttps } from './redirect.ts'
 import { count } from './seen/counters.ts'
@@ -62,10 +63,25 @@ export function http2Sessions(edge: () => Edge): Http2Sessions {
 
 /** Keeps a connection by its peer, for as long as it is open. */
 function keep(doors: Doors, socket: Socket, peer: Peer): void {
-  doors.peers.set(socket, peer)
   if (doors.sockets.has(socket)) return
+  doors.peers.set(socket, peer)
   doors.sockets.add(socket)
-  socket.on('close', () => doors.sockets.delete(socket))
+  socket.on('close', () => {
+    doors.sockets.delete(socket)
+    peer.guest?.release()
+  })
+}
+
+/** Counts a visitor's connection against its address; null where that has twice what it may, and is not heard any more. */
+function asGuest({ edge }: Doors, socket: Socket, peer: Peer): Peer | null {
+  if (peer.trusted) return peer
+  const use = edge.caps.address(peer.ip)
+  const most = edge.caps.limits.addressConnections
+  if (use.connections >= 2 * most) {
+    count(edge.counters.capped, 'address_capped')
+    return null
+  }
+  return { ...peer, guest: new Guest(use, most, () => socket.destroy()) }
 }
 
 /** Who a connection is from; null: workspaces may not come in by the front door. */
@@ -74,11 +90,21 @@ function peerOf(doors: Doors, socket: Socket, isUnixSocket: boolean): Peer | nul
   return doors.subnets(ip) ? null : { ip, trusted: isUnixSocket || doors.edge.trusted(ip) }
 }
 
-/** Meets each connection of a plain listener before a byte of it is read. */
-export function meet(doors: Doors, socket: Socket, isUnixSocket: boolean): void {
-  const peer = peerOf(doors, socket, isUnixSocket)
+/** Meets a front's connection to the forward-auth listener before a byte of it is read. */
+export function meetFront(doors: Doors, socket: Socket): void {
+  const peer = peerOf(doors, socket, false)
   if (peer === null) return void socket.destroy()
   keep(doors, socket, peer)
+}
+
+/** Meets each connection of a plain listener before a byte of it is read. */
+function meet(doors: Doors, socket: Socket, isUnixSocket: boolean): void {
+  // A request that goes back in has been met.
+  if (doors.sockets.has(socket)) return
+  const peer = peerOf(doors, socket, isUnixSocket)
+  const known = peer === null ? null : asGuest(doors, socket, peer)
+  if (known === null) return void socket.destroy()
+  keep(doors, socket, known)
 }
 
 /** Meets the connections of a listener that wants something of them before Node's server has them. */
@@ -98,7 +124,11 @@ function meetFirst(doors: Doors, server: Server | SecureServer, listener: Public
       return void socket.destroy()
     }
     arrivals.add(socket, peer, asked, (known) => {
-      if (!asked.tls) keep(doors, socket, known)
+      if (!asked.tls) {
+        const guest = asGuest(doors, socket, known)
+        if (guest === null) return void socket.destroy()
+        keep(doors, socket, guest)
+      }
       serve?.call(server, socket)
     })
   })
@@ -109,9 +139,10 @@ function secureServer(doors: Doors, store: CertificateStore): SecureServer {
   const admit = (socket: Socket): boolean => {
     if (peers.has(socket)) return true
     const peer = arrivals.claim(socket)
-    if (peer === null) socket.destroy()
-    else keep(doors, socket, peer)
-    return peer !== null
+    const known = peer === null ? null : asGuest(doors, socket, peer)
+    if (known === null) socket.destroy()
+    else keep(doors, socket, known)
+    return known !== null
   }
   const server = tlsServer(
     store,

@@ -3,10 +3,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Logger } from '@postern/plugin'
 import type { MetricsSnapshot } from './seen/snapshot.ts'
+import type { CapLimits } from './caps.ts'
 import type { LineSink } from './seen/tell.ts'
 import type { EdgeControl, EdgeSink, Identity, Origin } from '../control/wire/index.ts'
 import type { CertificateFiles } from './tls/certificates.ts'
 
+export type { CapLimits } from './caps.ts'
 export type { LineSink } from './seen/tell.ts'
 export type { MetricsSnapshot } from './seen/snapshot.ts'
 
@@ -61,6 +63,8 @@ export interface GatewayOptions {
   /** What the workers of one gateway answer together (`renderMetrics` of all snapshots); absent: this one is alone. */
   readonly fleet?: { isReady(): boolean; metrics(): Promise<string> }
   readonly log: Logger
+  /** Caps other than the usual ones (`usualCaps`). */
+  readonly caps?: Partial<CapLimits>
   /** Where access lines go; absent: nowhere. */
   readonly accessLog?: LineSink
   now(): number

@@ -9,7 +9,8 @@ import type { ListenAddress } from './seams.ts'
 export const serverSettings = {
   // Slow uploads are no fault; a body that stands still is given up by its own timer.
   requestTimeout: 0,
-  headersTimeout: 60_000,
+  // Nobody's head takes so long; a connection that says nothing is held no longer.
+  headersTimeout: 20_000,
   // Above the idle time of the fronts (nginx 60 s), so that it is never we who close first.
   keepAliveTimeout: 75_000,
   maxHeaderSize: 32 * 1024,

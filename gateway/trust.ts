@@ -1,5 +1,6 @@
 // Pure. Addresses and CIDR blocks come in; whether a peer is believed, and who the client really is, come out.
 import ipaddr from 'ipaddr.js'
+import type { Guest } from './guest.ts'
 
 type Range = [ipaddr.IPv4 | ipaddr.IPv6, number]
 
@@ -12,6 +13,8 @@ export interface Peer {
   readonly ip: string
   /** Its forwarded headers are believed. */
   readonly trusted: boolean
+  /** Counts it against its address until somebody proves who they are; absent where that isn't counted. */
+  readonly guest?: Guest
 }
 
 /** The canonical text of an address, zone dropped and mapped IPv4 unmapped; null when it isn't one. */

@@ -19,6 +19,7 @@ import {
   readPathOrDash,
   readText,
 } from './option-values.ts'
+import { capOptions } from './cap-options.ts'
 import { tlsOptions } from './tls-options.ts'
 
 /** A row in yargs' own shape (`alias`, `array`, `describe`, `defaultDescription`), and what it means to us. */
@@ -84,6 +85,7 @@ export const serverOptions = {
     read: readAddressesOrOff,
   },
   ...tlsOptions,
+  ...capOptions,
   'authz-listen': {
     describe: 'Address of the forward-auth endpoints, host:port or the path of a unix socket; off: none',
     initial: '127.0.0.1:8091',

@@ -3,6 +3,7 @@ import type { Logger } from '@postern/plugin'
 import type { LocalConnect } from '../../gateway/seams.ts'
 import type { Control } from '../seams.ts'
 import { openAccessLog } from './access-log.ts'
+import { capsOf } from './cap-options.ts'
 import { Closing } from './closing.ts'
 import { showAddress } from './listen-addresses.ts'
 import { listeningOf } from './listeners.ts'
@@ -70,6 +71,7 @@ export async function startCore(config: ServerConfig, root: RootLog, local?: Loc
       authzListen: config.authzListen,
       baseDomain: config.baseDomain,
       trustedProxies: config.trustedProxies ?? [],
+      caps: capsOf(config),
       control: control.edge,
       app: control.app,
       flowKey: control.flowKey,

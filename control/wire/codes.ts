@@ -126,6 +126,41 @@ export const apiCodes = {
     summary: 'The request came through here too often.',
     hint: 'A program in a workspace sends its requests back to Postern; look at its proxy settings.',
   },
+  user_requests_capped: {
+    status: 429,
+    summary: 'You have too many requests open at once.',
+    hint: 'Wait for some to end; an administrator can raise max_requests_per_user.',
+  },
+  user_sockets_capped: {
+    status: 429,
+    summary: 'You have too many WebSockets open at once.',
+    hint: 'Close some tabs; an administrator can raise max_sockets_per_user.',
+  },
+  user_upgrades_capped: {
+    status: 429,
+    summary: 'You open WebSockets too fast.',
+    hint: 'Wait as Retry-After says; a program may be reconnecting in a loop.',
+  },
+  address_capped: {
+    status: 429,
+    summary: 'Too much comes from your address without a sign-in.',
+    hint: 'Sign in, or wait; an administrator can raise max_connections_per_address.',
+  },
+  workspace_requests_capped: {
+    status: 503,
+    summary: 'This workspace has too many requests open at once.',
+    hint: 'Try again in a moment; an administrator can raise max_requests_per_workspace.',
+  },
+  workspace_sockets_capped: {
+    status: 503,
+    summary: 'This workspace has too many WebSockets open at once.',
+    hint: 'Try again later; an administrator can raise max_sockets_per_workspace.',
+  },
+  workspace_upgrades_capped: {
+    status: 503,
+    summary: 'Too many WebSockets are opened to this workspace at once.',
+    hint: 'Try again in a moment; a program may be reconnecting in a loop.',
+  },
   internal: {
     status: 500,
     summary: 'Something failed here.',

@@ -113,6 +113,7 @@ function visitOf(
     socket: null,
     head: null,
     expectsContinue: false,
+    seat: null,
     relay: null,
   }
 }

@@ -68,6 +68,11 @@ type Heads = OutgoingHttpHeaders | readonly string[]
 export class EdgeAnswer extends Http2ServerResponse {
   #hasBody = true
 
+  /** True when all of it went out and none of it was reset. */
+  isWhole(): boolean {
+    return this.stream.writableFinished && this.stream.rstCode === constants.NGHTTP2_NO_ERROR
+  }
+
   /** As in HTTP/1.1, the flat form with its duplicates included. */
   override writeHead(status: number, phraseOrFields?: string | Heads, given?: Heads): this {
     const { stream } = this

@@ -26,6 +26,8 @@ export class Counters {
   /** Refusals by `<door> <reason>`. */
   readonly denials: Tally = new Map()
   readonly upstreamErrors: Tally = new Map()
+  /** Caps that were met, by code. */
+  readonly capped: Tally = new Map()
   /** Connections ended before a request, by cause. */
   readonly turnedAway: Tally = new Map()
   readonly #responses = new Float64Array(CLASSES * KINDS)
@@ -60,6 +62,7 @@ export class Counters {
       put('postern_gateway_connections_refused_total', `{cause="${cause}"}`, times)
     for (const [code, times] of this.upstreamErrors)
       put('postern_gateway_upstream_errors_total', `{code="${code}"}`, times)
+    for (const [code, times] of this.capped) put('postern_gateway_capped_total', `{code="${code}"}`, times)
     for (const [key, times] of this.denials) {
       const [door = '', reason = ''] = key.split(' ')
       put('postern_gateway_denials_total', `{door="${door}",reason="${reason}"}`, times)

@@ -54,6 +54,11 @@ export const metricTable = {
     help: 'Requests that the decision did not allow, by door and reason.',
     labels: ['door', 'reason'],
   },
+  postern_gateway_capped_total: {
+    kind: 'counter',
+    help: 'Requests and connections that met a cap, by its code.',
+    labels: ['code'],
+  },
   postern_gateway_upstream_errors_total: {
     kind: 'counter',
     help: 'Requests that a workspace failed, by code.',

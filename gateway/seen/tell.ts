@@ -1,5 +1,7 @@
 // Requests and sockets that are over come in; counts and lines of the access log go out.
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { accessLine } from './access-line.ts'
 import type { Counters } from './counters.ts'
 import type { Seen } from './seen.ts'
@@ -30,16 +32,37 @@ export function tellOver(to: Witness, seen: Seen): void {
 
 const TOLD = Symbol('told')
 
+const queues = new WeakMap<Socket, Set<Told>>()
+
+function closeQueued(this: Socket): void {
+  for (const res of queues.get(this) ?? []) if (!res.closed) res.emit('close')
+}
+
+function noteQueued(socket: Socket, res: Told): void {
+  let queue = queues.get(socket)
+  if (queue === undefined) {
+    queues.set(socket, (queue = new Set()))
+    socket.on('close', closeQueued)
+  }
+  queue.add(res)
+  res.on('close', () => queue.delete(res))
+}
+
 /** The part of a visit that is told of. */
 interface ToldOf {
   readonly edge: Witness
   readonly seen: Seen
+  readonly req: IncomingMessage
   readonly res: ServerResponse
+  readonly socket: Duplex | null
+  seat: { leave(): void } | null
   relay: { visitorClosed(): void } | null
 }
 
 interface Told extends ServerResponse {
   [TOLD]?: ToldOf
+  /** Of HTTP/2, whose answers don't know `writableFinished`. */
+  isWhole?(): boolean
 }
 
 // One function for all, found by a property: a closure would cost each request.
@@ -48,7 +71,9 @@ function answerClosed(this: Told): void {
   if (visit === undefined) return
   const { seen } = visit
   if (this.headersSent) seen.status = this.statusCode
-  if (!this.writableFinished && seen.cause === '') seen.cause = 'aborted'
+  const isWhole = this.isWhole === undefined ? this.writableFinished : this.isWhole()
+  if (!isWhole && seen.cause === '') seen.cause = 'aborted'
+  visit.seat?.leave()
   visit.relay?.visitorClosed()
   tellOver(visit.edge, seen)
 }
@@ -58,4 +83,6 @@ export function tellWhenClosed(visit: ToldOf): void {
   const res: Told = visit.res
   res[TOLD] = visit
   res.on('close', answerClosed)
+  // Behind another on its connection, Node forgets it when that one goes.
+  if (res.socket === null && visit.socket === null) noteQueued(visit.req.socket, res)
 }

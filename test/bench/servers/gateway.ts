@@ -68,6 +68,8 @@ const gateway = await startGateway({
   trustedProxies: [],
   control,
   app: { request: (_req, res) => res.end(), upgrade: (_req, socket) => socket.destroy() },
+  // On, but one user of the benchmark is as thousands.
+  caps: { userSockets: 20_000, userUpgrades: 10_000, workspaceSockets: 20_000, workspaceUpgrades: 10_000 },
   accessLog: new AccessLog({
     to: join(folder, 'access.log'),
     maxBytes: 10 * 1024 * 1024,

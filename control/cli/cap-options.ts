@@ -1,0 +1,45 @@
+/** The options of the edge's caps; rows of the one table in `options.ts`. */
+import { usualCaps, type CapLimits } from '../../gateway/caps.ts'
+import { readCount } from './option-values.ts'
+import type { OptionTable } from './options.ts'
+
+const cap = <const Name extends keyof CapLimits>(name: Name, describe: string) =>
+  ({ describe, initial: String(usualCaps[name]), read: readCount }) as const
+
+export const capOptions = {
+  'max-requests-per-user': cap('userRequests', 'Requests of one user in flight at once'),
+  'max-sockets-per-user': cap('userSockets', 'WebSockets that one user may have open'),
+  'max-upgrades-per-user': cap(
+    'userUpgrades',
+    'WebSockets that one user may open a second; ten times as many at once',
+  ),
+  'max-requests-per-workspace': cap('workspaceRequests', 'Requests to one workspace in flight at once'),
+  'max-sockets-per-workspace': cap('workspaceSockets', 'WebSockets that one workspace may have open'),
+  'max-upgrades-per-workspace': cap(
+    'workspaceUpgrades',
+    'WebSockets opened to one workspace a second; ten times as many at once',
+  ),
+  'max-connections-per-address': cap(
+    'addressConnections',
+    'Connections of one address, trusted proxies left out, on which nobody has signed in',
+  ),
+} as const satisfies OptionTable
+
+/** The caps as the gateway takes them. */
+export const capsOf = (config: {
+  readonly maxRequestsPerUser: number
+  readonly maxSocketsPerUser: number
+  readonly maxUpgradesPerUser: number
+  readonly maxRequestsPerWorkspace: number
+  readonly maxSocketsPerWorkspace: number
+  readonly maxUpgradesPerWorkspace: number
+  readonly maxConnectionsPerAddress: number
+}): CapLimits => ({
+  userRequests: config.maxRequestsPerUser,
+  userSockets: config.maxSocketsPerUser,
+  userUpgrades: config.maxUpgradesPerUser,
+  workspaceRequests: config.maxRequestsPerWorkspace,
+  workspaceSockets: config.maxSocketsPerWorkspace,
+  workspaceUpgrades: config.maxUpgradesPerWorkspace,
+  addressConnections: config.maxConnectionsPerAddress,
+})

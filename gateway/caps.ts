@@ -1,0 +1,156 @@
+// Who asks for how much comes in, with the time; whether it may begin, or the code of the cap that it meets, goes out.
+
+/** The most that may be open at once or begin in a second; a burst of ten seconds' worth of upgrades is let through. */
+export interface CapLimits {
+  /** Requests in flight, of one user; of one address, where nobody is signed in. */
+  readonly userRequests: number
+  readonly userSockets: number
+  readonly userUpgrades: number
+  readonly workspaceRequests: number
+  readonly workspaceSockets: number
+  readonly workspaceUpgrades: number
+  /** Connections of one address on which nobody has proved who they are. */
+  readonly addressConnections: number
+}
+
+/**
+ * Well above what a person does: a browser keeps 6 connections a host, or 128 streams through an HTTP/2 front, and loads
+ * a dev server's thousand modules over those. One user's share is a part of a workspace's, so that nobody fills it alone.
+ */
+export const usualCaps: CapLimits = {
+  userRequests: 400,
+  userSockets: 1000,
+  userUpgrades: 200,
+  workspaceRequests: 2000,
+  workspaceSockets: 4000,
+  workspaceUpgrades: 400,
+  addressConnections: 1000,
+}
+
+/** What somebody or something has open. */
+export interface Use {
+  requests: number
+  sockets: number
+  connections: number
+  /** Upgrades that may still begin at once. */
+  upgradesLeft: number
+  upgradesAtMs: number
+}
+
+/** Codes of the API that say which cap was met. */
+export type CapCode =
+  | 'user_requests_capped'
+  | 'user_sockets_capped'
+  | 'user_upgrades_capped'
+  | 'workspace_requests_capped'
+  | 'workspace_sockets_capped'
+  | 'workspace_upgrades_capped'
+  | 'address_capped'
+
+const BURST_SECONDS = 10
+
+const newUse = (): Use => ({
+  requests: 0,
+  sockets: 0,
+  connections: 0,
+  upgradesLeft: Number.POSITIVE_INFINITY,
+  upgradesAtMs: 0,
+})
+
+const isUnused = (use: Use, nowMs: number): boolean =>
+  use.requests + use.sockets + use.connections === 0 && nowMs - use.upgradesAtMs > BURST_SECONDS * 1000
+
+/** True when one more upgrade may begin now. */
+function hasUpgrade(use: Use, perSecond: number, nowMs: number): boolean {
+  const most = perSecond * BURST_SECONDS
+  const gained = ((nowMs - use.upgradesAtMs) / 1000) * perSecond
+  use.upgradesLeft = Math.min(most, Math.max(0, use.upgradesLeft + gained))
+  use.upgradesAtMs = nowMs
+  return use.upgradesLeft >= 1
+}
+
+/** The place of one request or socket among those that are counted; given back once. */
+export class Seat {
+  readonly #user: Use
+  readonly #workspace: Use
+  readonly #kind: 'requests' | 'sockets'
+  #isTaken = true
+
+  constructor(user: Use, workspace: Use, kind: 'requests' | 'sockets') {
+    this.#user = user
+    this.#workspace = workspace
+    this.#kind = kind
+    user[kind]++
+    workspace[kind]++
+  }
+
+  leave(): void {
+    if (!this.#isTaken) return
+    this.#isTaken = false
+    this.#user[this.#kind]--
+    this.#workspace[this.#kind]--
+  }
+}
+
+/** The key of a client address: IPv6 by its /64, which is one customer's. */
+export function addressKey(ip: string): string {
+  if (!ip.includes(':')) return ip
+  const [head = '', tail] = ip.split('::')
+  const before = head === '' ? [] : head.split(':')
+  const after = tail === undefined || tail === '' ? [] : tail.split(':')
+  while (before.length + after.length < 8) before.push('0')
+  return `${before.concat(after).slice(0, 4).join(':')}/64`
+}
+
+/** All that is counted in one gateway. */
+export class Caps {
+  readonly limits: CapLimits
+  readonly #users = new Map<string, Use>()
+  readonly #workspaces = new Map<string, Use>()
+  readonly #addresses = new Map<string, Use>()
+
+  constructor(limits: CapLimits) {
+    this.limits = limits
+  }
+
+  /**
+   * A place for a request, or for a socket until its end; or the cap that is met. `userId` '' counts by the address,
+   * `workspaceId` '' for no workspace: the dashboard and the API.
+   */
+  take(userId: string, ip: string, workspaceId: string, isUpgrade: boolean, nowMs: number): Seat | CapCode {
+    const { limits } = this
+    const user = userId === '' ? this.address(ip) : useOf(this.#users, userId)
+    const workspace = workspaceId === '' ? newUse() : useOf(this.#workspaces, workspaceId)
+    if (!isUpgrade) {
+      if (user.requests >= limits.userRequests)
+        return userId === '' ? 'address_capped' : 'user_requests_capped'
+      if (workspace.requests >= limits.workspaceRequests) return 'workspace_requests_capped'
+      return new Seat(user, workspace, 'requests')
+    }
+    if (user.sockets >= limits.userSockets) return userId === '' ? 'address_capped' : 'user_sockets_capped'
+    if (workspace.sockets >= limits.workspaceSockets) return 'workspace_sockets_capped'
+    if (!hasUpgrade(user, limits.userUpgrades, nowMs))
+      return userId === '' ? 'address_capped' : 'user_upgrades_capped'
+    if (!hasUpgrade(workspace, limits.workspaceUpgrades, nowMs)) return 'workspace_upgrades_capped'
+    user.upgradesLeft--
+    workspace.upgradesLeft--
+    return new Seat(user, workspace, 'sockets')
+  }
+
+  /** What an address has open on which nobody is signed in. */
+  address(ip: string): Use {
+    return useOf(this.#addresses, addressKey(ip))
+  }
+
+  /** Forgets those who have nothing open. */
+  sweep(nowMs: number): void {
+    for (const uses of [this.#users, this.#workspaces, this.#addresses])
+      for (const [key, use] of uses) if (isUnused(use, nowMs)) uses.delete(key)
+  }
+}
+
+function useOf(uses: Map<string, Use>, key: string): Use {
+  let use = uses.get(key)
+  if (use === undefined) uses.set(key, (use = newUse()))
+  return use
+}

@@ -1,0 +1,31 @@
+// A connection comes in; until somebody proves on it who they are, it counts against its address.
+import type { Use } from './caps.ts'
+
+/** Over the cap, the first request must be there after so long, and prove who it is from. */
+const PATIENCE_MS = 5000
+
+/** A connection on which nobody has proved who they are. */
+export class Guest {
+  /** One too many of its address: only somebody who is signed in is served on it. */
+  readonly isOver: boolean
+  readonly #use: Use
+  #timer: NodeJS.Timeout | null = null
+  #isCounted = true
+
+  /** `end` is called when it is over the cap and shows nothing. */
+  constructor(use: Use, most: number, end: () => void) {
+    this.#use = use
+    use.connections++
+    this.isOver = use.connections > most
+    if (this.isOver) this.#timer = setTimeout(end, PATIENCE_MS).unref()
+  }
+
+  /** Somebody has proved who they are, or the connection is gone. */
+  release(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+    if (!this.#isCounted) return
+    this.#isCounted = false
+    this.#use.connections--
+  }
+}
