@@ -4,10 +4,15 @@ import { readProxyHeader } from './proxy-protocol.ts'
 import type { Peer } from './trust.ts'
 import { endSoon } from './upgrade.ts'
 
-/** The first bytes, and a PROXY header, must be there after so long. */
-const FIRST_BYTES_MS = 10_000
-/** Unknown connections at once; beyond it the oldest one ends, so that a flood of them can't lock out those that go on. */
-const ARRIVALS_MAX = 2048
+/** What unknown connections may take. */
+export interface ArrivalLimits {
+  /** The first bytes, and a PROXY header, must be there after so long. */
+  readonly firstBytesMs: number
+  /** At once; beyond it the oldest one ends, so that a flood of them can't lock out those that go on. */
+  readonly max: number
+}
+
+const LIMITS: ArrivalLimits = { firstBytesMs: 10_000, max: 2048 }
 
 const TLS_HANDSHAKE = 0x16
 
@@ -43,11 +48,17 @@ export class Arrivals {
   readonly #shaking = new Map<string, { readonly socket: Socket; readonly peer: Peer }>()
   readonly #turnAway: (why: TurnedAway) => void
   readonly #peerAt: (address: string) => Peer | null
+  readonly #limits: ArrivalLimits
 
   /** `peerAt` makes a peer of the address that a balancer gave; null: it may not come in. */
-  constructor(turnAway: (why: TurnedAway) => void, peerAt: (address: string) => Peer | null) {
+  constructor(
+    turnAway: (why: TurnedAway) => void,
+    peerAt: (address: string) => Peer | null,
+    limits: ArrivalLimits = LIMITS,
+  ) {
     this.#turnAway = turnAway
     this.#peerAt = peerAt
+    this.#limits = limits
   }
 
   /** Connections that are not known yet. */
@@ -57,13 +68,14 @@ export class Arrivals {
 
   /** Takes a connection; `next` is called when its first bytes are right, and those after a PROXY header are unread again. */
   add(socket: Socket, peer: Peer, asked: Asked, next: (peer: Peer) => void): void {
-    if (this.#open.size >= ARRIVALS_MAX) this.#end(this.#open.keys().next().value as Socket, 'too_many')
+    const oldest = this.#open.size < this.#limits.max ? undefined : this.#open.keys().next().value
+    if (oldest !== undefined) this.#end(oldest, 'too_many')
     const arrival: Arrival = {
       peer,
       address: addressOf(socket),
       asked,
       next,
-      timer: setTimeout(() => this.#end(socket, 'too_slow'), FIRST_BYTES_MS).unref(),
+      timer: setTimeout(() => this.#end(socket, 'too_slow'), this.#limits.firstBytesMs).unref(),
       bytes: Buffer.alloc(0),
     }
     this.#open.set(socket, arrival)
@@ -78,11 +90,6 @@ export class Arrivals {
     if (found === undefined) return null
     this.#forget(found.socket)
     return found.peer
-  }
-
-  /** A handshake went wrong; its connection has been ended. */
-  failed(): void {
-    this.#turnAway('handshake_failed')
   }
 
   /** Ends all. */

@@ -48,6 +48,8 @@ export class RequestBody extends Readable {
     req.on('data', this.#onData)
     req.on('end', this.#onEnd)
     req.on('error', this.#onGone)
+    // Half a body over HTTP/2 may end like a whole one; this is said before.
+    req.on('aborted', this.#onGone)
     req.on('close', this.#onGone)
     req.setTimeout(IDLE_MS, this.#onGone)
   }

@@ -1,7 +1,12 @@
 // HTTP/2 to the visitor: the same decisions and the same bytes at the upstream as by HTTP/1.1, each stream on its own.
+import { once } from 'node:events'
+import { constants } from 'node:http2'
 import t from 'tap'
-import { type Script } from '../support/gateway-bytes.ts'
-import { ask2, startTlsEdge } from '../support/tls-edge.ts'
+import { OK, type Script } from '../support/gateway-bytes.ts'
+import { hashOf } from '../support/gateway-control.ts'
+import { END_HEADERS, Frame, frame, PREFACE, requestHead, resetFrame } from '../support/http2-frames.ts'
+import { ask2, readAnswer2, startTlsEdge } from '../support/tls-edge.ts'
+import { until } from '../support/until.ts'
 
 const HOST = 'shop.ws.test'
 
@@ -45,4 +50,265 @@ t.test('a request reaches the program as one of HTTP/1.1, and the answer comes b
   t.notOk(fields.some((line) => line.startsWith(':') || line.startsWith('transfer-encoding')))
   t.equal(fields.filter((line) => line.startsWith('host:')).length, 1)
   t.same(edge.log.lines, [])
+})
+
+t.test('bodies: framed anew, whole or not at all', async (t) => {
+  const edge = await startTlsEdge(t, {
+    script: ({ head, socket }) => void (/^(?:GET|HEAD)/.test(head) && socket.write(OK)),
+  })
+  const route = edge.workspace('shop')
+  const session = await edge.http2(HOST)
+  const fields = {
+    ':authority': HOST,
+    ':method': 'POST',
+    cookie: edge.cookie('alice', route),
+    origin: `https://${HOST}`,
+  }
+  const sent = async (
+    more: object,
+    send: (stream: ReturnType<typeof session.request>) => void,
+    body: RegExp,
+  ) => {
+    const before = edge.upstream.requests.length
+    const stream = session.request({ ...fields, ...more })
+    const answer = readAnswer2(stream)
+    send(stream)
+    const request = await until(() => edge.upstream.requests[before])
+    await until(() => body.test(request.body()), { what: `${body} in ${JSON.stringify(request.body())}` })
+    return { request, answer, stream }
+  }
+  const unknown = await sent({}, (stream) => stream.end('hello'), /^5\r\nhello\r\n0\r\n\r\n$/)
+  t.match(unknown.request.head, /\r\ntransfer-encoding: chunked/i)
+  t.notMatch(unknown.request.head, /content-length/i)
+  unknown.request.socket.write(OK)
+  t.equal((await unknown.answer).status, 200)
+  const known = await sent({ 'content-length': '5' }, (stream) => stream.end('hello'), /^hello$/)
+  t.match(known.request.head, /\r\ncontent-length: 5/i)
+  t.notMatch(known.request.head, /transfer-encoding/i)
+  known.request.socket.write(OK)
+  t.equal((await known.answer).body, 'ok')
+  // By hand: Node's client ends a stream that it resets.
+  for (const code of [constants.NGHTTP2_CANCEL, constants.NGHTTP2_NO_ERROR]) {
+    const before = edge.upstream.requests.length
+    const socket = await edge.tls(HOST, ['h2'])
+    const head = requestHead(1, Object.entries({ ':scheme': 'https', ':path': '/', ...fields }), END_HEADERS)
+    socket.write(Buffer.concat([PREFACE, head, frame(Frame.data, 0, 1, Buffer.from('half'))]))
+    const request = await until(() => edge.upstream.requests[before])
+    await until(() => /half/.test(request.body()))
+    const more = frame(Frame.data, 0, 1, Buffer.alloc(16_000, 'x'))
+    socket.write(Buffer.concat([more, more, more, resetFrame(1, code)]))
+    await until(() => request.socket.destroyed)
+    t.notMatch(request.body(), /0\r\n\r\n$/, `half a body does not pass for a whole one: ${code}`)
+    socket.destroy()
+  }
+  const early = await sent({}, (stream) => stream.write('half'), /half/)
+  early.request.socket.write('HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig')
+  const refused = await early.answer
+  t.same([refused.status, refused.body, refused.reset], [413, 'big', constants.NGHTTP2_NO_ERROR])
+  t.equal((await ask2(session, { ...fields, ':method': 'GET' })).status, 200, 'the connection goes on')
+  const waiting = session.request({ ...fields, expect: '100-continue' })
+  const answer = readAnswer2(waiting)
+  await new Promise((resolve) => waiting.on('continue', resolve))
+  waiting.end('now')
+  const last = await until(() => edge.upstream.requests.find((request) => /now/.test(request.body())))
+  t.notMatch(last.head, /\r\nexpect:/i)
+  last.socket.write(OK)
+  t.equal((await answer).status, 200)
+  t.equal((await ask2(session, { ...fields, expect: 'wonders' })).status, 417)
+  t.same(edge.log.lines, [])
+})
+
+t.test('answers: hints, trailers, none of a body, half a body, fields that come twice', async (t) => {
+  const answers: Readonly<Record<string, string>> = {
+    '/hints': `HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n${OK}`,
+    '/trailers':
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Grpc-Status\r\n\r\n2\r\nok\r\n0\r\nGrpc-Status: 0\r\nSet-Cookie: no=1\r\n\r\n',
+    '/204': 'HTTP/1.1 204 No Content\r\nX-A: 1\r\n\r\n',
+    '/304': 'HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n',
+    '/head': 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n',
+    '/short': 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf',
+    '/cut': 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n',
+    '/garbage': 'what\r\n\r\n',
+    '/twice':
+      'HTTP/1.1 200 OK\r\nX-Content-Type-Options: nosniff\r\nX-Content-Type-Options: nosniff\r\nETag: "a"\r\nETag: "b"\r\nVary: A\r\nVary: B\r\nX-Latin: caf\xe9\r\nContent-Length: 0\r\n\r\n',
+    '/close': 'HTTP/1.1 200 OK\r\n\r\nto the end',
+  }
+  const edge = await startTlsEdge(t, {
+    script({ head, socket }) {
+      const path = head.split(' ')[1] ?? ''
+      socket.write(Buffer.from(answers[path] ?? OK, 'latin1'))
+      if (/short|cut|garbage|close/.test(path)) socket.end()
+    },
+  })
+  edge.workspace('shop', {}, 'public')
+  const session = await edge.http2(HOST)
+  const get = (path: string, more: object = {}) =>
+    ask2(session, { ':authority': HOST, ':path': path, ...more })
+  const hinted = await get('/hints')
+  t.match(hinted.hints, [{ ':status': 103, link: '</a.css>; rel=preload' }])
+  t.equal(hinted.body, 'ok')
+  const trailed = await get('/trailers', { te: 'trailers' })
+  t.match(trailed.trailers, { 'grpc-status': '0' })
+  t.notOk('set-cookie' in trailed.trailers)
+  t.notOk('grpc-status' in (await get('/trailers')).trailers, 'only to who asked for them')
+  for (const [path, status] of [
+    ['/204', 204],
+    ['/304', 304],
+  ] as const)
+    t.match(await get(path), { status, body: '', reset: 0 }, path)
+  t.match(await get('/head', { ':method': 'HEAD' }), {
+    status: 200,
+    body: '',
+    reset: 0,
+    headers: { 'content-length': '5' },
+  })
+  for (const path of ['/short', '/cut']) {
+    const half = await get(path)
+    t.same([half.status, half.body], [200, 'half'], path)
+    t.not(half.reset, constants.NGHTTP2_NO_ERROR, 'half an answer is no whole one')
+  }
+  t.equal((await get('/garbage')).status, 502)
+  const twice = await get('/twice')
+  t.match(twice.headers, {
+    'x-content-type-options': 'nosniff',
+    etag: '"a"',
+    vary: 'A, B',
+    'x-latin': 'caf\xe9',
+  })
+  t.equal((await get('/close')).body, 'to the end')
+  t.match(await ask2(session, { ':authority': HOST, ':method': 'OPTIONS', ':path': '*' }), {
+    status: 204,
+    reset: 0,
+  })
+  t.equal(
+    (await ask2(session, { ':authority': HOST, ':path': '/.postern/nothing', ':method': 'HEAD' })).status,
+    405,
+  )
+  t.same(edge.log.lines, [])
+})
+
+t.test('one connection, many hosts: each request is judged by itself', async (t) => {
+  const edge = await startTlsEdge(t)
+  const shop = edge.workspace('shop')
+  edge.workspace('other', { ownerId: 'bob' })
+  const session = await edge.http2(HOST)
+  const cookie = edge.cookie('alice', shop)
+  const statusOf = async (fields: Record<string, string>) =>
+    (await ask2(session, { cookie, ...fields })).status
+  t.equal(await statusOf({ ':authority': HOST }), 200)
+  t.equal(await statusOf({ ':authority': 'other.ws.test' }), 401, 'a cookie of one host is none of another')
+  t.equal(await statusOf({ ':authority': 'postern.test', ':path': '/api/v1/workspaces' }), 200)
+  t.same(edge.appCalls, ['GET /api/v1/workspaces -'])
+  t.equal(await statusOf({ ':authority': 'elsewhere.example' }), 421)
+  t.equal(await statusOf({ ':authority': HOST, host: 'other.ws.test' }), 400, 'two hosts')
+  t.equal(await statusOf({ ':authority': HOST, host: 'SHOP.ws.test' }), 200, 'the same host twice')
+  t.equal(await statusOf({ ':authority': 'a b' }), 0, 'no answer at all')
+  t.equal(await statusOf({ ':authority': HOST, ':path': '/a#b' }), 400)
+  t.equal(
+    await statusOf({ ':authority': HOST, ':method': 'CONNECT', ':path': '', ':scheme': '' }).catch(() => 405),
+    405,
+  )
+  t.equal(edge.upstream.requests.length, 2)
+})
+
+t.test('what is taken away ends its own streams, and nobody else’s on that connection', async (t) => {
+  const edge = await startTlsEdge(t, {
+    script: ({ socket }) =>
+      void socket.write('HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n'),
+  })
+  const route = edge.workspace('shop', {}, 'members')
+  const session = await edge.http2(HOST)
+  const open = async (userId: string) => {
+    const parent = edge.control.session(userId)
+    const cookie = `__Host-postern_workspace=${edge.control.child(parent, route.workspaceId, 'shop')}`
+    const stream = session.request({ ':authority': HOST, cookie })
+    const answer = readAnswer2(stream)
+    await once(stream, 'data')
+    return { parent, stream, answer }
+  }
+  const [alice, bob] = [await open('alice'), await open('bob')]
+  await edge.control.signOut(hashOf(alice.parent))
+  t.equal((await alice.answer).reset, constants.NGHTTP2_CANCEL)
+  t.notOk(bob.stream.closed)
+  t.notOk(session.closed)
+  edge.upstream.requests[1]?.socket.write('data: 2\n\n')
+  await once(bob.stream, 'data')
+  bob.stream.close(constants.NGHTTP2_CANCEL)
+  await until(() => edge.upstream.open() === 0, { what: 'the program’s connections to end' })
+})
+
+t.test('a slow reader slows nobody on its connection, and its program waits', async (t) => {
+  const chunk = Buffer.alloc(64 * 1024, 'x')
+  let written = 0
+  const edge = await startTlsEdge(t, {
+    script({ head, socket }) {
+      if (!head.startsWith('GET /big')) return void socket.write(OK)
+      socket.write('HTTP/1.1 200 OK\r\nContent-Length: 268435456\r\n\r\n')
+      const pour = (): void => {
+        while (written < 268_435_456 && !socket.destroyed) {
+          written += chunk.length
+          if (!socket.write(chunk)) return void socket.once('drain', pour)
+        }
+      }
+      pour()
+    },
+  })
+  edge.workspace('shop', {}, 'public')
+  const session = await edge.http2(HOST)
+  const big = session.request({ ':authority': HOST, ':path': '/big' })
+  big.on('error', () => undefined)
+  await once(big, 'response')
+  let before = -1
+  await until(() => before === (before = written), { everyMs: 300, what: 'the program to stand still' })
+  t.ok(written < 64 * 1024 * 1024, `${written} bytes were taken from the program`)
+  for (let i = 0; i < 20; i++) t.equal((await ask2(session, { ':authority': HOST })).body, 'ok')
+  let read = 0
+  big.on('data', (part: Buffer) => (read += part.length))
+  await until(() => read > 8 * 1024 * 1024, { what: 'the answer to go on' })
+  big.close(constants.NGHTTP2_CANCEL)
+  await until(() => edge.upstream.requests[0]?.socket.destroyed === true)
+})
+
+t.test(
+  'limits: streams at once, rapid resets, big heads, an idle handshake; others never notice',
+  async (t) => {
+    const edge = await startTlsEdge(t, {
+      script: ({ head, socket }) => void (/\/wait/.test(head) || socket.write(OK)),
+    })
+    edge.workspace('shop', {}, 'public')
+    const [flood, calm] = [await edge.http2(HOST), await edge.http2(HOST)]
+    if (flood.remoteSettings.maxConcurrentStreams === undefined) await once(flood, 'remoteSettings')
+    t.equal(flood.remoteSettings.maxConcurrentStreams, 128)
+    for (let i = 0; i < 20_000 && !flood.destroyed && !flood.closed; i++) {
+      const stream = flood.request({ ':authority': HOST, ':path': '/wait' })
+      stream.on('error', () => undefined)
+      stream.close(constants.NGHTTP2_CANCEL)
+      if (i % 100 === 0) await new Promise((resolve) => setImmediate(resolve))
+    }
+    await until(() => flood.destroyed || flood.closed, { what: 'the flood to be ended' })
+    t.equal((await ask2(calm, { ':authority': HOST })).status, 200)
+    await until(() =>
+      edge.upstream.requests.every(({ head, socket }) => !/\/wait/.test(head) || socket.destroyed),
+    )
+    const wide = await ask2(calm, {
+      ':authority': HOST,
+      ...Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`x-${i}`, 'v'.repeat(1000)])),
+    })
+    t.not(wide.status, 200)
+    t.equal((await ask2(calm, { ':authority': HOST })).status, 200)
+    t.same(edge.log.lines, [])
+  },
+)
+
+t.test('an end in good order: GOAWAY, what is open may finish, new ones go elsewhere', async (t) => {
+  const edge = await startTlsEdge(t, { script: () => undefined })
+  edge.workspace('shop', {}, 'public')
+  const session = await edge.http2(HOST)
+  const answer = ask2(session, { ':authority': HOST })
+  const request = await until(() => edge.upstream.requests[0])
+  const closed = edge.gateway.close(10_000)
+  await until(() => session.closed, { what: 'GOAWAY' })
+  request.socket.write(OK)
+  t.match(await answer, { status: 200, body: 'ok', reset: 0 })
+  await closed
 })
