@@ -1,156 +1,134 @@
 /**
  * Crash anywhere, start again: the same end state, nothing doubled, nothing lost, nothing left over. A relay before the
- * real engine kills the agent (-9) before it forwards call N of each step of a workspace's life; and in another pass
- * when the N-th call that changes something is answered and the agent doesn't know (after the answer to a GET the world
- * is as it was before it, which the first pass has had). For every N, until a life ends without a kill.
+ * real engine kills the agent (-9) before it forwards call N of each step of a workspace's life, and when call N is
+ * answered and the agent doesn't know: for every call and every N, until the step ends without a kill.
  */
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import type { DesiredEntry } from '../../control/wire/index.ts'
-import { spec } from '../support/agent-arbitraries.ts'
+import {
+  nextStep,
+  Points,
+  steps,
+  wanted,
+  workspaceId,
+  type Point,
+  type Stand,
+  type Step,
+} from '../support/agent-crash.ts'
 import { clearDeployment, holdings, homeFile } from '../support/agent-engine.ts'
-import { agentProcesses, type AgentProcess, type AgentProcesses } from '../support/agent-process.ts'
-import { relayTo, type Moment, type Relay } from '../support/agent-relay.ts'
+import { agentProcesses, type AgentProcess } from '../support/agent-process.ts'
+import { relayTo } from '../support/agent-relay.ts'
 import { agentServer } from '../support/agent-server.ts'
 import { engineLacks, machineEngine } from '../support/docker-engine.ts'
 import { tinyImage } from '../support/docker-image.ts'
 import { until } from '../support/until.ts'
 
-const id = 'crash0001'
-/** Marks its home once, and ends at once when it is asked to. */
-const program =
-  'test -e ~/born || echo $RANDOM$RANDOM > ~/born; trap "exit 0" TERM; while :; do sleep 1 & wait; done'
-
-type Step = { readonly name: string; readonly want: DesiredEntry; readonly state: string }
-
-const running = (image: string, generation: number): DesiredEntry => ({
-  want: 'running',
-  spec: {
-    ...spec(id, generation),
-    image,
-    command: ['sh', '-c', program],
-    files: [{ path: 'a', content: 'b' }],
-  },
-})
-
-const scenario = (image: string): Step[] => [
-  { name: 'create', want: running(image, 1), state: 'running 1' },
-  { name: 'spec change', want: running(image, 2), state: 'running 2' },
-  { name: 'stop', want: { want: 'stopped', id, graceMs: 5_000 }, state: 'stopped 2' },
-  { name: 'start', want: running(image, 2), state: 'running 2' },
-  { name: 'trash', want: { want: 'removed', id, data: 'keep' }, state: 'retained 0' },
-  { name: 'purge', want: { want: 'removed', id, data: 'delete' }, state: 'absent 0' },
-]
-
-interface Run {
-  /** What the engine held after each step, with ids of this run taken out. */
-  readonly held: string[][]
-  /** The calls at which the agent was killed, by step. */
-  readonly kills: string[]
-}
-
-interface Lane {
-  readonly folder: string
-  readonly image: string
-  readonly relay: Relay
-  readonly processes: AgentProcesses
-}
-
 const docker = machineEngine()
 
-/** One life of a workspace; the agent is killed at call `at` of each step that has so many. */
-async function liveOnce(lane: Lane, at: number, moment: Moment): Promise<Run> {
+/** What the engine must hold where a workspace stands so, with ids and generations of this run taken out. */
+function due(stand: Stand, isMarked: boolean): readonly string[] {
+  const home = 'volume postern-*-crash0001-home'
+  if (stand === 'absent') return []
+  if (stand === 'retained') return [home]
+  const container = `container /postern-*-crash0001 ${stand === 'running' ? 'running' : 'exited'} G`
+  const mark = isMarked ? ['volume postern-*-crash0001-stop'] : []
+  return [container, 'network postern-*-crash0001', home, ...mark]
+}
+
+/** One workspace that goes from step to step on a deployment of its own. */
+async function lane(folder: string, image: string) {
   const deploymentId = `crash${randomBytes(6).toString('hex')}`
-  const { relay } = lane
-  const server = await agentServer({ deploymentId, hostId: 'host0001' })
-  const { control } = server
+  const relay = await relayTo('/var/run/docker.sock', join(folder, `${deploymentId}.sock`))
+  const processes = agentProcesses()
+  const { control, ...server } = await agentServer({ deploymentId, hostId: 'host0001' })
   const order = {
     serverUrl: server.url,
-    stateDirectory: join(lane.folder, deploymentId),
+    stateDirectory: join(folder, deploymentId),
     pluginConfig: { socketPath: relay.socketPath, firewall: 'external', subnetPool: '10.231.0.0/16' },
   }
-  const agent: { now: AgentProcess | null } = { now: null }
-  const restart = async (): Promise<void> => {
-    await agent.now?.kill()
-    agent.now = lane.processes.start(order)
-  }
-  const run: Run = { held: [], kills: [] }
+  let agent: AgentProcess | null = null
+  let generation = 0
+  let stand: Stand = 'absent'
   let born: string | null = null
-  try {
-    for (const step of scenario(lane.image)) {
-      relay.arm(at, moment, async (call) => {
-        run.kills.push(`${step.name}: ${call}`)
+  let isMarked = false
+  const restart = async (): Promise<void> => {
+    await agent?.kill()
+    agent = processes.start(order)
+  }
+
+  return {
+    stand: () => stand,
+    /** Takes the step; the agent dies at the point. @returns the call at which it died, if it came so far */
+    async take(step: Step, point: Point | null) {
+      let killed: string | null = null
+      if (step.isFreshAgent) await agent?.kill()
+      relay.arm(point?.at ?? Infinity, point?.moment ?? 'before', async (call) => {
+        killed = call
         await restart()
       })
-      if (agent.now === null) await restart()
-      control.want(step.want)
+      if (agent === null || step.isFreshAgent) await restart()
+      generation += step.grows
+      const seen = control.reports.length
+      control.want(wanted(step.to, image, generation))
+      const made = step.to === 'absent' || step.to === 'retained' ? 0 : generation
       const isReached = (): boolean => {
-        const status = control.status(id)
-        const isCurrent = control.reports.at(-1)?.revision === control.revision()
-        return isCurrent && `${status?.state} ${status?.generation}` === step.state
+        const status = control.status(workspaceId)
+        const isCurrent =
+          control.reports.length > seen && control.reports.at(-1)?.revision === control.revision()
+        return isCurrent && `${status?.state} ${status?.generation}` === `${step.to} ${made}`
       }
-      await until(isReached, { timeoutMs: 60_000, everyMs: 5 }).catch(() => {
-        throw new Error(`${step.name}, ${moment} call ${at}, was never reached: ${agent.now?.said()}`)
+      const where = `${step.name}, ${point?.moment} call ${point?.at}`
+      await until(isReached, { timeoutMs: 90_000, everyMs: 5 }).catch(() => {
+        throw new Error(`${where}, was never reached: ${agent?.said()}`)
       })
+      stand = step.to
+      if (step.mark !== 'kept') isMarked = step.mark === 'made'
       const lines = await holdings(docker, deploymentId)
-      run.held.push(lines.map((line) => line.replaceAll(deploymentId.slice(0, 8), '*')))
+      const held = lines.map((line) =>
+        line.replaceAll(deploymentId.slice(0, 8), '*').replace(new RegExp(` ${generation}$`), ' G'),
+      )
       const mark = await homeFile(docker, deploymentId, 'born')
-      born ??= mark
-      if (step.name !== 'purge' && born !== mark) throw new Error(`data was lost at ${step.name}`)
-    }
-    return run
-  } finally {
-    relay.arm(Infinity, moment, async () => undefined)
-    await agent.now?.kill()
-    await server.close()
-    await clearDeployment(docker, deploymentId)
+      if (stand === 'absent') born = null
+      else if ((born ??= mark) !== mark) throw new Error(`data was lost at ${where}`)
+      return { killed, held, due: due(stand, isMarked) }
+    },
+    async close() {
+      relay.arm(Infinity, 'before', async () => undefined)
+      await processes.close()
+      await server.close()
+      await relay.close()
+      await clearDeployment(docker, deploymentId)
+    },
   }
 }
 
 t.setTimeout(900_000)
 t.test('killed at every engine call', { skip: engineLacks() ?? false }, async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'postern-crash-'))
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
   const image = await tinyImage(docker)
-  const lanes = await Promise.all(
-    ['one', 'two', 'three'].map(async (name): Promise<Lane> => {
-      const relay = await relayTo('/var/run/docker.sock', join(folder, `${name}.sock`))
-      return { image, folder, relay, processes: agentProcesses() }
-    }),
-  )
-  t.teardown(async () => {
-    for (const { relay, processes } of lanes) {
-      await processes.close()
-      await relay.close()
+  const points = new Points()
+  let kills = 0
+  const work = async (): Promise<void> => {
+    const one = await lane(folder, image)
+    t.teardown(() => one.close())
+    for (let step = nextStep(one.stand(), points); step !== null; step = nextStep(one.stand(), points)) {
+      const point = points.take(step)
+      const { killed, held, due } = await one.take(step, point)
+      if (killed !== null) kills++
+      else if (point !== null) points.missed(step, point)
+      t.same(held, due, `${step.name}, killed ${point?.moment} ${point?.at}: ${killed}`)
     }
-    await rm(folder, { recursive: true, force: true })
-  })
-  const [first] = lanes
-  if (first === undefined) return
-  const whole = await liveOnce(first, Infinity, 'before')
-  t.same(whole.kills, [])
-  t.same(whole.held.at(-1), [], 'a life without a kill leaves nothing')
-  t.equal(whole.held[0]?.length, 3, 'one container, one network, one home')
-
-  for (const moment of ['before', 'after'] as const) {
-    let next = 1
-    let last = Infinity
-    let kills = 0
-    const work = async (lane: Lane): Promise<void> => {
-      for (let at = next++; at <= last; at = next++) {
-        const run = await liveOnce(lane, at, moment)
-        kills += run.kills.length
-        if (run.kills.length === 0) last = Math.min(last, at)
-        else t.same(run.held, whole.held, `killed ${moment} call ${at} of ${run.kills.join(', ')}`)
-      }
-    }
-    await Promise.all(lanes.map(work))
-    t.comment(`${moment}: ${kills} kills; the first life without one was at N = ${last}`)
-    t.ok(
-      kills > (moment === 'before' ? 60 : 15) && last < Infinity,
-      `every call of every step was a crash point`,
-    )
   }
+  await Promise.all([work(), work(), work()])
+  t.comment(`${kills} kills; calls met: ${JSON.stringify(points.met())}`)
+  t.same(
+    steps.filter((step) => points.isLeft(step)),
+    [],
+    'every call of every step was a crash point',
+  )
+  for (const [name, calls] of Object.entries(points.met())) t.ok(calls > 2, `${name}: ${calls} calls`)
 })

@@ -3,10 +3,7 @@ import { createServer, request, type IncomingMessage, type ServerResponse } from
 import { once } from 'node:events'
 import { buffer } from 'node:stream/consumers'
 
-/**
- * When the caller dies: before its call is forwarded, or when the engine has answered and nobody was told. `after`
- * counts only calls that change something: after the answer to a GET the world is as it was before it.
- */
+/** When the caller dies: before its call is forwarded, or when the engine has answered and nobody was told. */
 export type Moment = 'before' | 'after'
 
 /** Ends the caller; told which call it was. */
@@ -21,7 +18,7 @@ export interface Relay {
 
 /** Listens on `socketPath` and forwards to the engine at `engineSocket`. */
 export async function relayTo(engineSocket: string, socketPath: string): Promise<Relay> {
-  const count: Record<Moment, number> = { before: 0, after: 0 }
+  let count = 0
   let armed: { at: number; moment: Moment; kill: Kill } | null = null
   let hasFired = false
 
@@ -33,9 +30,9 @@ export async function relayTo(engineSocket: string, socketPath: string): Promise
 
   const forward = async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
     const call = `${req.method} ${req.url?.split('?')[0]}`
-    const mine = { before: ++count.before, after: req.method === 'GET' ? 0 : ++count.after }
+    const mine = ++count
     const body = await buffer(req)
-    const before = due(mine.before, 'before')
+    const before = due(mine, 'before')
     if (before !== null) {
       await before(call)
       return void res.destroy()
@@ -47,7 +44,7 @@ export async function relayTo(engineSocket: string, socketPath: string): Promise
     const [answer] = (await once(up, 'response')) as [IncomingMessage]
     const isStream = /\/(events|logs)(\?|$)/.test(req.url ?? '')
     const whole = isStream ? null : await buffer(answer)
-    const after = due(mine.after, 'after')
+    const after = due(mine, 'after')
     if (after !== null) {
       await after(call)
       return void res.destroy()
@@ -68,8 +65,7 @@ export async function relayTo(engineSocket: string, socketPath: string): Promise
   return {
     socketPath,
     arm(at, moment, kill) {
-      count.before = 0
-      count.after = 0
+      count = 0
       hasFired = false
       armed = { at, moment, kill }
     },
