@@ -44,8 +44,8 @@ t.test(
     const { token } = await one.admin.must<{ token: string }>('POST', '/api/v1/tokens', { name: 'caps' })
     const doors = [one.client(token), two.client(token)]
     // What one server wrote, the other looks for a few times a second.
-  await until(async () => (await two.client(token).api('GET', '/api/v1/me')).status === 200)
-  const body = (index: number) => ({
+    await until(async () => (await two.client(token).api('GET', '/api/v1/me')).status === 200)
+    const body = (index: number) => ({
       name: `cap-n${index}n`,
       command: ['sleep', '1'],
       env: [{ name: 'A', value: 'b', secret: true }],
