@@ -146,6 +146,8 @@ export interface AnswerHead {
   /** The declared length of the body in bytes; -1: not declared. */
   readonly contentLength: number
   readonly isEventStream: boolean
+  /** Its body is coded in a way that doesn't end at this connection (RFC 9112 §6.1): without the field it would be garbage. */
+  readonly isCoded: boolean
   /** Where in `headers` the value of Location is; -1: nowhere. */
   readonly locationAt: number
 }
@@ -164,9 +166,17 @@ function connectionOf(raw: readonly Uint8Array[]): string | null {
  * The fields of an app's answer as the visitor gets them; `host` is the workspace host, without port, and `trailers`
  * says that the visitor takes some and that they can follow.
  */
-export function answerHeaders(raw: readonly Uint8Array[], host: string, trailers: boolean): AnswerHead {
+export function answerHeaders(
+  raw: readonly Uint8Array[],
+  status: number,
+  host: string,
+  trailers: boolean,
+): AnswerHead {
   const gone = nominated(connectionOf(raw))
   const head: Reading = {
+    status,
+    isCoded: false,
+    hasCoding: false,
     headers: [],
     contentLength: -1,
     isEventStream: false,
@@ -194,17 +204,24 @@ export function answerHeaders(raw: readonly Uint8Array[], host: string, trailers
 }
 
 /** An answer's head while its fields are read. */
-type Reading = { -readonly [K in keyof AnswerHead]: AnswerHead[K] } & { trailer: string | null }
+type Reading = { -readonly [K in keyof AnswerHead]: AnswerHead[K] } & {
+  readonly status: number
+  trailer: string | null
+  hasCoding: boolean
+}
 
 function readAnswerField(head: Reading, kind: FieldKind, name: string, value: string, host: string): void {
   switch (kind) {
     case Field.hop:
     case Field.connection:
     case Field.te:
-    case Field.transferEncoding:
     case Field.upgrade:
     case Field.token:
     case Field.frontOrder:
+      return
+    case Field.transferEncoding:
+      head.isCoded = head.hasCoding || value.toLowerCase() !== 'chunked'
+      head.hasCoding = true
       return
     case Field.refuse:
       if (isOurField(name)) return
@@ -222,6 +239,8 @@ function readAnswerField(head: Reading, kind: FieldKind, name: string, value: st
       break
     case Field.contentLength:
       head.contentLength = Number(value)
+      // RFC 9110 §8.6: such an answer says no length.
+      if (head.status === 204) return
       break
     case Field.contentType:
       head.isEventStream = /^text\/event-stream\b/i.test(value)

@@ -56,14 +56,18 @@ export class LenientAgent extends Agent {
 
   /** What comes on a connection that nobody asked anything on would be read as the next request's answer. */
   override keepSocketAlive(stream: Duplex): boolean {
-    if (stream.readableLength > 0 || super.keepSocketAlive(stream) === (false as never)) return false
+    // An app that has said its last: its half of the connection is closed, ours would wait for ever.
+    if (stream.readableEnded || stream.readableLength > 0) return false
+    if (super.keepSocketAlive(stream) === (false as never)) return false
     stream.on('data', destroyThis)
+    stream.on('end', destroyThis)
     ;(stream as Socket).setTimeout(IDLE_MS, destroyThis)
     return true
   }
 
   override reuseSocket(stream: Duplex, request: ClientRequest): void {
     stream.removeListener('data', destroyThis)
+    stream.removeListener('end', destroyThis)
     ;(stream as Socket).setTimeout(0, destroyThis)
     super.reuseSocket(stream, request)
   }

@@ -104,7 +104,9 @@ export class CompatExchange extends Relay implements Carried {
 
   #ended(answer: IncomingMessage): void {
     if (this.finished) return
-    if (!answer.complete) return this.fail(new ApiError('upstream_bad_answer'))
+    // What ends with its connection, and that by a reset, has not come whole.
+    const isBroken = this.#request?.socket?.errored !== null
+    if (!answer.complete || isBroken) return this.fail(new ApiError('upstream_bad_answer'))
     // A body that is still being sent has no reader any more.
     if (this.body !== null && !this.body.done) this.endLine()
     this.complete(latin1(answer.rawTrailers))

@@ -59,7 +59,14 @@ export class Exchange extends Relay implements Dispatcher.DispatchHandler {
     this.#resume = resume
     const head = this.answerHead(raw, status)
     this.#contentLength = head.contentLength
+    if (status === 204 && head.contentLength > 0) throw new ApiError('upstream_bad_answer')
     this.writeHead(status, statusText, head)
+    // A 304 may say how long its 200 would be (RFC 9110 §15.4.5); undici would wait for that, and find it missing.
+    if (status === 304 && head.contentLength > 0) {
+      this.endLine()
+      this.complete(null)
+      return true
+    }
     process.nextTick(flushHead, this)
     return true
   }
@@ -85,6 +92,7 @@ export class Exchange extends Relay implements Dispatcher.DispatchHandler {
 
   onComplete(trailers: string[] | null): void {
     if (this.finished) return
+    if (this.#line?.isBroken === true) return this.fail(new ApiError('upstream_bad_answer'))
     this.#giveBack()
     this.complete(trailers as unknown as Buffer[] | null)
   }

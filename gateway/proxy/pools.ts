@@ -1,5 +1,6 @@
 // Routes come in; connections by undici come out, kept for one incarnation and port of one workspace, never for an address.
 import { Client, type Dispatcher } from 'undici'
+import type { Duplex } from 'node:stream'
 import { ApiError, type EdgeRoute } from '../../control/wire/index.ts'
 import { dial, type Dialled } from '../connect.ts'
 import { declaredPort } from '../ports.ts'
@@ -33,12 +34,23 @@ export class Line {
   hasServed = false
   isIdle = false
   readonly #client: Client
+  #stream: Duplex | null = null
 
   constructor(connect: Connect, onIdleEnd: (line: Line) => void) {
-    this.#client = new Client(ORIGIN, { ...SETTINGS, connect })
+    const kept: Connect = (options, done) =>
+      connect(options, (...made) => {
+        this.#stream = made[1]
+        done(...made)
+      })
+    this.#client = new Client(ORIGIN, { ...SETTINGS, connect: kept })
     this.#client.on('disconnect', () => {
       if (this.isIdle) onIdleEnd(this)
     })
+  }
+
+  /** The connection was reset: what ends with it has not come whole, though undici takes it for that. */
+  get isBroken(): boolean {
+    return this.#stream !== null && this.#stream.errored !== null
   }
 
   /** Errors go to the handler, also those of making the connection. */

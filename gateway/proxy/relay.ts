@@ -121,12 +121,15 @@ export abstract class Relay implements LiveStream {
     cutOff(this.visit)
   }
 
+  /** @throws ApiError `upstream_bad_answer` for a coding that the edge would lose. */
+  /** @throws ApiError `upstream_bad_answer` for a coding that would be lost here. */
   protected answerHead(raw: readonly Uint8Array[], status: number): AnswerHead {
     const { req, method } = this.visit
     // Node refuses the Trailer field where it writes no chunks.
     const isChunked = takesMore(req) && method !== 'HEAD' && status !== 204 && status !== 304
     const host = `${this.place.label}.${this.visit.edge.site.baseDomain}`
-    const head = answerHeaders(raw, host, isChunked && this.#takesTrailers())
+    const head = answerHeaders(raw, status, host, isChunked && this.#takesTrailers())
+    if (head.isCoded) throw new ApiError('upstream_bad_answer')
     const at = head.locationAt
     if (at >= 0) head.headers[at] = this.#publicLocation(head.headers[at] as string)
     return head

@@ -283,7 +283,7 @@ t.test('answer fields: Set-Cookie narrowed, ours dropped, the rest as it came', 
     'Content-Length',
     '3',
   ].map((text) => Buffer.from(text))
-  const head = answerHeaders(raw, host, false)
+  const head = answerHeaders(raw, 200, host, false)
   t.same(head.headers, [
     'X-A',
     '1',

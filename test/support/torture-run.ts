@@ -118,7 +118,7 @@ async function tell(stage: Stage, one: Told): Promise<void> {
   await client.answered(one.statuses.filter((status) => status >= 200 || status === 101).length)
   if (one.kept === false || one.cut === true) await client.over()
   const before = client.answers.length
-  if (one.kept === true) {
+  if (one.kept === true && one.cut !== true) {
     client.send(stage.fill(`GET ${HONEST_PATH} HTTP/1.1\r\nHost: {host}\r\n\r\n`))
     await client.answered(one.statuses.filter((status) => status >= 200).length + 1)
     stage.same(

@@ -1,6 +1,8 @@
 // All tables of torture cases, by name.
 import type { Case } from './torture-case.ts'
 import { answerFieldCases } from './torture-answer-fields.ts'
+import { answerCases } from './torture-answers.ts'
+import { brokenCases } from './torture-broken.ts'
 import { fieldCases } from './torture-fields.ts'
 import { framingCases } from './torture-framing.ts'
 import { targetCases } from './torture-targets.ts'
@@ -10,4 +12,6 @@ export const tables: readonly (readonly [name: string, table: readonly Case[]])[
   ['targets', targetCases],
   ['fields of requests', fieldCases],
   ['fields of answers', answerFieldCases],
+  ['answers', answerCases],
+  ['broken answers', brokenCases],
 ]
