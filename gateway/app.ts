@@ -7,6 +7,7 @@ import { answerCode } from './answer.ts'
 import type { Visit } from './edge.ts'
 import { enter } from './flows/enter.ts'
 import { authorize, finishHandOff, startFromPage } from './flows/hand-off.ts'
+import { land } from './flows/join.ts'
 import { setUp, showSetup, showSignIn, signIn, signOut } from './flows/sign-in.ts'
 import type { WorkspacePlace } from './host.ts'
 
@@ -40,6 +41,7 @@ function routes(): Router<State> {
   router.post(paths.authorize, onDashboard(authorize))
   router.get(paths.callback, onWorkspace(finishHandOff))
   router.get(paths.enter, onWorkspace(enter))
+  router.get(paths.landed, onWorkspace(land))
   router.post(paths.start, onWorkspace(startFromPage))
   return router
 }

@@ -44,6 +44,7 @@ export const paths = {
   authorize: '/.postern/authorize',
   callback: '/.postern/callback',
   enter: '/.postern/enter',
+  landed: '/.postern/landed',
   start: '/.postern/start',
   signIn: '/sign-in',
   signOut: '/sign-out',

@@ -1,8 +1,7 @@
 // A visitor without a session comes to a workspace host; through the dashboard's host and one-time code they come back with one.
 import { randomBytes } from 'node:crypto'
-import { ApiError, type EdgeRoute, type EdgeUser, paths } from '../../control/wire/index.ts'
+import { ApiError, paths } from '../../control/wire/index.ts'
 import { answerCode, answerDecision, sendCard, sendRedirect } from '../answer.ts'
-import { cookieValue } from '../cookies.ts'
 import { decide, provesOwnOrigin } from '../decide.ts'
 import { dashboardIdentity } from '../dashboard.ts'
 import { originOf, type Visit } from '../edge.ts'
@@ -10,27 +9,19 @@ import { factsOf } from '../facts.ts'
 import { isLocalPath, placeOfLabel, type WorkspacePlace } from '../host.ts'
 import { handOffCard, notFoundCard } from '../pages/cards.ts'
 import { consentCard } from '../pages/forms.ts'
-import { portsOfHost } from '../ports.ts'
 import { workspaceOrigin } from '../site.ts'
-import { clearCookie, setCookie } from './cookie.ts'
-import { challengeOf, type Flow, FLOW_SECONDS, openFlow, sealFlow } from './flow.ts'
+import { beginChain, goOn } from './chain.ts'
+import { clearCookie } from './cookie.ts'
+import { challengeOf, type Flow, FLOW_SECONDS } from './flow.ts'
 import { queryOf, readForm } from './form.ts'
+import { authorizeInChain, chainAt, finishInChain } from './join.ts'
+import { flowCookie, flowOf, workspaceCookie } from './remembered.ts'
+import { usable } from './usable.ts'
 
 const ATTEMPTS_MAX = 3
 const ATTEMPTS_MS = 60_000
 /** A cookie holds 4 kB, base64 and all. */
 const PATH_MAX = 2600
-
-function flowOf(visit: Visit, place: WorkspacePlace): Flow | null {
-  const { edge, scan } = visit
-  const value = cookieValue(scan.cookie, edge.site.cookies.flow)
-  return openFlow(edge.flowKey, place.label, value, edge.now())
-}
-
-function flowCookie(visit: Visit, place: WorkspacePlace, flow: Flow, seconds: number): string[] {
-  const { edge } = visit
-  return setCookie(edge.site, edge.site.cookies.flow, sealFlow(edge.flowKey, place.label, flow), seconds)
-}
 
 /** The path to come back to: as it was asked for, bytes above ASCII percent-encoded; `/` where it can't be kept. */
 function pathToKeep(target: string): string {
@@ -88,41 +79,6 @@ function isTopLevel(visit: Visit): boolean {
   return (fetchMode === null || fetchMode === 'navigate') && (fetchDest === null || fetchDest === 'document')
 }
 
-/** The workspace behind the question, where this user may use that port; null when not, or when it isn't there. */
-function usable(visit: Visit, place: WorkspacePlace, user: EdgeUser): EdgeRoute | null {
-  const { edge } = visit
-  const route = edge.table.routeByName(place.name)
-  if (!edge.table.isReady) throw new ApiError('unavailable')
-  if (route === undefined) return null
-  const isOpen = portsOfHost(route, place.port).some((port) => mayOpen(visit, place, route, user, port))
-  return isOpen ? route : null
-}
-
-function mayOpen(
-  visit: Visit,
-  place: WorkspacePlace,
-  route: EdgeRoute,
-  user: EdgeUser,
-  port: number | null,
-): boolean {
-  const { kind } = decide({
-    ready: true,
-    port,
-    route,
-    identity: { kind: 'session', user, sessionHash: '' },
-    method: 'GET',
-    upgrade: false,
-    origin: null,
-    fetchSite: null,
-    fetchMode: null,
-    fetchDest: null,
-    ownOrigin: workspaceOrigin(visit.edge.site, place.label),
-    kin: 'none',
-    preflight: false,
-  })
-  return kind !== 'not-found' && kind !== 'sign-in' && kind !== 'refused'
-}
-
 /** Step 2, on the dashboard's host: a signed-in person who may use the port is sent back with a one-time code. */
 export async function authorize(visit: Visit): Promise<void> {
   const { edge, method, scan } = visit
@@ -136,6 +92,8 @@ export async function authorize(visit: Visit): Promise<void> {
     return sendRedirect(visit, `${paths.signIn}?next=${encodeURIComponent(next)}`)
   }
   const { user, sessionHash } = identity
+  const chain = isPost ? null : chainAt(visit, place)
+  if (chain?.userId === user.id) return authorizeInChain(visit, identity, { place, challenge }, chain)
   const route = usable(visit, place, user)
   if (route === null) return answerCode(visit, 'not_found', { card: notFoundCard(edge.site.publicOrigin) })
   if (route.ownerId !== user.id && !isPost) {
@@ -157,21 +115,21 @@ export async function authorize(visit: Visit): Promise<void> {
 
 /** Step 3, on the workspace host: code and nonce together become this host's session, and the visitor goes where they wanted. */
 export async function finishHandOff(visit: Visit, place: WorkspacePlace): Promise<void> {
-  const { edge } = visit
+  const chained = chainAt(visit, place)
+  if (chained !== null) return finishInChain(visit, place, chained)
   const flow = flowOf(visit, place)
   const code = queryOf(visit.target).get('code') ?? ''
   if (flow === null || flow.nonce === '' || !/^[\x21-\x7e]{1,512}$/.test(code))
     return unfinished(visit, place, null)
   const session = await redeem(visit, { code, nonce: flow.nonce, label: place.label })
   if (session === null) return unfinished(visit, place, flow)
-  const { site } = edge
-  const seconds = (session.expiresAtMs - edge.now()) / 1000
-  // The used flow stays for a minute without its nonce: it counts the turns of a browser that keeps no session.
-  const used: Flow = { ...flow, nonce: '', path: '/' }
-  sendRedirect(visit, flow.path, [
-    ...setCookie(site, site.cookies.workspace, session.token, seconds),
-    ...flowCookie(visit, place, used, ATTEMPTS_MS / 1000),
-  ])
+  const chain = beginChain(visit, place, session.token)
+  // The used flow stays without its nonce: it counts the turns of a browser that keeps no session, and knows the way.
+  const used: Flow = { ...flow, nonce: '', path: chain === null ? '/' : flow.path }
+  const seconds = chain === null ? ATTEMPTS_MS / 1000 : FLOW_SECONDS
+  const cookies = [...workspaceCookie(visit, session), ...flowCookie(visit, place, used, seconds)]
+  if (chain === null) sendRedirect(visit, flow.path, cookies)
+  else goOn(visit, chain, cookies)
 }
 
 async function redeem(visit: Visit, given: { code: string; nonce: string; label: string }) {

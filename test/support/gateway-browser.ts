@@ -49,10 +49,10 @@ export class Browser {
     return step
   }
 
-  /** Follows redirects, at most 12. */
+  /** Follows redirects, at most 20, as browsers do. */
   async go(url: string, more: { form?: Record<string, string> } = {}): Promise<Step> {
     let step = await this.request(url, more)
-    for (let i = 0; i < 12 && step.field('location') !== null; i++)
+    for (let i = 0; i < 20 && step.field('location') !== null; i++)
       step = await this.request(new URL(step.field('location') ?? '', step.url).href)
     return step
   }

@@ -1,0 +1,35 @@
+// A workspace's route and a user come in; whether they may use a port, or anything on a host, comes out. By the one decision.
+import { ApiError, type EdgeRoute, type EdgeUser } from '../../control/wire/index.ts'
+import { decide } from '../decide.ts'
+import type { Visit } from '../edge.ts'
+import type { WorkspacePlace } from '../host.ts'
+import { portsOfHost } from '../ports.ts'
+
+/** True where the user may use that port, were it running and reachable. */
+export function mayUsePort(route: EdgeRoute, user: EdgeUser, port: number | null): boolean {
+  const { kind } = decide({
+    ready: true,
+    port,
+    route,
+    identity: { kind: 'session', user, sessionHash: '' },
+    method: 'GET',
+    upgrade: false,
+    origin: null,
+    fetchSite: null,
+    fetchMode: null,
+    fetchDest: null,
+    ownOrigin: '',
+    kin: 'none',
+    preflight: false,
+  })
+  return kind !== 'not-found' && kind !== 'sign-in' && kind !== 'refused'
+}
+
+/** The workspace behind a host of which this user may use anything; null when not, or when it isn't there. @throws ApiError unavailable */
+export function usable(visit: Visit, place: WorkspacePlace, user: EdgeUser): EdgeRoute | null {
+  const { table } = visit.edge
+  if (!table.isReady) throw new ApiError('unavailable')
+  const route = table.routeByName(place.name)
+  if (route === undefined) return null
+  return portsOfHost(route, place.port).some((port) => mayUsePort(route, user, port)) ? route : null
+}
