@@ -44,6 +44,8 @@ export class Table implements EdgeSink, TableView {
   isSuspended = false
   /** Hosts' workspace networks, as CIDR. */
   subnets: readonly string[] = []
+  /** Changes alone, before the first reset, make no table. */
+  #isFilled = false
   readonly #now: () => number
   readonly #routes = new Map<string, EdgeRoute>()
   readonly #names = new Map<string, string>()
@@ -63,7 +65,7 @@ export class Table implements EdgeSink, TableView {
   }
 
   get isReady(): boolean {
-    return this.revision >= 0 && !this.isSuspended
+    return this.#isFilled && !this.isSuspended
   }
 
   /** Ends deciding, open streams included, or begins again on what is held. */
@@ -78,6 +80,7 @@ export class Table implements EdgeSink, TableView {
     for (const map of [this.#routes, this.#names, this.#users, this.#sessions, this.#tokens, this.#running])
       map.clear()
     this.subnets = []
+    this.#isFilled = true
     for (const fact of facts) this.#take(fact, Number.NEGATIVE_INFINITY)
     for (const [id, since] of before)
       if (this.#running.get(id)?.incarnation === since.incarnation) this.#running.set(id, since)
