@@ -194,7 +194,7 @@ t.test('plain http to the TLS port, TLS to the plain port, garbage, silence', as
   ]) {
     const client = await rawClient(edge.tlsPort)
     client.send(bytes)
-    client.socket.destroy()
+    client.socket.end()
     await client.closed(15_000)
     t.notMatch(client.text(), /^HTTP\/1.1 [23]/)
   }
