@@ -48,6 +48,15 @@ function rangeOf(cidr: string): Range {
 }
 
 const HOPS_MAX = 32
+/** The longest entry that can be an address: a bracketed IPv6 address with zone and port, and room to spare. */
+const ENTRY_MAX = 80
+
+/** An entry of `X-Forwarded-For`: some front proxies write the port too (`192.0.2.7:4711`, `[2001:db8::1]:4711`). */
+function addressOfEntry(entry: string): string | null {
+  if (entry.length > ENTRY_MAX) return null
+  const match = /^\[([^\]]*)\](?::[0-9]{1,5})?$|^([0-9.]+):[0-9]{1,5}$/.exec(entry)
+  return canonicalAddress(match === null ? entry : (match[1] ?? match[2] ?? ''))
+}
 
 /** The client of a request and the hops between it and the peer, nearest the client first. */
 export interface Chain {
@@ -67,7 +76,7 @@ export function chainOf(peer: Peer, forwardedFor: string | null, trusted: Blocks
   let end = forwardedFor.length
   while (end >= 0 && hops.length < HOPS_MAX) {
     const comma = end === 0 ? -1 : forwardedFor.lastIndexOf(',', end - 1)
-    const entry = canonicalAddress(forwardedFor.slice(comma + 1, end).trim())
+    const entry = addressOfEntry(forwardedFor.slice(comma + 1, end).trim())
     if (entry === null) break
     client = entry
     hops.unshift(entry)

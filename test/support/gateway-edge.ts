@@ -20,6 +20,9 @@ import {
   type Script,
   webSocketBytes,
 } from './gateway-bytes.ts'
+import { http2Door } from './http2-door.ts'
+import { sharedAuthority } from './tls-authority.ts'
+import type { CertificateFiles } from '../../gateway/tls/certificates.ts'
 import { FakeControl, routeRow, userRow } from './gateway-control.ts'
 
 /** What was logged at warn and error; a test may look that nothing was. */
@@ -45,6 +48,8 @@ export interface EdgeUnderTest {
   readonly upstream: RawUpstream
   readonly log: ReturnType<typeof memoryLog>
   readonly port: number
+  /** TLS, with HTTP/2; 0: none. */
+  readonly tlsPort: number
   readonly authzPort: number
   /** Requests that reached the dashboard's app, as `<method> <url> <identity>`. */
   readonly appCalls: string[]
@@ -56,6 +61,16 @@ export interface EdgeUnderTest {
   ): EdgeRoute
   /** A signed-in browser's cookie for a workspace host. */
   cookie(userId: string, route: EdgeRoute, label?: string): string
+}
+
+let pair: CertificateFiles | null = null
+
+/** A plain listener, and one of TLS where a certificate can be made. */
+function tlsToo(): Pick<GatewayOptions, 'listen' | 'certificates'> {
+  const plain = { host: '127.0.0.1', port: 0 } as const
+  pair ??= sharedAuthority()?.issue('edge', ['localhost', '*.ws.localhost']) ?? null
+  if (pair === null) return { listen: [plain] }
+  return { listen: [plain, { ...plain, speaks: 'https' }], certificates: [pair] }
 }
 
 /** Starts it; closed at the test's end. Users alice (member), bob (member) and root (administrator) exist. */
@@ -71,7 +86,7 @@ export async function startEdge(
   const log = memoryLog()
   const sockets = new WebSocketServer({ noServer: true })
   const gateway = await startGateway({
-    listen: [{ host: '127.0.0.1', port: 0 }],
+    ...tlsToo(),
     authzListen: { host: '127.0.0.1', port: 0 },
     publicUrl: 'http://localhost:8090',
     baseDomain: 'ws.localhost',
@@ -96,13 +111,14 @@ export async function startEdge(
   for (const row of [userRow('alice'), userRow('bob'), userRow('root', { role: 'administrator' })])
     control.user(row)
   t.teardown(() => gateway.close(0))
-  const [address] = gateway.addresses
+  const [address, tlsAddress] = gateway.addresses
   return {
     gateway,
     control,
     upstream,
     log,
     port: address !== undefined && 'port' in address ? address.port : 0,
+    tlsPort: tlsAddress !== undefined && 'port' in tlsAddress ? tlsAddress.port : 0,
     authzPort:
       gateway.authzAddress !== null && 'port' in gateway.authzAddress ? gateway.authzAddress.port : 0,
     appCalls,
@@ -120,7 +136,7 @@ export async function startEdge(
 
 /** One door: the status that a visitor's request gets there; 200 or 101 is the only yes. */
 export interface Door {
-  readonly name: 'http' | 'upgrade' | 'forward-auth'
+  readonly name: 'http' | 'upgrade' | 'forward-auth' | 'http2'
   try(request: Ask): Promise<Answer>
 }
 
@@ -145,6 +161,7 @@ export function doorsOf(edge: EdgeUnderTest): Door[] {
           `GET /api/authz/forward-auth HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Forwarded-Method: ${request.method ?? 'GET'}\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: ${request.host}\r\nX-Forwarded-Uri: ${request.path ?? '/'}\r\n${(request.headers ?? []).map((line) => `${line}\r\n`).join('')}Connection: close\r\n\r\n`,
         ),
     },
+    ...(edge.tlsPort === 0 ? [] : [{ name: 'http2' as const, try: http2Door(edge.tlsPort) }]),
   ]
 }
 

@@ -21,6 +21,19 @@ export interface Authority {
 const openssl = (...words: readonly string[]): void =>
   void execFileSync('openssl', words, { stdio: ['ignore', 'ignore', 'pipe'] })
 
+let held: Authority | null = null
+
+/** One for all of this process's tests that need any; null where openssl is not installed. */
+export function sharedAuthority(): Authority | null {
+  try {
+    held ??= makeAuthority({ teardown: (run) => void process.once('exit', run) })
+    return held
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw err
+  }
+}
+
 /** Makes it; its folder is removed at the test's end. */
 export function makeAuthority(t: TestLike): Authority {
   const folder = mkdtempSync(join(tmpdir(), 'tls-'))
