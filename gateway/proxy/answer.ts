@@ -11,6 +11,8 @@ export interface LenientHead {
 }
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+// Not `trim`, which takes bytes above 127 for blanks too.
+const BLANKS = /^[ \t]+|[ \t]+$/g
 const UNWRITABLE = /[^\t\x20-\x7e\x80-\xff]+/g
 
 /** True for the statuses whose answers have no body, whatever their head says (RFC 9110 §6.4.1). */
@@ -30,7 +32,7 @@ export function lenientHead(rawHeaders: readonly string[]): LenientHead | null {
     const name = rawHeaders[i] as string
     const given = rawHeaders[i + 1] as string
     if (!TOKEN.test(name)) return null
-    const value = given.replace(UNWRITABLE, ' ').trim()
+    const value = given.replace(UNWRITABLE, ' ').replace(BLANKS, '')
     if (value !== given) isPlain = false
     const lower = name.length === 14 || name.length === 17 ? name.toLowerCase() : ''
     if (lower === 'transfer-encoding') {

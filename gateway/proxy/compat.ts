@@ -99,7 +99,7 @@ export class CompatExchange extends Relay implements Carried {
 
   /** Sends the head when no body came with it, as events and slow answers want. */
   flush(): void {
-    if (!this.finished) this.visit.res.flushHeaders()
+    if (!this.finished) this.flushHead()
   }
 
   #ended(answer: IncomingMessage): void {
@@ -126,9 +126,8 @@ export class CompatExchange extends Relay implements Carried {
   }
 
   failed(err: Error): void {
-    // What is wrong after its end is not wrong with the answer, but with the connection.
-    if (this.#answer?.complete === true) this.#request?.destroy()
-    else this.fail(err)
+    // What is wrong after its end is not wrong with the answer, but with the connection, which Node has ended.
+    if (this.#answer?.complete !== true) this.fail(err)
   }
 
   protected brokeIdle(): boolean {

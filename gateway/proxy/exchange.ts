@@ -5,7 +5,7 @@ import { ApiError } from '../../control/wire/index.ts'
 import type { Visit } from '../edge.ts'
 import { acceptUpgrade } from '../upgrade.ts'
 import type { Line, Upstream } from './pools.ts'
-import { type Allowed, Relay } from './relay.ts'
+import { type Allowed, LENIENT, Relay } from './relay.ts'
 
 const JOINED_MAX = 16 * 1024
 
@@ -59,7 +59,7 @@ export class Exchange extends Relay implements Dispatcher.DispatchHandler {
     this.#resume = resume
     const head = this.answerHead(raw, status)
     this.#contentLength = head.contentLength
-    if (status === 204 && head.contentLength > 0) throw new ApiError('upstream_bad_answer')
+    if (status === 204 && head.contentLength > 0) throw new ApiError('upstream_bad_answer', LENIENT)
     this.writeHead(status, statusText, head)
     // A 304 may say how long its 200 would be (RFC 9110 §15.4.5); undici would wait for that, and find it missing.
     if (status === 304 && head.contentLength > 0) {
@@ -73,7 +73,7 @@ export class Exchange extends Relay implements Dispatcher.DispatchHandler {
 
   /** Sends the head when no body came with it, as events and slow answers want. */
   flush(): void {
-    if (!this.#wrote && this.#whole === null && !this.finished) this.visit.res.flushHeaders()
+    if (!this.#wrote && this.#whole === null && !this.finished) this.flushHead()
   }
 
   onData(chunk: Buffer): boolean {

@@ -44,7 +44,8 @@ export function codeOfFailure(err: unknown): ApiCode {
   return 'upstream_bad_answer'
 }
 
-const LENIENT =
+/** For the owner of an app that a parser which forgives could serve. */
+export const LENIENT =
   'The program does not keep to the letter of HTTP; on a port that is marked “lenient”, that is forgiven.'
 
 /** What the owner of an app is told of a failure, where there is more to say than its code. */
@@ -198,9 +199,16 @@ export abstract class Relay implements LiveStream {
     this.finish()
   }
 
+  /** Sends the head alone. Not by `flushHeaders`: in HTTP/1.1 that writes UTF-8, and a byte above 127 would be two. */
+  protected flushHead(): void {
+    const { req, res } = this.visit
+    if (req.httpVersionMajor === 1) res.write('', 'latin1')
+    else res.flushHeaders()
+  }
+
   /** Writes what the engine still holds of the answer's body. */
   protected writeRest(): void {
-    this.visit.res.flushHeaders()
+    this.flushHead()
   }
 
   protected end(): void {
