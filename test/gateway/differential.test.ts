@@ -5,7 +5,8 @@
  */
 import t from 'tap'
 import fc from 'fast-check'
-import { anyCase, caseOf, type FuzzedCase, headBytes } from '../support/differential-case.ts'
+import { caseOf, type FuzzedCase, headBytes } from '../support/differential-case.ts'
+import { anyCase } from '../support/differential-chance.ts'
 import { type EngineUnderTest, type Message, type Outcome, startEngine } from '../support/differential-run.ts'
 
 interface Difference {
