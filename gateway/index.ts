@@ -37,6 +37,8 @@ export type {
   PublicListener,
 } from './seams.ts'
 export { renderMetrics, type MetricsSnapshot } from './seen/snapshot.ts'
+export { forgetSocketFile } from './server.ts'
+export { endedMetrics } from './seen/snapshot.ts'
 export { sameSiteWarning } from './same-site.ts'
 
 const SWEEP_MS = 60_000
@@ -147,7 +149,8 @@ async function listenAll(doors: AllDoors, options: GatewayOptions) {
     for (const address of options.listen) {
       const server = publicServer(doors, address)
       try {
-        forgetSocketFile(address)
+        // Workers share the socket of the process above them, which has taken the old file away.
+        if (options.fleet === undefined) forgetSocketFile(address)
         const at = await listen(server, address)
         servers.push(server)
         addresses.push(at)
@@ -162,7 +165,7 @@ async function listenAll(doors: AllDoors, options: GatewayOptions) {
     if (options.authzListen !== null) {
       const authz = authzHandler(doors.edge, () => dialledOnThisMachine(forFronts))
       const server = authzServer(doors, authz)
-      forgetSocketFile(options.authzListen)
+      if (options.fleet === undefined) forgetSocketFile(options.authzListen)
       authzAddress = await listen(server, options.authzListen)
       servers.push(server)
     }
@@ -183,6 +186,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const certificates = files.length === 0 ? null : await CertificateStore.open(files, options.log)
   const doors = build(options, certificates)
   const { edge } = doors
+  options.begin?.(doors.edge.table)
   const { servers, addresses, authzAddress } = await listenAll(doors, options)
   const warnings = [
     ...(certificates === null ? [] : certificateWarnings(certificates.current, edge.site, options.now())),
@@ -196,6 +200,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   let closing: Promise<void> | null = null
   return {
     sink: edge.table,
+    suspend: (isSuspended) => edge.table.suspend(isSuspended),
     addresses,
     authzAddress,
     snapshot: doors.own,

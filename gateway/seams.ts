@@ -60,6 +60,8 @@ export interface GatewayOptions {
   readonly flowKey?: Buffer
   /** True for the credential of a gateway of this deployment; absent: there is none. */
   readonly isGateway?: (credential: string) => boolean
+  /** Gives the first facts, before anything listens; absent: they come later. */
+  readonly begin?: (sink: EdgeSink) => void
   /** What the workers of one gateway answer together (`renderMetrics` of all snapshots); absent: this one is alone. */
   readonly fleet?: { isReady(): boolean; metrics(): Promise<string> }
   readonly log: Logger
@@ -73,6 +75,8 @@ export interface GatewayOptions {
 export interface Gateway {
   /** Feed it with control's facts; until the first `reset` every decision is `unavailable`. */
   readonly sink: EdgeSink
+  /** Ends deciding while control has been away for too long, open streams included; false: begins again. */
+  suspend(isSuspended: boolean): void
   /** What it really listens on, ports filled in. */
   readonly addresses: readonly ListenAddress[]
   readonly authzAddress: ListenAddress | null

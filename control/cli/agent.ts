@@ -1,13 +1,12 @@
 /** A configuration comes in; an agent that obeys a server elsewhere runs in this process. Loads no database. */
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemClock } from './clock.ts'
 import { Closing } from './closing.ts'
+import { readJoinToken } from './join-token.ts'
 import type { RootLog } from './log.ts'
 import type { AgentConfig } from './options.ts'
 import { findProduct } from './product.ts'
 import { chooseRuntime } from './runtime-choice.ts'
-import { StartupError } from './startup-error.ts'
 import { holdStateDirectory, readMachineId } from './state-directory.ts'
 
 /** A running agent, as its starter needs it. */
@@ -61,17 +60,4 @@ export async function startAgentProcess(
       close: () => closing.close(),
     }
   })
-}
-
-async function readJoinToken(config: AgentConfig): Promise<string | null> {
-  if (config.joinTokenFile === null) return config.joinToken
-  try {
-    return (await readFile(config.joinTokenFile, 'utf8')).trim()
-  } catch (cause) {
-    throw new StartupError('config_unreadable', {
-      message: `The join token's file ${config.joinTokenFile} cannot be read.`,
-      next: 'Let this user read it, or name another with --join-token-file.',
-      cause,
-    })
-  }
 }

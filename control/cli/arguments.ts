@@ -18,6 +18,7 @@ const summaries: Readonly<Record<CommandName, string>> = {
   standalone: 'Gateway, control and agent in one process (the default)',
   server: 'Gateway and control; agents run elsewhere',
   agent: 'Runs workspaces on this machine for a server elsewhere',
+  gateway: 'Serves visitors beside a server elsewhere, on all cores',
 }
 
 /** Parses and runs. `--help` and `--version` print and run nothing. @throws StartupError config_invalid on unknown words */
@@ -50,7 +51,7 @@ export async function runArguments(
         ...(message ? {} : { cause: err }),
       })
     })
-  for (const name of ['standalone', 'server', 'agent'] as const) addService(cli, name, commands)
+  for (const name of ['standalone', 'server', 'agent', 'gateway'] as const) addService(cli, name, commands)
   addTools(cli, commands)
   await cli.parseAsync()
 }

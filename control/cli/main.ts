@@ -8,9 +8,11 @@ import { explain } from './explain.ts'
 import { openLog, type LogOptions, type RootLog } from './log.ts'
 import {
   agentOptions,
+  gatewayOptions,
   serverOptions,
   standaloneOptions,
   type CommandName,
+  type GatewayConfig,
   type ServerConfig,
 } from './options.ts'
 import { findProduct } from './product.ts'
@@ -25,6 +27,8 @@ interface Running {
   readonly warnings: readonly string[]
   /** Resolves with why when it has ended for good by itself; else never. */
   readonly ended: Promise<Error>
+  /** Reads its configuration anew and goes on by it; absent: it can't. */
+  reload?(): Promise<void>
   close(): Promise<void>
 }
 
@@ -32,8 +36,11 @@ const commands: Commands = {
   async service(name, flags) {
     const { config, ...rest } = flags
     const named = typeof config === 'string' ? config : undefined
-    const { file, fileName } = await loadConfigFile(named, process.env)
-    await serve(name, { flags: rest, env: process.env, file, fileName })
+    const read = async (): Promise<Given> => {
+      const { file, fileName } = await loadConfigFile(named, process.env)
+      return { flags: rest, env: process.env, file, fileName }
+    }
+    await serve(name, read)
   },
   async buildImages(templates, buildDirectory) {
     if (buildDirectory !== undefined) process.env['TMPDIR'] = buildDirectory
@@ -48,15 +55,20 @@ const commands: Commands = {
   },
 }
 
-async function serve(name: CommandName, given: Given): Promise<void> {
+async function serve(name: CommandName, read: () => Promise<Given>): Promise<void> {
   const stop = stopSignal()
-  const { root, running } = await start(name, given, stop).catch((err: unknown) => {
+  const { root, running } = await start(name, read, stop).catch((err: unknown) => {
     if (stop.aborted) process.exit(0)
     throw err
   })
   for (const line of running.lines) say(`${line}\n`)
   for (const warning of running.warnings) process.stderr.write(`Warning: ${warning}\n`)
   root.log.info('started', { command: name })
+  if (running.reload !== undefined)
+    process.on('SIGHUP', () => {
+      root.log.info('reloading')
+      running.reload?.().catch((err: unknown) => root.log.error('it goes on as it was', { err }))
+    })
   const failure = await Promise.race([aborted(stop), running.ended])
   root.log.info('stopping', failure === undefined ? {} : { err: failure })
   await running.close()
@@ -70,9 +82,11 @@ async function serve(name: CommandName, given: Given): Promise<void> {
 /** Opens the log, then the parts of the command. */
 async function start(
   name: CommandName,
-  given: Given,
+  read: () => Promise<Given>,
   signal: AbortSignal,
 ): Promise<{ root: RootLog; running: Running }> {
+  const given = await read()
+  if (name === 'gateway') return startGateway(read, given, signal)
   if (name === 'agent') {
     const config = resolveConfig(agentOptions, given)
     const root = openLog(logOptions(config, name, join(config.stateDirectory, 'log')))
@@ -92,6 +106,30 @@ async function start(
   const root = openLog(logOptions(config, name, null))
   const { startStandalone } = await import('./standalone.ts')
   return { root, running: asRunning(await startStandalone(config, root, signal)) }
+}
+
+async function startGateway(
+  read: () => Promise<Given>,
+  given: Given,
+  signal: AbortSignal,
+): Promise<{ root: RootLog; running: Running }> {
+  const config = resolveConfig(gatewayOptions, given)
+  const log = gatewayLog(config)
+  const root = openLog(log)
+  const { startGatewayProcess } = await import('./gateway.ts')
+  say(`Joining ${config.serverUrl} as ${config.gatewayName} …\n`)
+  const started = await startGatewayProcess(config, root, log, signal)
+  const reload = async (): Promise<void> => {
+    const next = resolveConfig(gatewayOptions, await read())
+    await started.reload(next, gatewayLog(next))
+  }
+  return { root, running: { ...started, reload } }
+}
+
+/** This process and each worker have a share of the bytes. */
+function gatewayLog(config: GatewayConfig): LogOptions {
+  const log = logOptions(config, 'gateway', null)
+  return { ...log, maxBytes: Math.floor(log.maxBytes / (config.workers + 1)) }
 }
 
 function asRunning(started: Started): Running {

@@ -27,6 +27,13 @@ export function readCount(raw: unknown): number {
   return Number(text)
 }
 
+/** A whole number of 1 to 256. @throws Error */
+export function readWorkers(raw: unknown): number {
+  const count = readCount(raw)
+  if (count < 1 || count > 256) throw new Error(`${JSON.stringify(raw)} is not a number of 1 to 256`)
+  return count
+}
+
 /** A number above 0, such as `0.5`. @throws Error */
 export function readAmount(raw: unknown): number {
   const text = readText(raw)

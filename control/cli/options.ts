@@ -18,6 +18,7 @@ import {
   readPathDashOrOff,
   readPathOrDash,
   readText,
+  readWorkers,
 } from './option-values.ts'
 import { capOptions } from './cap-options.ts'
 import { tlsOptions } from './tls-options.ts'
@@ -181,14 +182,23 @@ export const serverOptions = {
 /** Of `postern standalone`, the default command. */
 export const standaloneOptions = { ...serverOptions, ...runtimeOptions } as const satisfies OptionTable
 
+const serverUrl = {
+  describe: 'Where the server is',
+  alias: 'S',
+  initial: 'http://localhost:8090',
+  read: readOrigin,
+} as const satisfies OptionRow
+
+const joinToken = {
+  describe: 'That token itself, where a file is unhandy',
+  from: 'env-or-file',
+  defaultDescription: 'none',
+  read: readText,
+} as const satisfies OptionRow
+
 /** Of `postern agent`. */
 export const agentOptions = {
-  'server-url': {
-    describe: 'Where the server is',
-    alias: 'S',
-    initial: 'http://localhost:8090',
-    read: readOrigin,
-  },
+  'server-url': serverUrl,
   'deployment-name': {
     describe: 'Name shown for this host in the server',
     alias: 'D',
@@ -208,12 +218,7 @@ export const agentOptions = {
     read: readPath,
     defaultDescription: 'none',
   },
-  'join-token': {
-    describe: 'That token itself, where a file is unhandy',
-    from: 'env-or-file',
-    defaultDescription: 'none',
-    read: readText,
-  },
+  'join-token': joinToken,
   'state-directory': {
     describe: 'Folder of the agent’s key and runtime state (0700)',
     initial: () => join(stateHome(), 'postern-agent'),
@@ -229,14 +234,58 @@ export const agentOptions = {
   },
 } as const satisfies OptionTable
 
+/** Of `postern gateway`. */
+export const gatewayOptions = {
+  'server-url': serverUrl,
+  'gateway-name': {
+    describe: 'Name shown for this gateway in the server',
+    initial: () => hostname(),
+    defaultDescription: 'the host name',
+    read: readText,
+  },
+  listen: { ...serverOptions.listen, initial: '127.0.0.1:8092,[::1]:8092' },
+  ...tlsOptions,
+  ...capOptions,
+  'authz-listen': { ...serverOptions['authz-listen'], initial: '127.0.0.1:8093' },
+  'trusted-proxies': serverOptions['trusted-proxies'],
+  workers: {
+    describe: 'Processes that share the work',
+    initial: () => String(availableParallelism()),
+    defaultDescription: 'the cores of this machine',
+    read: readWorkers,
+  },
+  'stale-for': {
+    describe: 'How long it goes on by what it knows while the server is away; then it refuses all',
+    initial: '5m',
+    read: readDuration,
+  },
+  'join-token-file': {
+    describe: 'File with the token that an administrator made for this gateway; needed once',
+    read: readPath,
+    defaultDescription: 'none',
+  },
+  'join-token': joinToken,
+  'state-directory': {
+    describe: 'Folder of the gateway’s credential (0700)',
+    initial: () => join(stateHome(), 'postern-gateway'),
+    defaultDescription: '$XDG_STATE_HOME/postern-gateway',
+    read: readPath,
+  },
+  'drain-period': serverOptions['drain-period'],
+  ...logOptions,
+  'log-directory': serverOptions['log-directory'],
+} as const satisfies OptionTable
+
 export type ServerConfig = Values<typeof serverOptions>
 export type StandaloneConfig = Values<typeof standaloneOptions>
 export type AgentConfig = Values<typeof agentOptions>
+export type GatewayConfig = Values<typeof gatewayOptions>
 
 /** The tables by command, for help, the file's keys and the README. */
 export const optionTables = {
   standalone: standaloneOptions,
   server: serverOptions,
   agent: agentOptions,
+  gateway: gatewayOptions,
 } as const
 export type CommandName = keyof typeof optionTables

@@ -45,3 +45,12 @@ export async function renderMetrics(snapshots: readonly MetricsSnapshot[]): Prom
   const ofProcesses = snapshots.map(({ process }) => process as object[])
   return text + (await AggregatorRegistry.aggregate(ofProcesses).metrics())
 }
+
+/** What stays of an ended process in the sum: its counts, so that none goes down, and nothing of the moment. */
+export function endedMetrics(snapshots: readonly MetricsSnapshot[]): MetricsSnapshot {
+  const names = (Object.keys(metricTable) as MetricName[]).filter(
+    (name) => metricTable[name].kind !== 'gauge',
+  )
+  const own = names.map((name) => [name, Object.fromEntries(summed(snapshots, name))] as const)
+  return { own: Object.fromEntries(own), process: [] }
+}

@@ -9,6 +9,7 @@ const pages: readonly (readonly string[])[] = [
   ['standalone', '--help'],
   ['server', '--help'],
   ['agent', '--help'],
+  ['gateway', '--help'],
   ['images', 'build', '--help'],
   ['plugin', 'check', '--help'],
 ]

@@ -4,10 +4,11 @@ import { optionTables, type OptionRow } from '../../control/cli/options.ts'
 
 /** The tables of all commands, between the README's markers. */
 export function optionsMarkdown(): string {
-  const { standalone, server, agent } = optionTables
+  const { standalone, server, agent, gateway } = optionTables
   return [
     section('standalone', standalone, 'The default command.'),
     section('agent', agent, ''),
+    section('gateway', gateway, ''),
     `\`postern server\` has all of \`standalone\` but ${Object.keys(standalone)
       .filter((name) => !(name in server))
       .map((name) => `\`${name}\``)

@@ -1,0 +1,121 @@
+// What the edge asks of control comes in; HTTP calls with the gateway's credential go out, and parsed answers come back.
+import { Agent, type Dispatcher, request } from 'undici'
+import { z } from 'zod'
+import {
+  ApiError,
+  apiCodes,
+  type ApiCode,
+  type EdgeControl,
+  type GatewayJoin,
+  type GatewayJoined,
+  gatewayJoinedSchema,
+  issuedCodeSchema,
+  newSessionSchema,
+  paths,
+  setupOpenSchema,
+} from '../../control/wire/index.ts'
+
+export interface RemoteControl extends EdgeControl {
+  /** Ends its connections. */
+  close(): Promise<void>
+}
+
+/** A sign-in waits for a password's hash, and for other gateways to know of it. */
+const ANSWER_MS = 30_000
+const CONNECT_MS = 5000
+
+const problemSchema = z.object({
+  code: z.string(),
+  detail: z.string().optional(),
+  errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
+})
+
+async function ask(
+  dispatcher: Dispatcher,
+  serverUrl: string,
+  bearer: string,
+  call: { method: 'GET' | 'POST'; path: string; body?: unknown; signal?: AbortSignal },
+): Promise<unknown> {
+  const { method, path, body, signal } = call
+  const answer = await request(`${serverUrl}${path}`, {
+    dispatcher,
+    method,
+    headers: {
+      authorization: `Bearer ${bearer}`,
+      accept: 'application/json',
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
+    body: body === undefined ? null : JSON.stringify(body),
+    ...(signal === undefined ? {} : { signal }),
+  })
+  const text = await answer.body.text()
+  if (answer.statusCode === 204) return undefined
+  const json = parseJson(text)
+  if (answer.statusCode < 300 && json !== undefined) return json
+  throw problemOf(json, answer.statusCode, answer.headers['retry-after'])
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined // told apart by the caller
+  }
+}
+
+function problemOf(json: unknown, status: number, retryAfter: string | string[] | undefined): Error {
+  const problem = problemSchema.safeParse(json)
+  if (!problem.success || !(problem.data.code in apiCodes))
+    return new Error(`the server answered ${status}, not as Postern does`)
+  const { code, detail, errors } = problem.data
+  const seconds = Number(retryAfter)
+  return new ApiError(code as ApiCode, detail, {
+    ...(errors === undefined ? {} : { errors }),
+    ...(Number.isInteger(seconds) ? { retryAfterSeconds: seconds } : {}),
+  })
+}
+
+/** Control as a gateway in a process of its own reaches it. What isn't an answer is `unavailable`. */
+export function remoteControl(serverUrl: string, credential: string): RemoteControl {
+  const pool = new Agent({ connect: { timeout: CONNECT_MS }, headersTimeout: ANSWER_MS })
+  const call = async <T>(
+    schema: z.ZodType<T>,
+    method: 'GET' | 'POST',
+    path: string,
+    body?: unknown,
+  ): Promise<T> => {
+    try {
+      return schema.parse(await ask(pool, serverUrl, credential, { method, path, body }))
+    } catch (err) {
+      if (err instanceof ApiError && err.code !== 'unauthenticated') throw err
+      throw new ApiError('unavailable', 'The server behind this gateway does not answer.', { cause: err })
+    }
+  }
+  return {
+    setupOpen: async () => (await call(setupOpenSchema, 'GET', paths.gatewaySetup)).open,
+    setup: (body, origin) => call(newSessionSchema, 'POST', paths.gatewaySetup, { body, origin }),
+    signIn: (body, origin) => call(newSessionSchema, 'POST', paths.gatewaySignIn, { body, origin }),
+    signOut: (sessionHash) => call(z.undefined(), 'POST', paths.gatewaySignOut, { sessionHash }),
+    issueCode: async (grant) => (await call(issuedCodeSchema, 'POST', paths.gatewayCode, grant)).code,
+    redeemCode: (given) => call(newSessionSchema, 'POST', paths.gatewayRedeem, given),
+    startWorkspace: (workspaceId, userId, origin) =>
+      call(z.undefined(), 'POST', paths.gatewayStart, { workspaceId, userId, origin }),
+    close: () => pool.destroy(),
+  }
+}
+
+/** Joins by a join token, or makes itself known again by its credential. @throws ApiError unauthenticated; network errors */
+export async function joinControl(
+  serverUrl: string,
+  bearer: string,
+  body: GatewayJoin,
+  signal: AbortSignal,
+): Promise<GatewayJoined> {
+  const pool = new Agent({ connect: { timeout: CONNECT_MS }, headersTimeout: ANSWER_MS })
+  try {
+    const call = { method: 'POST', path: paths.gatewayJoin, body, signal } as const
+    return gatewayJoinedSchema.parse(await ask(pool, serverUrl, bearer, call))
+  } finally {
+    await pool.destroy()
+  }
+}
