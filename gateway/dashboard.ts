@@ -44,8 +44,14 @@ export function toDashboard(visit: Visit): void {
   }
   const { credential, identity } = dashboardIdentity(visit)
   if (!dashboardAllows(visit, path, identity)) return
-  if (identity.kind !== 'anonymous') watch(visit, credential, identity, () => cutOff(visit))
+  if (identity.kind !== 'anonymous') watch(visit, credential, identity, () => cut(visit))
   toApp(visit, identity)
+}
+
+/** A change that has been read whole is under way already: who ends their own session by it is told so. */
+function cut(visit: Visit): void {
+  const isChange = visit.method !== 'GET' && visit.method !== 'HEAD'
+  if (!isChange || !visit.req.complete) cutOff(visit)
 }
 
 function ready(visit: Visit): void {

@@ -64,7 +64,10 @@ function protocolFault(req: IncomingMessage, scan: Scan): { code: ApiCode; detai
 function visitorOf(edge: Edge, said: string, req: IncomingMessage): Peer {
   const [credential = '', address = ''] = said.split(' ')
   const ip = canonicalAddress(address)
-  return ip !== null && edge.isGateway(credential) ? { ip, trusted: false } : edge.peerOf(req)
+  const peer = edge.peerOf(req)
+  if (ip === null || !edge.isGateway(credential)) return peer
+  peer.guest?.release()
+  return { ip, trusted: false }
 }
 
 /** A host that isn't ours is shown as it came; ours by its label. */

@@ -1,6 +1,7 @@
 /** What the process of a gateway and its workers say to each other; both sides are of one version. */
 import type { CapLimits, ListenAddress, MetricsSnapshot } from '../../gateway/seams.ts'
 import type { EdgeFact } from '../wire/index.ts'
+import type { AccessLogChoice } from './access-log.ts'
 import type { Listening } from './listeners.ts'
 import type { LogOptions } from './log.ts'
 
@@ -17,6 +18,7 @@ export interface WorkerSettings {
   readonly credential: string
   readonly staleMs: number
   readonly log: LogOptions
+  readonly accessLog: AccessLogChoice
 }
 
 export interface WholeSet {

@@ -1,10 +1,12 @@
 /** One worker of `postern gateway`: facts and orders come in from the process above it; it serves visitors until it is told to drain. */
 import process from 'node:process'
+import type { Logger } from '@postern/plugin'
 import { startGateway } from '../../gateway/index.ts'
 import { passOn } from '../../gateway/replica/pass-on.ts'
 import { remoteControl } from '../../gateway/replica/remote-control.ts'
-import type { Gateway } from '../../gateway/seams.ts'
-import type { FromWorker, ToWorker, WorkerSettings } from './fleet-messages.ts'
+import type { Gateway, LineSink } from '../../gateway/seams.ts'
+import { openAccessLog } from './access-log.ts'
+import type { FromWorker, ToWorker } from './fleet-messages.ts'
 import { openLog } from './log.ts'
 
 const STALE_LOOK_MS = 250
@@ -49,8 +51,9 @@ async function serve(begin: Extract<ToWorker, { type: 'begin' }>): Promise<void>
   const { settings } = begin
   const root = openLog(settings.log)
   const log = root.log.child({ room: 'gateway', worker: process.pid })
+  const accessLog = openAccessLog(settings.accessLog, log)
   const freshness = new Freshness(begin.heardMsAgo)
-  const gateway = await start(settings, begin, log)
+  const gateway = await start(begin, log, accessLog)
   freshness.look(settings.staleMs)
   gateway.suspend(freshness.isStale)
   let revision = begin.revision
@@ -85,7 +88,10 @@ async function serve(begin: Extract<ToWorker, { type: 'begin' }>): Promise<void>
         metricsAsked.delete(message.id)
         return
       case 'drain':
-        return void drain(gateway, message.ms, () => root.close())
+        return void drain(gateway, message.ms, async () => {
+          await accessLog?.close()
+          root.close()
+        })
       case 'begin':
     }
   }
@@ -96,10 +102,11 @@ async function serve(begin: Extract<ToWorker, { type: 'begin' }>): Promise<void>
 }
 
 function start(
-  settings: WorkerSettings,
   begin: Extract<ToWorker, { type: 'begin' }>,
-  log: Parameters<typeof passOn>[2],
+  log: Logger,
+  accessLog: LineSink | null,
 ): Promise<Gateway> {
+  const { settings } = begin
   return startGateway({
     ...settings.listening,
     caps: settings.caps,
@@ -112,6 +119,7 @@ function start(
     begin: (sink) => sink.reset(begin.revision, begin.facts),
     fleet: { isReady: () => areAllReady, metrics },
     log,
+    ...(accessLog === null ? {} : { accessLog }),
     now: Date.now,
   })
 }
@@ -121,13 +129,11 @@ async function count(gateway: Gateway, id: number): Promise<void> {
 }
 
 /** What it has counted is told before it ends, so that no sum goes down. */
-async function drain(gateway: Gateway, ms: number, done: () => void): Promise<void> {
+async function drain(gateway: Gateway, ms: number, done: () => Promise<void>): Promise<void> {
   await gateway.close(ms)
   const counts = await gateway.snapshot()
-  process.send?.({ type: 'counted', id: 0, counts } satisfies FromWorker, () => {
-    done()
-    process.exit(0)
-  })
+  await done()
+  process.send?.({ type: 'counted', id: 0, counts } satisfies FromWorker, () => process.exit(0))
 }
 
 // The process above says when to end; signals to the whole group are for it.

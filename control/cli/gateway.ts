@@ -221,6 +221,12 @@ class Replica {
       credential: this.#credential,
       staleMs: config.staleFor,
       log: this.#logOptions,
+      accessLog: {
+        accessLog: config.accessLog,
+        logDirectory: config.logDirectory,
+        stateDirectory: config.stateDirectory,
+        logMaxSize: config.logMaxSize,
+      },
     }
   }
 

@@ -17,7 +17,7 @@ import {
 } from './options.ts'
 import { findProduct } from './product.ts'
 import type { Started } from './server.ts'
-import { aborted, stopSignal } from './signals.ts'
+import { aborted, onHangUp, stopSignal } from './signals.ts'
 import { describeStartupError } from './startup-error.ts'
 
 const say = (text: string) => void process.stdout.write(text)
@@ -65,7 +65,7 @@ async function serve(name: CommandName, read: () => Promise<Given>): Promise<voi
   for (const warning of running.warnings) process.stderr.write(`Warning: ${warning}\n`)
   root.log.info('started', { command: name })
   if (running.reload !== undefined)
-    process.on('SIGHUP', () => {
+    onHangUp(() => {
       root.log.info('reloading')
       running.reload?.().catch((err: unknown) => root.log.error('it goes on as it was', { err }))
     })

@@ -274,6 +274,7 @@ export const gatewayOptions = {
   'drain-period': serverOptions['drain-period'],
   ...logOptions,
   'log-directory': serverOptions['log-directory'],
+  'access-log': serverOptions['access-log'],
 } as const satisfies OptionTable
 
 export type ServerConfig = Values<typeof serverOptions>
