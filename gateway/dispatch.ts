@@ -70,6 +70,11 @@ function visitorOf(edge: Edge, said: string, req: IncomingMessage): Peer {
   return { ip, trusted: false }
 }
 
+/** The id that a believed front gave a request, so that its log and ours agree; nobody else may name a request. */
+function believedId(peer: Peer, given: string | null): string | null {
+  return given !== null && peer.trusted && /^[\w.-]{1,64}$/.test(given) ? given : null
+}
+
 /** A host that isn't ours is shown as it came; ours by its label. */
 function hostShown(place: Place, host: string): string {
   return place.kind === 'workspace' ? place.label : place.kind === 'dashboard' ? '' : shownHost(host)
@@ -93,7 +98,7 @@ function admit(edge: Edge, arrival: Arrival): Visit | null {
   const place = placeFor(edge, scan.host)
   const peer = scan.visitor === null ? edge.peerOf(req) : visitorOf(edge, scan.visitor, req)
   const chain = chainOf(peer, scan.forwardedFor, edge.trusted)
-  const requestId = nextRequestId()
+  const requestId = believedId(peer, scan.requestId) ?? nextRequestId()
   const kind =
     place.kind !== 'workspace' ? RouteClass.own : socket === null ? RouteClass.proxy : RouteClass.upgrade
   const visit: Visit = {

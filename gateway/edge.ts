@@ -12,6 +12,7 @@ import type { Pools } from './proxy/pools.ts'
 import type { Scan } from './scan.ts'
 import type { Seen } from './seen/seen.ts'
 import type { Witness } from './seen/tell.ts'
+import type { Tracing } from './seen/tracing.ts'
 import type { InnerApp } from './seams.ts'
 import type { Site } from './site.ts'
 import type { LiveSet } from './sockets.ts'
@@ -27,6 +28,8 @@ export interface Edge extends Witness {
   readonly pools: Pools
   readonly live: LiveSet
   readonly caps: Caps
+  /** Null: no spans. */
+  readonly tracing: Tracing | null
   readonly trusted: Blocks
   readonly log: Logger
   /** Seals flow cookies. */

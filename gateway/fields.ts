@@ -37,6 +37,9 @@ export const Field = {
   frontOrder: 27,
   requestMethod: 28,
   requestHeaders: 29,
+  requestId: 30,
+  traceparent: 31,
+  tracestate: 32,
 } as const
 export type FieldKind = (typeof Field)[keyof typeof Field]
 
@@ -64,6 +67,9 @@ const special: ReadonlyMap<string, FieldKind> = new Map<string, FieldKind>([
   ['user-agent', Field.userAgent],
   ['set-cookie', Field.setCookie],
   ['trailer', Field.trailer],
+  ['x-request-id', Field.requestId],
+  ['traceparent', Field.traceparent],
+  ['tracestate', Field.tracestate],
   ['location', Field.location],
   ['x-accel-redirect', Field.frontOrder],
   ['x-accel-expires', Field.frontOrder],

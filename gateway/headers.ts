@@ -11,6 +11,10 @@ export interface Forwarding {
   readonly identity: Identity
   /** HTTP version of the visitor's request, for `Via`. */
   readonly httpVersion: string
+  /** Given to the app where the visitor sent no id of their own. */
+  readonly requestId: string
+  /** What is said of the trace in place of what came; null: that goes on untouched. */
+  readonly trace: { readonly traceparent: string; readonly keepsState: boolean } | null
 }
 
 /** How often the pseudonym may be in `Via` already: more is a loop (508). */
@@ -47,6 +51,8 @@ export function upstreamHeaders(raw: readonly string[], scan: Scan, forwarding: 
     const kind = fieldKind(name)
     if (kind === Field.pass) {
       if (gone.size === 0 || !gone.has(name.toLowerCase())) out.push(name, raw[i + 1] as string)
+    } else if (kind === Field.traceparent || kind === Field.tracestate) {
+      if (passesTrace(kind, forwarding)) out.push(name, raw[i + 1] as string)
     } else pass(out, kind, name, raw[i + 1] as string)
   }
   const cookie = readCookies(scan.cookie).rest
@@ -54,6 +60,11 @@ export function upstreamHeaders(raw: readonly string[], scan: Scan, forwarding: 
   if (scan.te !== null && asksForTrailers(scan.te)) out.push('TE', 'trailers')
   addForwarding(out, scan, forwarding)
   return out
+}
+
+/** Whether a field of a trace goes on as it came. */
+function passesTrace(kind: FieldKind, { trace }: Forwarding): boolean {
+  return trace === null || (kind === Field.tracestate && trace.keepsState)
 }
 
 function pass(out: string[], kind: FieldKind, name: string, value: string): void {
@@ -73,6 +84,7 @@ function pass(out: string[], kind: FieldKind, name: string, value: string): void
     case Field.setCookie:
     case Field.location:
     case Field.frontOrder:
+    case Field.requestId:
       out.push(name, value)
       return
     case Field.authorization:
@@ -136,6 +148,8 @@ function addForwarding(out: string[], scan: Scan, forwarding: Forwarding): void 
     'Via',
     `${forwarding.httpVersion} ${VIA_NAME}`,
   )
+  if (scan.requestId === null) out.push('X-Request-Id', forwarding.requestId)
+  if (forwarding.trace !== null) out.push('traceparent', forwarding.trace.traceparent)
   out.push(...identityHeaders(forwarding.identity))
 }
 

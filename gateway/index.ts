@@ -68,6 +68,7 @@ function build(options: GatewayOptions, certificates: CertificateStore | null): 
     pools,
     live,
     caps: new Caps({ ...usualCaps, ...options.caps }),
+    tracing: options.tracing ?? null,
     counters: new Counters(),
     accessLog: options.accessLog ?? null,
     trusted,

@@ -29,6 +29,9 @@ export interface Scan {
   viaCount: number
   forwardedFor: string | null
   forwardedProto: string | null
+  requestId: string | null
+  /** Two of them are one that doesn't parse. */
+  traceparent: string | null
   /** What another gateway says of its visitor. */
   visitor: string | null
   /** `Access-Control-Request-Method` and `-Headers`: a preflight asks by them. */
@@ -73,6 +76,8 @@ export function scanHeaders(raw: readonly string[]): Scan {
     viaCount: 0,
     forwardedFor: null,
     forwardedProto: null,
+    requestId: null,
+    traceparent: null,
     visitor: null,
     requestMethod: null,
     requestHeaders: null,
@@ -147,6 +152,12 @@ function read(scan: Scan, name: string, value: string): void {
       break
     case Field.visitor:
       scan.visitor = single(scan.visitor, value)
+      break
+    case Field.requestId:
+      scan.requestId = single(scan.requestId, value)
+      break
+    case Field.traceparent:
+      scan.traceparent = single(scan.traceparent, value)
       break
     case Field.forwardedProto:
       scan.forwardedProto = single(scan.forwardedProto, value)

@@ -5,10 +5,12 @@ import type { Logger } from '@postern/plugin'
 import type { MetricsSnapshot } from './seen/snapshot.ts'
 import type { CapLimits } from './caps.ts'
 import type { LineSink } from './seen/tell.ts'
+import type { Tracing } from './seen/tracing.ts'
 import type { EdgeControl, EdgeSink, Identity, Origin } from '../control/wire/index.ts'
 import type { CertificateFiles } from './tls/certificates.ts'
 
 export type { CapLimits } from './caps.ts'
+export type { Tracing } from './seen/tracing.ts'
 export type { LineSink } from './seen/tell.ts'
 export type { MetricsSnapshot } from './seen/snapshot.ts'
 
@@ -67,6 +69,8 @@ export interface GatewayOptions {
   readonly log: Logger
   /** Caps other than the usual ones (`usualCaps`). */
   readonly caps?: Partial<CapLimits>
+  /** Spans of proxied requests; absent: none. Closed by whoever opened it. */
+  readonly tracing?: Tracing
   /** Where access lines go; absent: nowhere. */
   readonly accessLog?: LineSink
   now(): number

@@ -158,6 +158,7 @@ export function acceptUpgrade(
   seen.head()
   edge.counters.head(seen.headMs)
   seen.status = 101
+  seen.endSpan()
   seen.countFrom(socket)
   tune(socket)
   tune(upstream)

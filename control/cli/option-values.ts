@@ -148,6 +148,27 @@ export function readOrigin(raw: unknown): string {
   return url.origin
 }
 
+/** An http or https URL with or without a path, without credentials, query and fragment. @throws Error */
+export function readHttpUrl(raw: unknown): string {
+  const text = readText(raw)
+  const url = URL.canParse(text) ? new URL(text) : null
+  if (
+    url === null ||
+    !/^https?:$/.test(url.protocol) ||
+    url.search + url.hash + url.username + url.password !== ''
+  )
+    throw new Error(`${JSON.stringify(raw)} is not a URL such as http://127.0.0.1:4318`)
+  return url.href
+}
+
+/** A number from 0 to 1. @throws Error */
+export function readFraction(raw: unknown): number {
+  const text = readText(raw)
+  if (!/^(0?\.\d{1,9}|0|1|1\.0{1,9})$/.test(text))
+    throw new Error(`${JSON.stringify(raw)} is not a number from 0 to 1`)
+  return Number(text)
+}
+
 /** A domain name in small letters, such as `ws.example.com`. @throws Error */
 export function readDomain(raw: unknown): string {
   const text = readText(raw).toLowerCase()

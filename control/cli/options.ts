@@ -22,6 +22,7 @@ import {
 } from './option-values.ts'
 import { capOptions } from './cap-options.ts'
 import { tlsOptions } from './tls-options.ts'
+import { tracingOptions } from './tracing.ts'
 
 /** A row in yargs' own shape (`alias`, `array`, `describe`, `defaultDescription`), and what it means to us. */
 export interface OptionRow<T = unknown> {
@@ -87,6 +88,7 @@ export const serverOptions = {
   },
   ...tlsOptions,
   ...capOptions,
+  ...tracingOptions,
   'authz-listen': {
     describe: 'Address of the forward-auth endpoints, host:port or the path of a unix socket; off: none',
     initial: '127.0.0.1:8091',

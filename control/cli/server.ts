@@ -11,6 +11,7 @@ import type { RootLog } from './log.ts'
 import type { ServerConfig } from './options.ts'
 import { findProduct, type Product } from './product.ts'
 import { onHangUp } from './signals.ts'
+import { openTracing } from './tracing.ts'
 import { holdStateDirectory, readMachineId } from './state-directory.ts'
 
 /** A running Postern, as its starter needs it. */
@@ -65,6 +66,8 @@ export async function startCore(config: ServerConfig, root: RootLog, local?: Loc
     const accessLog = openAccessLog(config, root.log)
     closing.add(() => accessLog?.close())
     closing.add(onHangUp(() => accessLog?.reopen()))
+    const tracing = await openTracing(config, process.env, { version: product.version, log: root.log })
+    closing.add(() => tracing?.close())
     const { startGateway, sameSiteWarning } = await import('../../gateway/index.ts')
     const gateway = await startGateway({
       ...listening,
@@ -79,6 +82,7 @@ export async function startCore(config: ServerConfig, root: RootLog, local?: Loc
       ...(local === undefined ? {} : { connect: local.connect }),
       log: root.log.child({ room: 'gateway' }),
       ...(accessLog === null ? {} : { accessLog }),
+      ...(tracing === null ? {} : { tracing }),
       now: Date.now,
     })
     closing.add(onHangUp(() => void gateway.reloadCertificates()))

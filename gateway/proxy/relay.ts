@@ -93,6 +93,11 @@ export abstract class Relay implements LiveStream {
       proto: visit.peer.trusted && (proto === 'http' || proto === 'https') ? proto : edge.site.scheme,
       identity: allowed.identity,
       httpVersion: req.httpVersion,
+      requestId: visit.requestId,
+      trace:
+        edge.tracing === null
+          ? null
+          : edge.tracing.begin(visit.seen, { traceparent: scan.traceparent, peer: visit.peer }),
     })
     const declared = declaredPort(allowed.route, allowed.port)
     if (declared?.hostHeader === 'local')

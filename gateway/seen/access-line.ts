@@ -65,6 +65,7 @@ export function accessLine(seen: Seen, nowMs: number, ms: number): string {
   if (seen.cause !== '') line += `,"cause":"${seen.cause}"`
   if (seen.reason !== '') line += `,"reason":"${seen.reason}"`
   if (seen.engine !== '') line += `,"engine":"${seen.engine}"`
+  if (seen.traceId !== '') line += `,"trace":"${seen.traceId}"`
   if (seen.retried) line += ',"retried":true'
   return `${line}}\n`
 }

@@ -6,8 +6,15 @@ import type { Logger } from '@postern/plugin'
 export function answerMetrics(log: Logger, metrics: () => Promise<string>, res: ServerResponse): void {
   metrics().then(
     (text) => {
-      res.writeHead(200, ['Content-Type', 'text/plain; version=0.0.4; charset=utf-8'])
-      res.end(text)
+      const bytes = Buffer.from(text)
+      const length = String(bytes.length)
+      res.writeHead(200, [
+        'Content-Type',
+        'text/plain; version=0.0.4; charset=utf-8',
+        'Content-Length',
+        length,
+      ])
+      res.end(bytes)
     },
     (err: unknown) => {
       log.error('metrics failed', { err })

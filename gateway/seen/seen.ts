@@ -22,6 +22,10 @@ export class Seen {
   /** '' is the usual engine. */
   engine = ''
   retried = false
+  /** Of the trace that has a span of it; '' is none. */
+  traceId = ''
+  /** Ended once, by `endSpan`. */
+  span: { end(): void } | null = null
   isOver = false
   /** By the rule of trusted proxies; '' on a unix socket. */
   client: string
@@ -60,6 +64,13 @@ export class Seen {
     this.#counted = socket
     this.received = -socket.bytesRead
     this.sent = -socket.bytesWritten
+  }
+
+  /** The span is of the request: that of a WebSocket ends when it is open. */
+  endSpan(): void {
+    const { span } = this
+    this.span = null
+    span?.end()
   }
 
   /** Settles the counts of bytes. */

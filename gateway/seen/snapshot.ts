@@ -24,8 +24,13 @@ export function watchProcess(): Registry {
 }
 
 /** The part of a snapshot that is the process's. */
-export function processSamples(): Promise<readonly object[]> {
-  return watchProcess().getMetricsAsJSON()
+export async function processSamples(): Promise<readonly object[]> {
+  const metrics = await watchProcess().getMetricsAsJSON()
+  // Means of nothing aren't numbers, and would not come through every channel.
+  return metrics.map((metric) => ({
+    ...metric,
+    values: metric.values.filter(({ value }) => Number.isFinite(value)),
+  }))
 }
 
 function summed(snapshots: readonly MetricsSnapshot[], name: MetricName): Map<string, number> {

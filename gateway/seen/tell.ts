@@ -25,6 +25,7 @@ export function tellOver(to: Witness, seen: Seen): void {
   if (seen.isOver) return
   seen.isOver = true
   seen.end()
+  if (seen.span !== null) seen.endSpan()
   const ms = performance.now() - seen.startMs
   to.counters.over(seen.kind, seen.cause, seen.status, ms, seen.received, seen.sent)
   if (to.accessLog !== null) to.accessLog.write(accessLine(seen, to.now(), ms))

@@ -216,6 +216,8 @@ t.test('request fields: whatever is sent, none of ours gets through', (t) => {
         proto: 'http',
         identity: anonymous,
         httpVersion: '1.1',
+        requestId: 'r1',
+        trace: null,
       })
       const of = (wanted: string) =>
         out.filter((_, i) => i % 2 === 1 && out[i - 1]?.toLowerCase().replace(/[_.]/g, '-') === wanted)
@@ -245,6 +247,8 @@ t.test('request fields: whatever is sent, none of ours gets through', (t) => {
     proto: 'http',
     identity: { kind: 'session', user, sessionHash: '' },
     httpVersion: '1.0',
+    requestId: 'r1',
+    trace: null,
   })
   t.equal(out[out.indexOf('X-Postern-User') + 1], 'j%C3%B6rg%0D%0AX: 1')
   t.equal(out[out.indexOf('X-Postern-Groups') + 1], 'a%2Cb,')
