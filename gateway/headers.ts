@@ -1,8 +1,9 @@
 // Pure. Raw header fields come in, flat arrays of names and values; what goes to the app, or back to the visitor, comes out.
 import type { EdgeUser, Identity } from '../control/wire/index.ts'
-import { isOurAuthorization, isOurCookieName, readCookies } from './cookies.ts'
+import { isOurAuthorization, readCookies } from './cookies.ts'
 import { Field, type FieldKind, fieldKind, isOurField, isProtectedFromConnection } from './fields.ts'
 import { type Scan, VIA_NAME } from './scan.ts'
+import { narrowedCookie } from './set-cookie.ts'
 
 /** What the edge adds to a request. */
 export interface Forwarding {
@@ -262,32 +263,6 @@ function readAnswerField(head: Reading, kind: FieldKind, name: string, value: st
     default:
   }
   head.headers.push(name, value)
-}
-
-/** A `Set-Cookie` of an app: null when it names a cookie of ours; a Domain wider than the host is cut off, all else kept. */
-export function narrowedCookie(value: string, host: string): string | null {
-  const semicolon = value.indexOf(';')
-  const pair = semicolon < 0 ? value : value.slice(0, semicolon)
-  const equals = pair.indexOf('=')
-  // A nameless cookie is sent back as its bare value, which a server may read as a name and value.
-  if (isOurCookieName(equals < 1 ? pair.slice(equals + 1) : pair)) return null
-  if (semicolon < 0 || !/;[\s]*domain/i.test(value)) return value
-  return value
-    .split(';')
-    .filter((part, index) => index === 0 || !isWiderDomain(part, host))
-    .join(';')
-}
-
-function isWiderDomain(attribute: string, host: string): boolean {
-  const equals = attribute.indexOf('=')
-  if (equals < 0 || attribute.slice(0, equals).trim().toLowerCase() !== 'domain') return false
-  const domain = attribute
-    .slice(equals + 1)
-    .trim()
-    .toLowerCase()
-    .replace(/^\.+/, '')
-    .replace(/\.$/, '')
-  return domain !== host && host.endsWith(`.${domain}`)
 }
 
 /** Trailer fields that may be passed on (RFC 9110 §6.5.1): nothing that frames, routes, authenticates or sets state. */
