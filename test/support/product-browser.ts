@@ -12,8 +12,8 @@ export async function noBrowser(): Promise<string | null> {
   )
 }
 
-/** Starts a browser that makes no request of its own. */
-export function launch(): Promise<Browser> {
+/** Starts a browser that makes no request of its own, with more of its flags. */
+export function launch(args: readonly string[] = []): Promise<Browser> {
   return chromium.launch({
     executablePath,
     args: [
@@ -24,6 +24,7 @@ export function launch(): Promise<Browser> {
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      ...args,
     ],
   })
 }
