@@ -44,6 +44,8 @@ export class LenientAgent extends Agent {
         stream?.on('error', nothing).destroy()
         return made?.(err ?? new ApiError('upstream_unreachable'), null as never)
       }
+      // A late error of a connection that nobody listens to any more must not end the process.
+      stream.on('error', nothing)
       this.#open.add(stream)
       const forget = (): void => void this.#open.delete(stream)
       stream.on('close', forget)

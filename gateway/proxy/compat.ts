@@ -54,7 +54,7 @@ export class CompatExchange extends Relay implements Carried {
     // Nought is no limit: Node would drop the fields beyond it unseen.
     request.maxHeadersCount = 0
     request.on('information', ({ statusCode, rawHeaders }) => this.inform(statusCode, latin1(rawHeaders)))
-    request.on('upgrade', (answer, stream, head) => this.#upgraded(answer, stream, head))
+    request.on('upgrade', (answer, stream, head) => this.#guard(() => this.#upgraded(answer, stream, head)))
     request.on('finish', () => this.#await())
     if (this.body === null) return void request.end()
     this.body.on('error', (err) => this.fail(err))
@@ -67,7 +67,25 @@ export class CompatExchange extends Relay implements Carried {
     this.#timer.unref()
   }
 
+  #stopTimer(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+  }
+
   answered(answer: IncomingMessage): void {
+    this.#guard(() => this.#begun(answer))
+  }
+
+  /** We are called by Node's parser: what is thrown here would be the end of the process. */
+  #guard(act: () => void): void {
+    try {
+      act()
+    } catch (cause) {
+      this.fail(new ApiError('upstream_bad_answer', undefined, { cause }))
+    }
+  }
+
+  #begun(answer: IncomingMessage): void {
     const { method, socket, res, seen } = this.visit
     const request = this.#request
     if (this.finished || request === null) return void answer.destroy()
@@ -79,12 +97,8 @@ export class CompatExchange extends Relay implements Carried {
       request.shouldKeepAlive = false
     if (head === null || status < 200) return this.fail(new ApiError('upstream_bad_answer'))
     if (bodiless(status) && head.hasBody) request.shouldKeepAlive = false
-    try {
-      this.writeHead(status, answer.statusMessage ?? '', this.answerHead(latin1(head.raw), status))
-    } catch (cause) {
-      return this.fail(new ApiError('upstream_bad_answer', undefined, { cause }))
-    }
-    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.writeHead(status, answer.statusMessage ?? '', this.answerHead(latin1(head.raw), status))
+    this.#stopTimer()
     const resume = (): void => void answer.resume()
     answer.on('data', (chunk: Buffer) => {
       seen.sent += chunk.length
@@ -92,8 +106,8 @@ export class CompatExchange extends Relay implements Carried {
       answer.pause()
       res.once('drain', resume)
     })
-    answer.on('end', () => this.#ended(answer))
-    answer.on('close', () => this.#ended(answer))
+    answer.on('end', () => this.#guard(() => this.#ended(answer)))
+    answer.on('close', () => this.#guard(() => this.#ended(answer)))
     process.nextTick(flushHead, this)
   }
 
@@ -109,14 +123,15 @@ export class CompatExchange extends Relay implements Carried {
     if (!answer.complete || isBroken) return this.fail(new ApiError('upstream_bad_answer'))
     // A body that is still being sent has no reader any more.
     if (this.body !== null && !this.body.done) this.endLine()
-    this.complete(latin1(answer.rawTrailers))
+    const trailers = lenientHead(answer.rawTrailers)
+    this.complete(trailers === null ? null : latin1(trailers.raw))
   }
 
   #upgraded(answer: IncomingMessage, stream: Duplex, early: Buffer): void {
     const { socket, edge } = this.visit
     const head = lenientHead(answer.rawHeaders)
     if (this.finished || socket === null || head === null) {
-      stream.on('error', () => undefined).destroy()
+      stream.destroy()
       return this.fail(new ApiError('upstream_bad_answer'))
     }
     if (early.length > 0) stream.unshift(early)
@@ -135,13 +150,14 @@ export class CompatExchange extends Relay implements Carried {
   }
 
   protected endLine(): void {
+    this.#stopTimer()
     this.body?.unpipe()
     this.#passenger?.end()
     this.#passenger = null
   }
 
   protected override finish(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#stopTimer()
     super.finish()
   }
 }

@@ -44,7 +44,7 @@ async function shop(
 const byPath =
   (answers: Readonly<Record<string, string>>): Script =>
   ({ head, socket }) =>
-    void socket.write(answers[head.split(' ')[1] ?? ''] ?? OK)
+    void socket.write(answers[head.split(' ')[1] ?? ''] ?? OK, 'latin1')
 
 t.test('what a strict parser refuses is read, and leaves as clean HTTP', async (t) => {
   const answers = {
@@ -55,13 +55,15 @@ t.test('what a strict parser refuses is read, and leaves as clean HTTP', async (
       'HTTP/1.1 200 OK\r\nContent-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n',
     '/continue': `HTTP/1.1 100 Continue\r\n\r\n${OK.replace('ok', 'hi')}`,
     '/204': 'HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n',
+    '/trailer':
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-T: a\x01b\r\nX-L: \xe9\r\n\r\n',
   }
   const lenient = await shop(t, byPath(answers))
   const strict = await shop(t, byPath(answers), { strict: true })
   const got = Object.fromEntries(
     await Promise.all(
       Object.keys(answers).map(
-        async (path) => [path, await lenient.get(path, ['Connection: close'])] as const,
+        async (path) => [path, await lenient.get(path, ['Connection: close', 'TE: trailers'])] as const,
       ),
     ),
   )
@@ -72,6 +74,7 @@ t.test('what a strict parser refuses is read, and leaves as clean HTTP', async (
   for (const path of ['/lf', '/fold', '/control', '/continue']) t.equal(got[path]?.body, 'hi', path)
   t.match(got['/both']?.body, /^2\r\nhi\r\n0\r\n\r\n$/)
   t.equal(got['/204']?.status, 204)
+  t.match(got['/trailer']?.body, /hi\r\n0\r\nX-T: a b\r\nX-L: \xe9\r\n\r\n$/)
   for (const path of ['/lf', '/fold', '/control', '/both']) {
     const page = await strict.get(path, ['Accept: text/html'])
     t.equal(page.status, 502, `${path} is refused by the strict engine`)

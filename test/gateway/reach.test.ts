@@ -20,6 +20,8 @@ import {
   webSocketBytes,
 } from '../support/gateway-bytes.ts'
 import { doorsOf, originOf, startEdge } from '../support/gateway-edge.ts'
+import { ask2, readAnswer2 } from '../support/http2-answer.ts'
+import { startTlsEdge } from '../support/tls-edge.ts'
 import { until } from '../support/until.ts'
 
 const HOST = 'shop.ws.localhost:8090'
@@ -157,6 +159,36 @@ for (const { name, lenient } of engines) {
     await until(() => open() === 0 && edge.upstream.open() === 0, {
       what: 'the old scheme’s connections to end',
     })
+    t.same(edge.log.lines, [])
+  })
+
+  t.test(`${name}: a visitor who speaks HTTP/2`, async (t) => {
+    const edge = await startTlsEdge(t, {
+      script: ({ head, socket, body }) =>
+        void until(() => !head.startsWith('POST') || body().endsWith('\r\n0\r\n\r\n')).then(() =>
+          head.includes('/cut')
+            ? socket.end('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf')
+            : socket.write(
+                'HTTP/1.1 200 Fine\r\nX-L: \xe9\r\nConnection: X-Gone\r\nX-Gone: 1\r\nContent-Length: 2\r\n\r\nok',
+                'latin1',
+              ),
+        ),
+    })
+    const { port } = edge.upstream
+    const route = edge.workspace('shop', { ports: [{ ...portDefaults, lenient, port }], defaultPort: port })
+    const fields = { ':authority': 'shop.ws.test', cookie: edge.cookie('alice', route) }
+    const session = await edge.http2('shop.ws.test')
+    const answer = await ask2(session, { ...fields, ':path': '//a' })
+    t.equal(answer.status, 200)
+    t.equal(answer.body, 'ok')
+    t.notOk('x-gone' in answer.headers)
+    t.equal((await ask2(session, { ...fields, ':method': 'HEAD' })).status, 200)
+    const post = session.request({ ...fields, ':method': 'POST', origin: 'https://shop.ws.test' })
+    const posted = readAnswer2(post)
+    post.end('hello')
+    t.equal((await posted).status, 200)
+    t.equal(edge.upstream.requests.at(-1)?.body(), '5\r\nhello\r\n0\r\n\r\n')
+    t.ok((await ask2(session, { ...fields, ':path': '/cut' })).reset, 'half an answer is a reset')
     t.same(edge.log.lines, [])
   })
 

@@ -210,7 +210,9 @@ const answer: fc.Arbitrary<FuzzedAnswer> = fc.record({
   chunks: fc.array(chunk, { maxLength: 3 }),
   trailers: seldom<readonly string[]>(
     fc.constant([]),
-    fc.array(fc.constantFrom('X-Sum: 7', 'Set-Cookie: t=1', 'Content-Length: 9'), { maxLength: 2 }),
+    fc.array(fc.constantFrom('X-Sum: 7', 'Set-Cookie: t=1', 'Content-Length: 9', 'X-Odd: a\x01b\xe9'), {
+      maxLength: 2,
+    }),
     5,
   ),
   flips: seldom<FuzzedAnswer['flips']>(
