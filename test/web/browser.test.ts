@@ -5,7 +5,7 @@ import t from 'tap'
 import { ApiError } from '../../control/wire/index.ts'
 import { until } from '../support/until.ts'
 import { buildDashboard, launchBrowser, openPage } from '../support/web-browser.ts'
-import { fakeUser } from '../support/web-fake-data.ts'
+import { fakeUser, fakeWorkspace } from '../support/web-fake-data.ts'
 import { startFakeServer } from '../support/web-fake-server.ts'
 
 t.setTimeout(180_000)
@@ -88,6 +88,70 @@ t.test(
       complaints.filter((c) => !/status of 4(09|22)/.test(c)),
       [],
     )
+  },
+)
+
+t.test(
+  'ports and paths: what is advanced is folded away, and nothing restarts for what is the edge’s',
+  async (t) => {
+    const fake = await startFakeServer(root)
+    t.teardown(() => fake.close())
+    fake.state.put({ name: 'shop' })
+    const complaints: string[] = []
+    for (const viewport of [
+      { width: 1440, height: 860 },
+      { width: 390, height: 844 },
+    ]) {
+      fake.calls.length = 0
+      const page = await openPage(browser, complaints, { viewport })
+      await page.goto(`${fake.url}/workspaces/shop/settings`)
+      const form = page.getByRole('form', { name: 'Settings of shop' })
+      await form.getByLabel('Port', { exact: true }).waitFor()
+      t.notOk(await form.getByLabel('The app speaks').isVisible())
+      await form.getByText('Advanced').click()
+      await form.getByLabel('The app speaks').selectOption({ label: 'HTTPS, with any certificate' })
+      await form.getByLabel('Host name that the app sees').selectOption({ label: 'localhost:3000' })
+      await form.getByLabel('Forgive answers').check()
+      await form.getByText('localhost, HTTPS, forgiving').waitFor()
+      await form.getByText('Several ports on one address').click()
+      await form.getByRole('button', { name: 'Add a path' }).click()
+      await form.getByLabel('Path', { exact: true }).fill('/api/')
+      await form.getByText('It holds at once; nothing restarts.').waitFor()
+      await form.getByRole('button', { name: 'Save' }).click()
+      await form.getByText('A path has no / at its end').waitFor()
+      await form.getByLabel('Path', { exact: true }).fill('/api')
+      await form.getByRole('button', { name: 'Save' }).click()
+      await form.getByText('A port from 1 to 65535.').waitFor()
+      await form.getByLabel('Port of path').fill('8000')
+      t.same(fake.calls, [], 'nothing was sent')
+      await form.getByRole('button', { name: 'Save' }).click()
+      await page.getByText('Saved; it holds now').waitFor()
+      const port = { port: 3000, name: 'web', visibility: 'owner', cors: 'siblings' }
+      t.same(
+        fake.calls.map(({ body }) => body),
+        [
+          {
+            ports: [{ ...port, lenient: true, hostHeader: 'local', scheme: 'https' }],
+            paths: [{ prefix: '/api', port: 8000 }],
+          },
+        ],
+      )
+      t.equal(
+        await page.evaluate('document.documentElement.scrollWidth'),
+        viewport.width,
+        'nothing overflows',
+      )
+      await page.getByRole('link', { name: 'Overview' }).click()
+      await page.getByText('/api → 8000').waitFor()
+      await page.goto(`${fake.url}/workspaces/shop/settings`)
+      await form.getByLabel('Path', { exact: true }).waitFor()
+      await form.getByRole('button', { name: 'Remove path /api' }).click()
+      await form.getByLabel('Name of the port').fill('site')
+      await form.getByText('Saving restarts what runs in shop.').waitFor()
+      fake.state.put({ name: 'shop', spec: fakeWorkspace('w1', 'shop', fakeUser('ada', 'member')).spec })
+      await page.context().close()
+    }
+    t.same(complaints, [])
   },
 )
 

@@ -8,7 +8,7 @@ import type {
   SpecView,
   TemplateView,
 } from '../../../control/wire/workspace.ts'
-import { portDefaults } from '../../../control/wire/port-rules.ts'
+import { portDefaults, prefixProblem } from '../../../control/wire/port-rules.ts'
 import type { EdgePath, EdgePort, PortView } from '../../../control/wire/ports.ts'
 import { bytesText, coresText, parseBytes, parseCores, parseCount } from './units.ts'
 import { joinWords, splitWords } from './words.ts'
@@ -155,6 +155,21 @@ function portProblems(rows: readonly PortRow[]): FieldProblem[] {
   })
 }
 
+function pathProblems(rows: readonly PathRow[]): FieldProblem[] {
+  const seen = new Set<string>()
+  return rows.flatMap((row, i): FieldProblem[] => {
+    const problem = prefixProblem(row.prefix)
+    const path = `paths.${i}.prefix`
+    if (problem !== null) return [{ path, message: problem }]
+    if (seen.has(row.prefix)) return [{ path, message: `${row.prefix} is here twice.` }]
+    seen.add(row.prefix)
+    const port = parseCount(row.port)
+    if (port === null || port > 65535)
+      return [{ path: `paths.${i}.port`, message: 'A port from 1 to 65535.' }]
+    return []
+  })
+}
+
 /** What is wrong with a proposed name, as a sentence; undefined when nothing is. */
 export function nameError(name: string): string | undefined {
   const problem = nameProblem(name)
@@ -177,6 +192,7 @@ export function specProblems(draft: Draft, limits: Limits): FieldProblem[] {
     ...(splitWords(draft.command) === null ? [{ path: 'command', message: 'A quote is not closed.' }] : []),
     ...envProblems(draft.env),
     ...portProblems(draft.ports),
+    ...pathProblems(draft.paths),
   ]
 }
 
