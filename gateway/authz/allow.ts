@@ -27,7 +27,22 @@ function authorizationOf(scan: Scan, again: boolean): string {
   return values.filter((value) => again || !isOurAuthorization(value)).join(', ')
 }
 
-const always = [
+/** What an allowing answer says, before it is put into words. */
+export interface Allowed {
+  readonly identity: Identity
+  /** `address:port` for the front to send the request to. */
+  readonly upstream: string
+  /** That is Postern itself: it gets all that it needs to decide there again. */
+  readonly again: boolean
+  /**
+   * The page of a sibling port: the front puts it on the app's answer as Access-Control-Allow-Origin, with
+   * Access-Control-Allow-Credentials and `Vary: Origin`, in place of the app's own.
+   */
+  readonly allowOrigin: string | null
+}
+
+/** In every allowing answer, in this order, before what it says of the user. */
+export const always: readonly string[] = [
   'Cache-Control',
   'no-store',
   'Vary',
@@ -36,23 +51,11 @@ const always = [
   '0',
 ]
 
-/**
- * Always every field, empty where there is nothing to say: some fronts leave the visitor's own in place of an absent
- * one. `allowOrigin` is the page of a sibling port: the front puts it on the app's answer as Access-Control-Allow-Origin,
- * with Access-Control-Allow-Credentials and `Vary: Origin`, in place of the app's own. `upstream` null sends the request to `postern`, with all that it needs to decide there again.
- */
-export function allowHeaders(
-  scan: Scan,
-  identity: Identity,
-  allowOrigin: string | null,
-  upstream: string | null,
-  postern: string,
-): string[] {
-  const again = upstream === null
-  return always.concat(
-    identityHeaders(identity),
+/** The fields of an allowing answer that follow: where the request goes, and what of the visitor's goes with it. */
+export function ownFields(scan: Scan, { upstream, again, allowOrigin }: Allowed): string[] {
+  return [
     'X-Postern-Upstream',
-    upstream ?? postern,
+    upstream,
     'X-Postern-Allow-Origin',
     allowOrigin ?? '',
     'X-Postern-Token',
@@ -61,7 +64,15 @@ export function allowHeaders(
     again ? (scan.cookie ?? '') : readCookies(scan.cookie).rest,
     'Authorization',
     authorizationOf(scan, again),
-  )
+  ]
+}
+
+/**
+ * All fields of an allowing answer, flat. Always every one, empty where there is nothing to say: some fronts leave the
+ * visitor's own in place of an absent one.
+ */
+export function allowHeaders(scan: Scan, allowed: Allowed): string[] {
+  return [...always, ...identityHeaders(allowed.identity), ...ownFields(scan, allowed)]
 }
 
 /** `address:port` of the first TCP listener, as a front on this machine dials it; '' where there is none. */

@@ -33,24 +33,80 @@ export function familyOf(target: string): Family | null {
   return null
 }
 
-/** Whether the field at `i` has that exact name, in any case: aliases with `_` or `.` are other headers, and never read. */
-const isNamed = (rawHeaders: readonly string[], i: number, name: string): boolean => {
-  const raw = rawHeaders[i]!
-  return raw === name || (raw.length === name.length && raw.toLowerCase() === name)
+/** The fields in which fronts describe a request; null: absent, '': there more than once, which is worth nothing. */
+interface Described {
+  host: string | null
+  method: string | null
+  scheme: string | null
+  uri: string | null
+  url: string | null
+  /** Upgrade, or what only a browser's handshake has and no script can set or leave out. Source: Fetch Standard. */
+  handshake: boolean
+}
+
+const once = (held: string | null, value: string): string => (held === null ? value : '')
+
+/** Lengths of the names below: all other fields cost one look. */
+const lengths = new Uint8Array(32)
+for (const name of [
+  'host',
+  'upgrade',
+  'x-original-url',
+  'x-forwarded-uri',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-forwarded-method',
+  'sec-websocket-version',
+])
+  lengths[name.length] = 1
+
+/** Aliases with `_` or `.` are other names, and never read; nor are the fields of another family. */
+function describedBy(family: Family, rawHeaders: readonly string[]): Described {
+  const seen: Described = { host: null, method: null, scheme: null, uri: null, url: null, handshake: false }
+  const forwards = family === 'forward-auth'
+  const original = family === 'auth-request'
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!
+    if (lengths[name.length] !== 1) continue
+    const value = rawHeaders[i + 1]!
+    switch (name.toLowerCase()) {
+      case 'host':
+        if (!forwards && !original) seen.host = once(seen.host, value)
+        break
+      case 'x-forwarded-host':
+        if (forwards) seen.host = once(seen.host, value)
+        break
+      case 'x-forwarded-proto':
+        if (forwards) seen.scheme = once(seen.scheme, value)
+        break
+      case 'x-forwarded-uri':
+        if (forwards) seen.uri = once(seen.uri, value)
+        break
+      case 'x-forwarded-method':
+        if (forwards) seen.method = once(seen.method, value)
+        break
+      case 'x-original-url':
+        if (original) seen.url = once(seen.url, value)
+        break
+      case 'x-original-method':
+        if (original) seen.method = once(seen.method, value)
+        break
+      case 'upgrade':
+      case 'sec-websocket-key':
+      case 'sec-websocket-version':
+        seen.handshake = true
+        break
+      default:
+    }
+  }
+  return seen
 }
 
 class Unusable extends Error {}
 
-function exactlyOne(rawHeaders: readonly string[], name: string): string {
-  let found = ''
-  let count = 0
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    if (!isNamed(rawHeaders, i, name)) continue
-    found = rawHeaders[i + 1]!
-    count++
-  }
-  if (count !== 1 || found === '') throw new Unusable(`exactly one ${name} is needed`)
-  return found
+function exactlyOne(value: string | null, name: string): string {
+  if (value === null || value === '') throw new Unusable(`exactly one ${name} is needed`)
+  return value
 }
 
 function checkMethod(method: string, name: string): string {
@@ -59,7 +115,8 @@ function checkMethod(method: string, name: string): string {
 }
 
 function checkScheme(scheme: string, name: string): void {
-  if (!/^(?:https?|wss?)$/.test(scheme)) throw new Unusable(`${name} is neither http nor https`)
+  if (scheme !== 'http' && scheme !== 'https' && scheme !== 'ws' && scheme !== 'wss')
+    throw new Unusable(`${name} is neither http nor https`)
 }
 
 /** The same targets as at the proxy's door, in origin form. */
@@ -70,50 +127,40 @@ function checkTarget(target: string, name: string): string {
 }
 
 /** Traefik, Caddy: `X-Forwarded-*`. */
-function forwardAuth(rawHeaders: readonly string[]): Asked {
-  checkScheme(exactlyOne(rawHeaders, 'x-forwarded-proto'), 'x-forwarded-proto')
+function forwardAuth(seen: Described): Asked {
+  checkScheme(exactlyOne(seen.scheme, 'x-forwarded-proto'), 'x-forwarded-proto')
   return {
-    method: checkMethod(exactlyOne(rawHeaders, 'x-forwarded-method'), 'x-forwarded-method'),
-    authority: exactlyOne(rawHeaders, 'x-forwarded-host'),
-    target: checkTarget(exactlyOne(rawHeaders, 'x-forwarded-uri'), 'x-forwarded-uri'),
-    upgrade: isUpgrade(rawHeaders),
+    method: checkMethod(exactlyOne(seen.method, 'x-forwarded-method'), 'x-forwarded-method'),
+    authority: exactlyOne(seen.host, 'x-forwarded-host'),
+    target: checkTarget(exactlyOne(seen.uri, 'x-forwarded-uri'), 'x-forwarded-uri'),
+    upgrade: seen.handshake,
   }
 }
 
 /** nginx: `X-Original-URL`, `X-Original-Method`. */
-function authRequest(rawHeaders: readonly string[]): Asked {
+function authRequest(seen: Described): Asked {
   const name = 'x-original-url'
-  const parts = /^([a-z]+):\/\/([^/]*)(\/.*)$/s.exec(exactlyOne(rawHeaders, name))
-  if (!parts) throw new Unusable(`${name} is no URL`)
-  checkScheme(parts[1]!, name)
+  const url = exactlyOne(seen.url, name)
+  const colon = url.indexOf('://')
+  const slash = colon < 0 ? -1 : url.indexOf('/', colon + 3)
+  if (slash < 0) throw new Unusable(`${name} is no URL`)
+  checkScheme(url.slice(0, colon), name)
   return {
-    method: checkMethod(exactlyOne(rawHeaders, 'x-original-method'), 'x-original-method'),
-    authority: parts[2]!,
-    target: checkTarget(parts[3]!, name),
-    upgrade: isUpgrade(rawHeaders),
+    method: checkMethod(exactlyOne(seen.method, 'x-original-method'), 'x-original-method'),
+    authority: url.slice(colon + 3, slash),
+    target: checkTarget(url.slice(slash), name),
+    upgrade: seen.handshake,
   }
 }
 
 /** Envoy: the request's own method and Host, and its path after ours. */
-function extAuthz(method: string, target: string, rawHeaders: readonly string[]): Asked {
+function extAuthz(method: string, target: string, seen: Described): Asked {
   return {
     method: checkMethod(method, 'the method'),
-    authority: exactlyOne(rawHeaders, 'host'),
+    authority: exactlyOne(seen.host, 'host'),
     target: checkTarget(target.slice(paths.extAuthz.length), 'the path'),
-    upgrade: isUpgrade(rawHeaders),
+    upgrade: seen.handshake,
   }
-}
-
-/** A browser's handshake always has `Sec-WebSocket-Key`, which no script can set or leave out. Source: Fetch Standard. */
-function isUpgrade(rawHeaders: readonly string[]): boolean {
-  for (let i = 0; i < rawHeaders.length; i += 2)
-    if (
-      isNamed(rawHeaders, i, 'upgrade') ||
-      isNamed(rawHeaders, i, 'sec-websocket-key') ||
-      isNamed(rawHeaders, i, 'sec-websocket-version')
-    )
-      return true
-  return false
 }
 
 /** Reads what a front asks. Whatever isn't exactly as its family says is refused. */
@@ -121,12 +168,13 @@ export function readQuestion(method: string, target: string, rawHeaders: readonl
   const family = familyOf(target)
   if (family === null) return { ok: false, family, why: 'there is no such endpoint' }
   try {
+    const seen = describedBy(family, rawHeaders)
     const asked: Asked =
       family === 'forward-auth'
-        ? forwardAuth(rawHeaders)
+        ? forwardAuth(seen)
         : family === 'auth-request'
-          ? authRequest(rawHeaders)
-          : extAuthz(method, target, rawHeaders)
+          ? authRequest(seen)
+          : extAuthz(method, target, seen)
     return { ok: true, family, asked }
   } catch (err) {
     if (!(err instanceof Unusable)) throw err

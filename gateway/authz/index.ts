@@ -5,17 +5,19 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { paths } from '../../control/wire/index.ts'
 import { readingOrigin } from '../cors.ts'
-import { decide } from '../decide.ts'
+import { type Decision, decide } from '../decide.ts'
 import { placeFor } from '../dispatch.ts'
 import { type Edge, nextRequestId, type Visit } from '../edge.ts'
-import { factsOf } from '../facts.ts'
-import { scanHeaders } from '../scan.ts'
+import { factsOf, type GatheredFacts } from '../facts.ts'
+import type { WorkspacePlace } from '../host.ts'
+import { type Scan, scanHeaders } from '../scan.ts'
 import { RouteClass } from '../seen/classes.ts'
 import { Seen } from '../seen/seen.ts'
 import { tellOver } from '../seen/tell.ts'
 import { chainOf } from '../trust.ts'
-import { allowHeaders, dialAddress } from './allow.ts'
+import { dialAddress } from './allow.ts'
 import { type Asked, type Family, readQuestion } from './families.ts'
+import { answerAllowed } from './head.ts'
 import { refuse, refuseQuestion } from './refuse.ts'
 
 /**
@@ -30,7 +32,8 @@ export function authzHandler(
   return (req, res) => {
     try {
       const question = readQuestion(req.method ?? '', req.url ?? '', req.rawHeaders)
-      if (question.ok) answer(edge, posternAddress, { ...question, req, res })
+      if (question.ok)
+        answer(edge, posternAddress, { req, res, family: question.family, asked: question.asked })
       else
         refuseQuestion(
           res,
@@ -54,44 +57,52 @@ interface Sub {
 }
 
 function answer(edge: Edge, posternAddress: () => string, sub: Sub): void {
+  const startMs = performance.now()
   const { site, table } = edge
-  const { family, asked, res } = sub
+  const { family, asked, req, res } = sub
   const place = placeFor(edge, asked.authority)
   // The dashboard decides for itself, and the edge's own paths have nothing behind them to open.
   if (place.kind !== 'workspace') return refuseQuestion(res, family, 'misdirected')
   if (asked.target.startsWith(paths.edgePrefix)) return refuseQuestion(res, family, 'not_found')
-  const scan = scanHeaders(sub.req.rawHeaders)
-  const facts = factsOf({ ...asked, table, site, place, scan, nowMs: edge.now() })
+  const scan = scanHeaders(req.rawHeaders)
+  const { method, target, upgrade } = asked
+  const facts = factsOf({ table, site, place, scan, method, target, upgrade, nowMs: edge.now() })
   const decision = decide(facts)
   const allowOrigin = readingOrigin(facts, decision)
-  const peer = edge.peerOf(sub.req)
+  if (decision.kind !== 'allow')
+    return refuseVisitor(edge, sub, { scan, place, facts, decision, allowOrigin })
+  const dialled = dialAddress(decision.route, decision.port)
+  answerAllowed(req, res, scan, {
+    identity: decision.identity,
+    upstream: dialled ?? posternAddress(),
+    again: dialled === null,
+    allowOrigin,
+  })
+  // Counted, but no line of the access log: the request is the front's, and so is its line.
+  edge.counters.over(RouteClass.forwardAuth, '', 200, performance.now() - startMs, 0, 0)
+}
+
+interface Refused {
+  readonly scan: Scan
+  readonly place: WorkspacePlace
+  readonly facts: GatheredFacts
+  readonly decision: Exclude<Decision, { kind: 'allow' }>
+  readonly allowOrigin: string | null
+}
+
+function refuseVisitor(edge: Edge, sub: Sub, refused: Refused): void {
+  const { scan, place, facts, decision, allowOrigin } = refused
+  const { family, asked, req, res } = sub
+  const peer = edge.peerOf(req)
   const chain = chainOf(peer, scan.forwardedFor, edge.trusted)
   const requestId = nextRequestId()
-  const seen = new Seen(
-    RouteClass.forwardAuth,
-    requestId,
-    chain.client,
-    place.label,
-    asked.method,
-    asked.target,
-  )
+  const { method, target } = asked
+  const seen = new Seen(RouteClass.forwardAuth, requestId, chain.client, place.label, method, target)
   if (facts.route !== undefined) seen.workspaceId = facts.route.workspaceId
   if (facts.identity.kind !== 'anonymous') seen.userId = facts.identity.user.id
-  if (decision.kind !== 'allow') {
-    refuse(
-      visitOf(edge, sub, { scan, place, peer, chain, requestId, seen, allowOrigin }),
-      family,
-      place,
-      decision,
-    )
-    seen.status = res.statusCode
-    return tellOver(edge, seen)
-  }
-  seen.port = decision.port
-  const upstream = dialAddress(decision.route, decision.port)
-  res.writeHead(200, allowHeaders(scan, decision.identity, allowOrigin, upstream, posternAddress()))
-  res.end()
-  seen.status = 200
+  const visit = visitOf(edge, sub, { scan, place, peer, chain, requestId, seen, allowOrigin })
+  refuse(visit, family, place, decision)
+  seen.status = res.statusCode
   tellOver(edge, seen)
 }
 

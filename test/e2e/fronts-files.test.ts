@@ -15,7 +15,12 @@ const folder = new URL('../../../examples/forward-auth/', import.meta.url)
 const text = (file: string): string => readFileSync(new URL(file, folder), 'utf8')
 
 /** Every header of an allowing answer that a front must set, in small letters. */
-const answered = allowHeaders(scanHeaders([]), { kind: 'anonymous' }, null, '127.0.0.1:3000', '')
+const answered = allowHeaders(scanHeaders([]), {
+  identity: { kind: 'anonymous' },
+  upstream: '127.0.0.1:3000',
+  again: false,
+  allowOrigin: null,
+})
   .filter((_, i) => i % 2 === 0)
   .map((name) => name.toLowerCase())
   // What is for the visitor's answer isn't set on the request.

@@ -5,6 +5,7 @@ import type { EdgeFact } from '../../control/wire/index.ts'
 import { type EdgeSettings, startEdge, type TestEdge } from '../support/fronts-edge.ts'
 import { frontFacts, secrets, webPorts, webRoute } from '../support/fronts-facts.ts'
 import { ask, type Answer } from '../support/fronts-visitor.ts'
+import { rawClient } from '../support/gateway-bytes.ts'
 
 type Headers = Readonly<Record<string, string>>
 const families = ['forward-auth', 'auth-request', 'ext-authz'] as const
@@ -325,5 +326,46 @@ t.test('the edge’s own paths are not to be had through forward auth', async (t
   for (const family of families) {
     const answer = await door.ask(family, 'web-4000', {}, { target: '/.postern/callback?code=x' })
     t.ok([403, 404].includes(answer.status), `${family} ${answer.status}`)
+  }
+})
+
+t.test('answers keep their order and their framing on every kind of connection', async (t) => {
+  const door = await open(t)
+  const question = (secret: string, version = '1.1', connection = 'keep-alive', method = 'GET'): string =>
+    `${method} /api/authz/auth-request HTTP/${version}\r\nHost: a\r\nConnection: ${connection}\r\nX-Original-URL: http://web-3000.ws.localhost:8090/\r\nX-Original-Method: GET\r\nCookie: theme=dark; postern_workspace=${secret}\r\n\r\n`
+  const heads = (text: string): string[] => text.match(/HTTP\/1\.1 [0-9]{3}/g) ?? []
+  const client = await rawClient(door.port)
+  const { adaOnWeb } = secrets
+  client.send([adaOnWeb, 'nobody', adaOnWeb].map((secret) => question(secret)).join(''))
+  await client.received(/200[^]*401[^]*200 OK[^]*\r\n\r\n$/)
+  t.same(heads(client.text()), ['HTTP/1.1 200', 'HTTP/1.1 401', 'HTTP/1.1 200'])
+  client.send(question(adaOnWeb, '1.1', 'keep-alive', 'HEAD'))
+  client.send(question(adaOnWeb, '1.1', 'close'))
+  await client.closed()
+  t.same(heads(client.text()).slice(3), ['HTTP/1.1 200', 'HTTP/1.1 200'])
+  t.match(client.text(), /connection: close/i)
+  const old = await rawClient(door.port)
+  old.send(question(adaOnWeb, '1.0', 'close'))
+  await old.closed()
+  // The same fields, whichever way they were written.
+  const fieldsOf = (text: string): string[] =>
+    text.split('\r\n').filter((line) => /^(?:x-postern|cookie|authorization|cache|vary|content)/i.test(line))
+  t.same(fieldsOf(old.text()), fieldsOf(client.text().slice(0, client.text().indexOf('\r\n\r\n'))))
+  t.ok(fieldsOf(old.text()).includes('Cookie: theme=dark'))
+})
+
+t.test('what is no header value leaves in none', async (t) => {
+  const facts = frontFacts().map((fact): EdgeFact => {
+    if (fact.kind !== 'route' || fact.key !== 'w-web') return fact
+    return {
+      ...fact,
+      row: { ...fact.row, reach: { kind: 'address', host: '127.0.0.1\r\nX-Postern-User: root' } },
+    }
+  })
+  const door = await open(t, { facts })
+  for (const family of families) {
+    const answer = await door.ask(family, 'web-3000', cookie(secrets.adaOnWeb))
+    t.ok(answer.status >= 400, `${family} ${answer.status}`)
+    t.not(answer.headers['x-postern-user'], 'root')
   }
 })

@@ -15,6 +15,7 @@ const sha256 = (secret: string): string => createHash('sha256').update(secret).d
 const expiresAtMs = 4_000_000_000_000
 const parentHash = sha256('bench-session-of-the-dashboard-0123456789')
 const hash = sha256('bench-session-of-the-workspace-host-0123456789')
+const nearHash = sha256('bench-session-of-the-workspace-near-0123456789')
 
 const facts: EdgeFact[] = [
   {
@@ -37,6 +38,34 @@ const facts: EdgeFact[] = [
       defaultPort: 3000,
       ports: [{ ...portDefaults, port: 3000 }],
       paths: [],
+    },
+  },
+  // The same program where a front can dial it itself.
+  {
+    kind: 'route',
+    key: 'n',
+    row: {
+      workspaceId: 'n',
+      name: 'near',
+      ownerId: 'u',
+      aliases: [],
+      phase: 'running',
+      reason: '',
+      incarnation: 'i',
+      reach: { kind: 'address', host: '127.0.0.1' },
+      defaultPort: upstreamPort,
+      ports: [{ ...portDefaults, port: 3000 }],
+      paths: [],
+    },
+  },
+  {
+    kind: 'session',
+    key: nearHash,
+    row: {
+      hash: nearHash,
+      userId: 'u',
+      expiresAtMs,
+      workspace: { parentHash, workspaceId: 'n', label: `near-${upstreamPort}` },
     },
   },
   { kind: 'session', key: parentHash, row: { hash: parentHash, userId: 'u', expiresAtMs, workspace: null } },
