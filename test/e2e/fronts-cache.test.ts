@@ -132,7 +132,7 @@ async function keeps(t: Test, at: Scene): Promise<void> {
 /** Each differs from an allowed request, just now kept, by one thing; `status` is what it is worth by itself. */
 function variations(at: Scene): [string, number, string, Headers, string?][] {
   const host = `web-${at.own.port}`
-  const sibling = `http://web-${at.open.port}.ws.localhost:${at.port}`
+  const other = `http://mapped-3000.ws.localhost:${at.port}`
   const origin = `http://${host}.ws.localhost:${at.port}`
   const { Cookie, ...rest } = mine
   const socket = { Upgrade: 'websocket', Connection: 'Upgrade', 'Sec-WebSocket-Version': '13' }
@@ -147,7 +147,7 @@ function variations(at: Scene): [string, number, string, Headers, string?][] {
       host,
       { ...mine, Cookie: Cookie!.slice(0, -4), Authorization: Cookie!.slice(-4) },
     ],
-    ['a sibling’s Origin', 403, host, { ...mine, Origin: sibling }],
+    ['another workspace’s Origin', 403, host, { ...mine, Origin: other }],
     ['an Origin of no place', 403, host, { ...mine, Origin: 'null' }],
     ['made by a sibling', 403, host, { ...mine, 'Sec-Fetch-Site': 'same-site' }],
     [

@@ -24,12 +24,14 @@ const answered = allowHeaders(scanHeaders([]), {
   .filter((_, i) => i % 2 === 0)
   .map((name) => name.toLowerCase())
   // What is for the visitor's answer isn't set on the request.
-  .filter((name) => !['cache-control', 'vary', 'content-length', 'x-postern-allow-origin'].includes(name))
+  .filter((name) => !['cache-control', 'vary', 'content-length'].includes(name))
   .sort()
 
 /** What a decision reads of the visitor's own headers. */
 const read = [
   'accept',
+  'access-control-request-headers',
+  'access-control-request-method',
   'authorization',
   'cookie',
   'origin',

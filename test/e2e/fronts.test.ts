@@ -149,7 +149,7 @@ async function signIn(t: Test, at: Scene): Promise<void> {
   const jar = new Map<string, string>([['localhost', `postern_session=${secrets.adaDashboard}`]])
   let url = new URL(`http://${at.ownHost}:${at.front}/deep/link?x=1`)
   const trail: string[] = []
-  for (let hop = 0; hop < 8; hop++) {
+  for (let hop = 0; hop < 20; hop++) {
     const cookie = jar.get(url.hostname)
     const headers = { ...page, ...(cookie === undefined ? {} : { Cookie: cookie }) }
     const answer = await ask({ port: at.front, host: url.host, path: url.pathname + url.search, headers })
@@ -207,8 +207,8 @@ async function webSockets(t: Test, at: Scene): Promise<void> {
   }
   t.equal(await refused({ Origin: origin }), 401, 'signed out')
   t.equal(await refused({ Cookie: mine(secrets.adaOnWeb) }), 403, 'no Origin')
-  const sibling = `http://${at.openHost}:${at.front}`
-  t.equal(await refused({ Cookie: mine(secrets.adaOnWeb), Origin: sibling }), 403, 'a sibling')
+  const other = `http://mapped-3000.ws.localhost:${at.front}`
+  t.equal(await refused({ Cookie: mine(secrets.adaOnWeb), Origin: other }), 403, 'another workspace')
   t.equal(await refused({ 'X-Postern-Token': secrets.bobToken }), 404, 'another user')
   t.equal(at.own.seen.length, before, 'none of them reached the program')
   const open = await openSocket({ port: at.front, host: at.openHost, headers: forged })
@@ -217,6 +217,38 @@ async function webSockets(t: Test, at: Scene): Promise<void> {
     clean(t, JSON.parse(await open.next()) as Seen, nobody, [])
     open.close()
   }
+}
+
+/** Pages of the workspace's other ports may ask and read; those of another workspace may not. */
+async function siblings(t: Test, at: Scene): Promise<void> {
+  const own = { port: at.front, host: at.ownHost }
+  const origin = `http://${at.openHost}:${at.front}`
+  const asks = { Cookie: mine(secrets.adaOnWeb), 'Sec-Fetch-Site': 'same-site', 'Sec-Fetch-Mode': 'cors' }
+  const allow = 'access-control-allow-origin'
+  const preflight = { Origin: origin, 'Access-Control-Request-Method': 'PUT', 'Sec-Fetch-Site': 'same-site' }
+  const before = at.own.seen.length
+  const leave = await ask({ ...own, method: 'OPTIONS', headers: preflight })
+  t.match(leave, { status: 204, headers: { [allow]: origin, 'access-control-allow-credentials': 'true' } })
+  t.equal(at.own.seen.length, before, 'the program is not asked')
+  for (const path of ['/', '/own-cors']) {
+    const read = await ask({ ...own, path, headers: { ...asks, Origin: origin } })
+    t.match(
+      read,
+      { status: 200, headers: { [allow]: origin, 'access-control-allow-credentials': 'true' } },
+      path,
+    )
+    t.match(String(read.headers['vary']), /origin/i)
+    clean(t, seenBy(read), ada, ['theme=dark; a=b'])
+    t.notOk(namesOf(seenBy(read)).includes('x-postern-allow-origin'))
+  }
+  const put = await ask({ ...own, method: 'PUT', body: 'x', headers: { ...asks, Origin: origin } })
+  t.match(put, { status: 200, headers: { [allow]: origin } })
+  const other = `http://mapped-3000.ws.localhost:${at.front}`
+  const refused = await ask({ ...own, headers: { ...asks, Origin: other } })
+  t.equal(refused.status, 403)
+  t.notOk(refused.headers[allow])
+  const page = await ask({ ...own, path: '/own-cors', headers: { Cookie: mine(secrets.adaOnWeb) } })
+  t.equal(page.headers[allow], 'https://of-the-program.example', 'the program’s own word to others stays')
 }
 
 async function elsewhere(t: Test, at: Scene): Promise<void> {
@@ -263,6 +295,7 @@ for (const front of exampleFronts)
     await t.test('the sign-in', (t) => signIn(t, at))
     await t.test('a public port', (t) => publicPort(t, at))
     await t.test('WebSockets', (t) => webSockets(t, at))
+    await t.test('siblings', (t) => siblings(t, at))
     await t.test('everything else', (t) => elsewhere(t, at))
     await t.test('revocation', (t) => revocation(t, at, front.passesOn))
   })

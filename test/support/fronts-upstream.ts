@@ -22,7 +22,7 @@ export interface Upstream {
 
 /**
  * Answers any request with what it saw as JSON and status 200; `/set-cookie` also sets a cookie for all siblings,
- * `/unauthorized` answers 401. A WebSocket gets what was seen as its first message, then its own messages back.
+ * `/own-cors` allows another origin to read, `/unauthorized` answers 401. A WebSocket gets what was seen as its first message, then its own messages back.
  */
 export async function startUpstream(name: string): Promise<Upstream> {
   const seen: Seen[] = []
@@ -37,9 +37,11 @@ export async function startUpstream(name: string): Promise<Upstream> {
     req.on('end', () => {
       const one = note(req, Buffer.concat(parts).toString())
       const cookie = { 'set-cookie': ['app=1; Domain=.ws.localhost; Path=/', 'plain=2; Path=/'] }
+      const cors = { 'access-control-allow-origin': 'https://of-the-program.example' }
       res.writeHead(req.url === '/unauthorized' ? 401 : 200, {
         'content-type': 'application/json',
         ...(req.url === '/set-cookie' ? cookie : {}),
+        ...(req.url === '/own-cors' ? cors : {}),
       })
       res.end(JSON.stringify(one))
     })
