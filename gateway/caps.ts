@@ -11,6 +11,8 @@ export interface CapLimits {
   readonly workspaceUpgrades: number
   /** Connections of one address on which nobody has proved who they are. */
   readonly addressConnections: number
+  /** How long the head of a request may take, in ms; so long may a connection say nothing. */
+  readonly headMs: number
 }
 
 /**
@@ -25,6 +27,7 @@ export const usualCaps: CapLimits = {
   workspaceSockets: 4000,
   workspaceUpgrades: 400,
   addressConnections: 1000,
+  headMs: 20_000,
 }
 
 /** What somebody or something has open. */

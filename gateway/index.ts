@@ -119,7 +119,7 @@ function build(options: GatewayOptions, certificates: CertificateStore | null): 
 
 function authzServer(doors: AllDoors, authz: (req: IncomingMessage, res: ServerResponse) => void): Server {
   const { edge } = doors
-  const server = edgeServer()
+  const server = edgeServer(edge.caps.limits.headMs)
   server.on('connection', (socket) => meetFront(doors, socket))
   server.on('request', (req, res) => {
     const path = pathOf(req.url ?? '')

@@ -14,6 +14,7 @@ import {
 import type { Edge } from './edge.ts'
 import { Guest } from './guest.ts'
 import { Http2Sessions } from './http2/server.ts'
+import { refuseBytes } from './refuse-bytes.ts'
 import { redirectToHttps } from './redirect.ts'
 import { count } from './seen/counters.ts'
 import type { PublicListener } from './seams.ts'
@@ -21,6 +22,8 @@ import { edgeServer } from './server.ts'
 import type { CertificateStore } from './tls/store.ts'
 import { tlsServer } from './tls/server.ts'
 import { type Blocks, canonicalAddress, type Peer } from './trust.ts'
+
+const NOBODY: Peer = { ip: '', trusted: false }
 
 /** What the listeners of one gateway share. */
 export interface Doors {
@@ -146,6 +149,7 @@ function secureServer(doors: Doors, store: CertificateStore): SecureServer {
   }
   const server = tlsServer(
     store,
+    doors.edge.caps.limits.headMs,
     admit,
     http2 === null ? null : (socket) => http2.take(socket, peers.get(socket) as Peer),
   )
@@ -158,7 +162,8 @@ export function publicServer(doors: Doors, listener: PublicListener): Server | S
   const { edge, certificates } = doors
   const isTls = listener.speaks === 'https'
   if (isTls && certificates === null) throw new TypeError('a listener that speaks https needs certificates')
-  const server = isTls && certificates !== null ? secureServer(doors, certificates) : edgeServer()
+  const server =
+    isTls && certificates !== null ? secureServer(doors, certificates) : edgeServer(edge.caps.limits.headMs)
   if (isTls || listener.proxyProtocol === true) meetFirst(doors, server, listener)
   else server.on('connection', (socket: Socket) => meet(doors, socket, 'path' in listener))
   if (listener.speaks === 'redirect') {
@@ -172,6 +177,9 @@ export function publicServer(doors: Doors, listener: PublicListener): Server | S
   server.on('checkContinue', (req, res) => contain(edge, res, () => handleRequest(edge, req, res, true)))
   server.on('checkExpectation', (req, res) => contain(edge, res, () => handleExpectation(edge, req, res)))
   server.on('connect', (req, socket) => contain(edge, socket, () => handleConnect(edge, req, socket)))
+  server.on('clientError', (err, socket) =>
+    refuseBytes(edge, err, socket as Socket, doors.peers.get(socket) ?? NOBODY),
+  )
   server.on('upgrade', (req, socket, head) =>
     contain(edge, socket, () => handleUpgrade(edge, reenter, req, socket, head)),
   )

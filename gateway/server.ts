@@ -6,17 +6,21 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { ListenAddress } from './seams.ts'
 
 /** What Node's HTTP/1.1 servers of the edge are made with, plain or TLS. */
-export const serverSettings = {
+const fixedSettings = {
   // Slow uploads are no fault; a body that stands still is given up by its own timer.
   requestTimeout: 0,
-  // Nobody's head takes so long; a connection that says nothing is held no longer.
-  headersTimeout: 20_000,
   // Above the idle time of the fronts (nginx 60 s), so that it is never we who close first.
   keepAliveTimeout: 75_000,
   maxHeaderSize: 32 * 1024,
   noDelay: true,
-  connectionsCheckingInterval: 5000,
 } as const
+
+/** The settings of a server where a request's head may take `headMs`; it is looked after often enough to mean that. */
+export const serverSettings = (headMs: number) => ({
+  ...fixedSettings,
+  headersTimeout: headMs,
+  connectionsCheckingInterval: Math.max(100, Math.min(5000, Math.round(headMs / 4))),
+})
 
 /** What can only be set on a server that is there. */
 export function settleServer(server: Server | SecureServer): void {
@@ -26,8 +30,8 @@ export function settleServer(server: Server | SecureServer): void {
 }
 
 /** A server for visitors or for a front proxy, not yet listening. */
-export function edgeServer(): Server {
-  const server = createServer(serverSettings)
+export function edgeServer(headMs: number): Server {
+  const server = createServer(serverSettings(headMs))
   settleServer(server)
   return server
 }

@@ -1,9 +1,9 @@
 /** The options of the edge's caps; rows of the one table in `options.ts`. */
 import { usualCaps, type CapLimits } from '../../gateway/caps.ts'
-import { readCount } from './option-values.ts'
+import { readCount, readDuration } from './option-values.ts'
 import type { OptionTable } from './options.ts'
 
-const cap = <const Name extends keyof CapLimits>(name: Name, describe: string) =>
+const cap = <const Name extends Exclude<keyof CapLimits, 'headMs'>>(name: Name, describe: string) =>
   ({ describe, initial: String(usualCaps[name]), read: readCount }) as const
 
 export const capOptions = {
@@ -23,6 +23,11 @@ export const capOptions = {
     'addressConnections',
     'Connections of one address, trusted proxies left out, on which nobody has signed in',
   ),
+  'max-header-time': {
+    describe: 'How long the head of a request may take; a connection that says nothing is kept no longer',
+    initial: '20s',
+    read: readDuration,
+  },
 } as const satisfies OptionTable
 
 /** The caps as the gateway takes them. */
@@ -34,6 +39,7 @@ export const capsOf = (config: {
   readonly maxSocketsPerWorkspace: number
   readonly maxUpgradesPerWorkspace: number
   readonly maxConnectionsPerAddress: number
+  readonly maxHeaderTime: number
 }): CapLimits => ({
   userRequests: config.maxRequestsPerUser,
   userSockets: config.maxSocketsPerUser,
@@ -42,4 +48,5 @@ export const capsOf = (config: {
   workspaceSockets: config.maxSocketsPerWorkspace,
   workspaceUpgrades: config.maxUpgradesPerWorkspace,
   addressConnections: config.maxConnectionsPerAddress,
+  headMs: config.maxHeaderTime,
 })

@@ -4,6 +4,7 @@ import type { EdgeFact } from '../wire/index.ts'
 import type { AccessLogChoice } from './access-log.ts'
 import type { Listening } from './listeners.ts'
 import type { LogOptions } from './log.ts'
+import type { TracingChoice } from './tracing.ts'
 
 /** What a worker is made of; another one means another worker. */
 export interface WorkerSettings {
@@ -19,6 +20,7 @@ export interface WorkerSettings {
   readonly staleMs: number
   readonly log: LogOptions
   readonly accessLog: AccessLogChoice
+  readonly tracing: TracingChoice
 }
 
 export interface WholeSet {

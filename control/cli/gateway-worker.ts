@@ -4,10 +4,12 @@ import type { Logger } from '@postern/plugin'
 import { startGateway } from '../../gateway/index.ts'
 import { passOn } from '../../gateway/replica/pass-on.ts'
 import { remoteControl } from '../../gateway/replica/remote-control.ts'
-import type { Gateway, LineSink } from '../../gateway/seams.ts'
+import type { Gateway, LineSink, Tracing } from '../../gateway/seams.ts'
 import { openAccessLog } from './access-log.ts'
 import type { FromWorker, ToWorker } from './fleet-messages.ts'
 import { openLog } from './log.ts'
+import { findProduct } from './product.ts'
+import { openTracing } from './tracing.ts'
 
 const STALE_LOOK_MS = 250
 
@@ -53,7 +55,8 @@ async function serve(begin: Extract<ToWorker, { type: 'begin' }>): Promise<void>
   const log = root.log.child({ room: 'gateway', worker: process.pid })
   const accessLog = openAccessLog(settings.accessLog, log)
   const freshness = new Freshness(begin.heardMsAgo)
-  const gateway = await start(begin, log, accessLog)
+  const tracing = await openTracing(settings.tracing, process.env, { version: findProduct().version, log })
+  const gateway = await start(begin, log, accessLog, tracing)
   freshness.look(settings.staleMs)
   gateway.suspend(freshness.isStale)
   let revision = begin.revision
@@ -89,7 +92,7 @@ async function serve(begin: Extract<ToWorker, { type: 'begin' }>): Promise<void>
         return
       case 'drain':
         return void drain(gateway, message.ms, async () => {
-          await accessLog?.close()
+          await Promise.all([accessLog?.close(), tracing?.close()])
           root.close()
         })
       case 'begin':
@@ -105,6 +108,7 @@ function start(
   begin: Extract<ToWorker, { type: 'begin' }>,
   log: Logger,
   accessLog: LineSink | null,
+  tracing: Tracing | null,
 ): Promise<Gateway> {
   const { settings } = begin
   return startGateway({
@@ -120,6 +124,7 @@ function start(
     fleet: { isReady: () => areAllReady, metrics },
     log,
     ...(accessLog === null ? {} : { accessLog }),
+    ...(tracing === null ? {} : { tracing }),
     now: Date.now,
   })
 }

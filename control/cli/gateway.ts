@@ -221,6 +221,7 @@ class Replica {
       credential: this.#credential,
       staleMs: config.staleFor,
       log: this.#logOptions,
+      tracing: { otlpEndpoint: config.otlpEndpoint, traceSample: config.traceSample },
       accessLog: {
         accessLog: config.accessLog,
         logDirectory: config.logDirectory,

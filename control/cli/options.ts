@@ -248,6 +248,7 @@ export const gatewayOptions = {
   listen: { ...serverOptions.listen, initial: '127.0.0.1:8092,[::1]:8092' },
   ...tlsOptions,
   ...capOptions,
+  ...tracingOptions,
   'authz-listen': { ...serverOptions['authz-listen'], initial: '127.0.0.1:8093' },
   'trusted-proxies': serverOptions['trusted-proxies'],
   workers: {

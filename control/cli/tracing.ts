@@ -19,15 +19,21 @@ export const tracingOptions = {
   },
 } as const satisfies OptionTable
 
+/** What decides whether spans are made, and where they go. */
+export interface TracingChoice {
+  readonly otlpEndpoint: string | null
+  readonly traceSample: number
+}
+
 /** Null: nobody wants spans. @throws Error when the environment's endpoint is no URL */
 export async function openTracing(
-  config: { readonly otlpEndpoint: string | null; readonly traceSample: number },
+  choice: TracingChoice,
   env: Readonly<Record<string, string | undefined>>,
   given: { readonly version: string; readonly log: Logger },
 ): Promise<Tracing | null> {
   const fromEnv = env['OTEL_EXPORTER_OTLP_ENDPOINT']
-  const base = config.otlpEndpoint ?? (fromEnv === undefined || fromEnv === '' ? null : readHttpUrl(fromEnv))
+  const base = choice.otlpEndpoint ?? (fromEnv === undefined || fromEnv === '' ? null : readHttpUrl(fromEnv))
   if (base === null) return null
   const { Tracing: Spans } = await import('../../gateway/seen/tracing.ts')
-  return Spans.open({ url: `${base.replace(/\/+$/, '')}/v1/traces`, sample: config.traceSample, ...given })
+  return Spans.open({ url: `${base.replace(/\/+$/, '')}/v1/traces`, sample: choice.traceSample, ...given })
 }

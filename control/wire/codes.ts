@@ -83,6 +83,11 @@ export const apiCodes = {
     summary: 'A newer process of this agent has registered.',
     hint: 'Stop the older process; one agent per state directory.',
   },
+  request_timeout: {
+    status: 408,
+    summary: 'The head of the request did not come in time.',
+    hint: 'Send it at once; an administrator can raise max_header_time.',
+  },
   cap_reached: { status: 409, summary: 'No more workspaces may run at once.', hint: 'Stop one first.' },
   payload_too_large: { status: 413, summary: 'The body is too large.', hint: 'API bodies end at 1 MiB.' },
   unsupported_media_type: {

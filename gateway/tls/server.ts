@@ -16,11 +16,12 @@ const first = (certificates: Certificates): Certificate => certificates.all[0] a
  */
 export function tlsServer(
   store: CertificateStore,
+  headMs: number,
   onSecure: (socket: TLSSocket) => boolean,
   onHttp2: ((socket: TLSSocket) => void) | null,
 ): Server {
   const server = createServer({
-    ...serverSettings,
+    ...serverSettings(headMs),
     ...first(store.current).options,
     handshakeTimeout: HANDSHAKE_MS,
     ALPNProtocols: onHttp2 === null ? ['http/1.1'] : ['h2', 'http/1.1'],

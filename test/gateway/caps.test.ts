@@ -5,6 +5,7 @@ import { apiCodes } from '../../control/wire/index.ts'
 import {
   type Answer,
   ask,
+  exchange,
   OK,
   parseAnswer,
   rawClient,
@@ -13,7 +14,7 @@ import {
   webSocketBytes,
 } from '../support/gateway-bytes.ts'
 import { originOf, startEdge, webAndSocket } from '../support/gateway-edge.ts'
-import { begin, holdingScript, metric } from '../support/seen-edge.ts'
+import { begin, holdingScript, memoryAccessLog, metric } from '../support/seen-edge.ts'
 import { until } from '../support/until.ts'
 
 const HOST = 'shop.ws.localhost:8090'
@@ -192,6 +193,25 @@ t.test('a signed-in connection counts no more against its address', async (t) =>
     t.teardown(() => client.socket.destroy())
   }
   t.equal((await ask(edge.port, { host: HOST })).status, 200)
+})
+
+t.test('heads that do not come, or are no heads, get a code, are counted and told of', async (t) => {
+  const accessLog = memoryAccessLog()
+  const edge = await startEdge(t, { accessLog, caps: { headMs: 400 } })
+  for (const [bytes, code] of [
+    ['', 'request_timeout'],
+    ['GET / HTTP/1.1\r\nHost: a', 'request_timeout'],
+    ['\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03', 'bad_request'],
+    [`GET / HTTP/1.1\r\n${'X: y'.repeat(20_000)}`, 'headers_too_large'],
+    ['GET / HTTP/1.1\r\nHost : a\r\n\r\n', 'bad_request'],
+  ] as const) {
+    const answer = await exchange(edge.port, bytes)
+    t.equal(answer.status, apiCodes[code].status, code)
+    t.match(JSON.parse(answer.body), { code })
+    t.equal(answer.field('Connection'), 'close')
+    t.match(accessLog.lines.at(-1), { class: 'own', status: answer.status, cause: code, client: '127.0.0.1' })
+  }
+  t.equal(await metric(edge, 'postern_gateway_answers_total{code="request_timeout"}'), 2)
 })
 
 t.test('one user at their cap slows nobody else', async (t) => {
