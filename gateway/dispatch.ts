@@ -198,8 +198,9 @@ export function handleUpgrade(
   const path = pathOf(req.url ?? '/')
   const isOurs =
     path.startsWith(paths.edgePrefix) || (place.kind !== 'workspace' && !path.startsWith(API_PREFIX))
-  if (!asksForWebSocket(scan) || req.method !== 'GET' || hasBody(scan) || isOurs)
-    return reinject(reenter, req, socket, head)
+  // HTTP/1.0 has no upgrades (RFC 9110 §7.8).
+  const isPlain = !asksForWebSocket(scan) || req.method !== 'GET' || req.httpVersionMinor === 0
+  if (isPlain || hasBody(scan) || isOurs) return reinject(reenter, req, socket, head)
   edge.upgraded.add(socket)
   const res = answerOn(req, socket)
   const visit = admit(edge, { req, res, scan, socket, head, expectsContinue: false })

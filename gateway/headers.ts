@@ -163,6 +163,8 @@ export interface AnswerHead {
   readonly isEventStream: boolean
   /** Its body is coded in a way that doesn't end at this connection (RFC 9112 §6.1): without the field it would be garbage. */
   readonly isCoded: boolean
+  /** What the connection became, by an answer 101; null: not said. */
+  readonly upgrade: string | null
   /** Where in `headers` the value of Location is; -1: nowhere. */
   readonly locationAt: number
 }
@@ -191,6 +193,7 @@ export function answerHeaders(
   const head: Reading = {
     status,
     isCoded: false,
+    upgrade: null,
     hasCoding: false,
     headers: [],
     contentLength: -1,
@@ -230,9 +233,11 @@ function readAnswerField(head: Reading, kind: FieldKind, name: string, value: st
     case Field.hop:
     case Field.connection:
     case Field.te:
-    case Field.upgrade:
     case Field.token:
     case Field.frontOrder:
+      return
+    case Field.upgrade:
+      head.upgrade = head.upgrade === null ? value.toLowerCase() : ','
       return
     case Field.transferEncoding:
       head.isCoded = head.hasCoding || value.toLowerCase() !== 'chunked'

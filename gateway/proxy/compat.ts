@@ -18,6 +18,8 @@ export class CompatExchange extends Relay implements Carried {
   #passenger: Passenger | null = null
   #request: ClientRequest | null = null
   #answer: IncomingMessage | null = null
+  /** What the connection had brought before this request; undefined for a runtime's own stream. */
+  #bytesBefore: number | undefined
   #timer: NodeJS.Timeout | null = null
 
   protected send(isFresh: boolean): void {
@@ -55,6 +57,7 @@ export class CompatExchange extends Relay implements Carried {
     request.maxHeadersCount = 0
     request.on('information', ({ statusCode, rawHeaders }) => this.inform(statusCode, latin1(rawHeaders)))
     request.on('upgrade', (answer, stream, head) => this.#guard(() => this.#upgraded(answer, stream, head)))
+    request.on('socket', ({ bytesRead }) => (this.#bytesBefore = bytesRead))
     request.on('finish', () => this.#await())
     if (this.body === null) return void request.end()
     this.body.on('error', (err) => this.fail(err))
@@ -119,7 +122,7 @@ export class CompatExchange extends Relay implements Carried {
   #ended(answer: IncomingMessage): void {
     if (this.finished) return
     // What ends with its connection, and that by a reset, has not come whole.
-    const isBroken = this.#request?.socket?.errored !== null
+    const isBroken = this.#request?.socket?.errored instanceof Error
     if (!answer.complete || isBroken) return this.fail(new ApiError('upstream_bad_answer'))
     // A body that is still being sent has no reader any more.
     if (this.body !== null && !this.body.done) this.endLine()
@@ -129,15 +132,16 @@ export class CompatExchange extends Relay implements Carried {
 
   #upgraded(answer: IncomingMessage, stream: Duplex, early: Buffer): void {
     const { socket, edge } = this.visit
-    const head = lenientHead(answer.rawHeaders)
-    if (this.finished || socket === null || head === null) {
+    const mended = lenientHead(answer.rawHeaders)
+    const head = mended === null ? null : this.answerHead(latin1(mended.raw), 101)
+    if (this.finished || socket === null || head?.upgrade !== 'websocket') {
       stream.destroy()
       return this.fail(new ApiError('upstream_bad_answer'))
     }
     if (early.length > 0) stream.unshift(early)
     edge.counters.upgrades++
     this.finish()
-    acceptUpgrade(this.visit, this.answerHead(latin1(head.raw), 101).headers, stream, this)
+    acceptUpgrade(this.visit, head.headers, stream, this)
   }
 
   failed(err: Error): void {
@@ -146,7 +150,12 @@ export class CompatExchange extends Relay implements Carried {
   }
 
   protected brokeIdle(): boolean {
-    return this.#answer === null && this.#request?.reusedSocket === true
+    const request = this.#request
+    return (
+      this.#answer === null &&
+      request?.reusedSocket === true &&
+      request.socket?.bytesRead === this.#bytesBefore
+    )
   }
 
   protected endLine(): void {

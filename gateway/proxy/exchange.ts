@@ -102,13 +102,13 @@ export class Exchange extends Relay implements Dispatcher.DispatchHandler {
     // The bytes have left it; what is left of it is of no use.
     setImmediate(endLine, this.upstream, this.#line)
     this.#line = null
-    if (this.finished || socket === null || status !== 101) {
+    const head = this.answerHead((raw ?? []) as Buffer[], status)
+    if (this.finished || socket === null || status !== 101 || head.upgrade !== 'websocket') {
       upstream.on('error', () => undefined)
       upstream.destroy()
       if (!this.finished) this.onError(new ApiError('upstream_bad_answer'))
       return
     }
-    const head = this.answerHead((raw ?? []) as Buffer[], status)
     edge.counters.upgrades++
     this.finish()
     acceptUpgrade(this.visit, head.headers, upstream, this)

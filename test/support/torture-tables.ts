@@ -5,7 +5,9 @@ import { answerCases } from './torture-answers.ts'
 import { brokenCases } from './torture-broken.ts'
 import { fieldCases } from './torture-fields.ts'
 import { framingCases } from './torture-framing.ts'
+import { poolCases } from './torture-pools.ts'
 import { targetCases } from './torture-targets.ts'
+import { upgradeCases } from './torture-upgrades.ts'
 
 export const tables: readonly (readonly [name: string, table: readonly Case[]])[] = [
   ['framing', framingCases],
@@ -14,4 +16,6 @@ export const tables: readonly (readonly [name: string, table: readonly Case[]])[
   ['fields of answers', answerFieldCases],
   ['answers', answerCases],
   ['broken answers', brokenCases],
+  ['connections', poolCases],
+  ['upgrades', upgradeCases],
 ]
