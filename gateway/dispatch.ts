@@ -13,6 +13,7 @@ import { VIA_MAX } from './headers.ts'
 import { pathOf, type Place, placeOfHostHeader, targetOf, type WorkspacePlace } from './host.ts'
 import type { EdgeAnswer } from './http2/answer.ts'
 import { type EdgeRequest, overHttp2 } from './http2/request.ts'
+import { streamSocket } from './http2/websocket.ts'
 import type { Credential } from './identity.ts'
 import { takeSeat } from './seats.ts'
 import { relayOf } from './proxy/engine.ts'
@@ -174,13 +175,29 @@ export function handleConnect(edge: Edge, req: IncomingMessage, socket: Duplex):
   if (visit !== null) answerCode(visit, 'method_not_allowed')
 }
 
-/** CONNECT over HTTP/2: as little a tunnel. */
+/** CONNECT over HTTP/2: a WebSocket where those are taken (RFC 8441), else as little a tunnel. */
 export function handleConnectStream(edge: Edge, req: EdgeRequest, res: EdgeAnswer): void {
-  const plain = Object.assign(req, { url: '/' }) as unknown as IncomingMessage
   const scan = scanHeaders(req.rawHeaders)
-  const arrival = { req: plain, res: res as unknown as ServerResponse, scan, socket: null, head: null }
-  const visit = admit(edge, { ...arrival, expectsContinue: false })
-  if (visit !== null) answerCode(visit, 'method_not_allowed')
+  const socket = asksForWebSocket(scan) ? streamSocket(req) : null
+  const plain = Object.assign(req, socket === null ? { url: '/' } : { method: 'GET' })
+  const arrival = {
+    req: plain as unknown as IncomingMessage,
+    res: res as unknown as ServerResponse,
+    scan,
+    socket,
+    head: null,
+    expectsContinue: false,
+  }
+  const visit = admit(edge, arrival)
+  if (visit === null) return
+  if (socket === null) return answerCode(visit, 'method_not_allowed')
+  socket.on('error', destroyThis)
+  guard(visit, () => {
+    const { place, target } = visit
+    if (target.startsWith(paths.edgePrefix)) answerCode(visit, 'not_found')
+    else if (place.kind === 'workspace') toWorkspace(visit, place)
+    else toDashboardSocket(visit, socket, Buffer.alloc(0))
+  })
 }
 
 /** The `upgrade` event of a public server: WebSockets go the way of their host, all else goes back in as it would be without. */

@@ -59,7 +59,7 @@ function build(options: GatewayOptions, certificates: CertificateStore | null): 
   const trusted = blocksOf(options.trustedProxies)
   const peers = new WeakMap<Duplex, Peer>()
   const isHttp2 = certificates !== null && options.http2 !== 'off'
-  const http2 = isHttp2 ? http2Sessions(() => edge) : null
+  const http2 = isHttp2 ? http2Sessions(() => edge, options.http2 === 'websockets') : null
   const edge: Edge = {
     site: siteOf(options.publicUrl, options.baseDomain),
     table,

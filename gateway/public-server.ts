@@ -13,7 +13,7 @@ import {
 } from './dispatch.ts'
 import type { Edge } from './edge.ts'
 import { Guest } from './guest.ts'
-import { Http2Sessions } from './http2/server.ts'
+import { type Http2Handlers, Http2Sessions } from './http2/server.ts'
 import { refuseBytes } from './refuse-bytes.ts'
 import { redirectToHttps } from './redirect.ts'
 import { count } from './seen/counters.ts'
@@ -55,13 +55,14 @@ function contain(edge: Edge, at: { destroy(): unknown }, act: () => void): void 
 }
 
 /** HTTP/2 over the handlers of HTTP/1.1. */
-export function http2Sessions(edge: () => Edge): Http2Sessions {
-  return new Http2Sessions({
+export function http2Sessions(edge: () => Edge, takesWebSockets: boolean): Http2Sessions {
+  const handlers: Http2Handlers = {
     request: (req, res, expectsContinue) =>
       contain(edge(), res, () => handleRequest(edge(), req, res, expectsContinue)),
     expectation: (req, res) => contain(edge(), res, () => handleExpectation(edge(), req, res)),
     connect: (req, res) => contain(edge(), res, () => handleConnectStream(edge(), req, res)),
-  })
+  }
+  return new Http2Sessions(handlers, takesWebSockets)
 }
 
 /** Keeps a connection by its peer, for as long as it is open. */

@@ -42,8 +42,8 @@ export interface GatewayOptions {
   readonly listen: readonly PublicListener[]
   /** For the listeners that speak https; the first serves where a client names no host that another is for. */
   readonly certificates?: readonly CertificateFiles[]
-  /** HTTP/2 on those listeners; default `on`. */
-  readonly http2?: 'off' | 'on'
+  /** HTTP/2 on those listeners; `websockets`: those too (RFC 8441). Default `on`. */
+  readonly http2?: 'off' | 'on' | 'websockets'
   /** CIDR blocks of the balancers that may send a PROXY header; a unix socket's own permissions decide there. */
   readonly proxyProtocolFrom?: readonly string[]
   /** The forward-auth listener of its own; null: none. */

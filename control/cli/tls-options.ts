@@ -29,9 +29,9 @@ export const tlsOptions = {
     read: readPaths,
   },
   http2: {
-    describe: 'HTTP/2 on --tls-listen: on or off',
+    describe: 'HTTP/2 on --tls-listen: on, off, or websockets: on, with WebSockets over it (RFC 8441)',
     initial: 'on',
-    read: readOneOf('on', 'off'),
+    read: readOneOf('on', 'off', 'websockets'),
   },
   'redirect-listen': {
     describe: 'Address that answers plain http with the way to https only, such as 0.0.0.0:80',

@@ -106,6 +106,11 @@ export class EdgeAnswer extends Http2ServerResponse {
     return this
   }
 
+  /** Where an upgrade took the stream over, nothing is left to give. */
+  detachSocket(): void {
+    this.removeAllListeners('close')
+  }
+
   /** Half an answer: the stream is reset, so that it can't pass for a whole one. */
   override destroy(): this {
     if (!this.stream.closed) this.stream.close(constants.NGHTTP2_INTERNAL_ERROR)

@@ -3,19 +3,23 @@ import type { IncomingMessage } from 'node:http'
 import { Http2ServerRequest, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 import type { ReadableOptions } from 'node:stream'
 import { canonicalHost } from '../host.ts'
+import { webSocketKey } from './websocket.ts'
 
-/** The fields as HTTP/1.1 would have them; `authority` is the `:authority` of the request, `hasBody` that it goes on after its head. */
+/** The fields as HTTP/1.1 would have them; `hasBody`: the request goes on after its head. */
 export function plainFields(raw: readonly string[], hasBody: boolean): string[] {
   const fields: string[] = []
   let authority: string | null = null
+  let isWebSocket = false
   let isFramed = !hasBody
   let host: string | null = null
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i] as string
     const value = raw[i + 1] as string
     if (name === ':authority') authority = value
+    else if (name === ':protocol') isWebSocket = value === 'websocket'
     else if (name.charCodeAt(0) === 0x3a) continue
     else {
+      if (name === 'sec-websocket-key') continue
       if (name === 'host') host = value
       if (name === 'content-length') isFramed = true
       fields.push(name, value)
@@ -24,7 +28,10 @@ export function plainFields(raw: readonly string[], hasBody: boolean): string[] 
   // Two that differ stay two, which the door refuses as it does in HTTP/1.1.
   if (authority !== null && (host === null || canonicalHost(host) !== canonicalHost(authority)))
     fields.unshift('host', authority)
-  if (!isFramed) fields.push('transfer-encoding', 'chunked')
+  // The key and its answer belong to HTTP/1.1; one of the visitor's would mean nothing (RFC 8441 §5).
+  if (isWebSocket)
+    fields.push('connection', 'Upgrade', 'upgrade', 'websocket', 'sec-websocket-key', webSocketKey())
+  else if (!isFramed) fields.push('transfer-encoding', 'chunked')
   return fields
 }
 

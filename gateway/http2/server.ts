@@ -55,10 +55,10 @@ export class Http2Sessions {
   readonly #looking: NodeJS.Timeout
   #arriving: Peer | null = null
 
-  constructor(handlers: Http2Handlers) {
+  constructor(handlers: Http2Handlers, takesWebSockets: boolean) {
     const server = createServer({
       ...LIMITS,
-      settings: SETTINGS,
+      settings: { ...SETTINGS, enableConnectProtocol: takesWebSockets },
       Http2ServerRequest: EdgeRequest,
       Http2ServerResponse: EdgeAnswer,
     })
