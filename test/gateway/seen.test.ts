@@ -87,7 +87,8 @@ t.test(
       `X-Forwarded-Host: ${HOST}`,
       'X-Forwarded-Uri: /x',
     ]
-    await next(edge.authzPort, { host: 'a', path: '/api/authz/forward-auth', headers: [...asked, as] })
+    // A yes is the front's to tell; it is only counted.
+    await ask(edge.authzPort, { host: 'a', path: '/api/authz/forward-auth', headers: [...asked, as] })
     await next(edge.authzPort, { host: 'a', path: '/api/authz/forward-auth', headers: asked })
     t.same(seen, [
       ['proxy', 401, 'unauthenticated', 'sign-in', 'shop', undefined],
@@ -99,13 +100,13 @@ t.test(
       ['dashboard', 200, undefined, undefined, '', undefined],
       ['api', 200, undefined, undefined, '', undefined],
       ['own', 421, 'misdirected', undefined, 'elsewhere.example', undefined],
-      ['forward_auth', 200, undefined, undefined, 'shop', 'alice'],
       ['forward_auth', 401, 'unauthenticated', 'sign-in', 'shop', undefined],
     ])
     t.equal(await metric(edge, 'postern_gateway_denials_total{door="http",reason="sign-in"}'), 3)
     t.equal(await metric(edge, 'postern_gateway_denials_total{door="http",reason="origin"}'), 1)
     t.equal(await metric(edge, 'postern_gateway_denials_total{door="forward_auth",reason="sign-in"}'), 1)
     t.equal(await metric(edge, 'postern_gateway_responses_total{class="proxy",status="4xx"}'), 3)
+    t.equal(await metric(edge, 'postern_gateway_responses_total{class="forward_auth",status="2xx"}'), 1)
   },
 )
 
