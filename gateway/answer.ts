@@ -15,6 +15,7 @@ import {
   wakingCard,
   type WorkspaceCardInput,
 } from './pages/cards.ts'
+import { composedPort } from './ports.ts'
 import { isNavigation } from './scan.ts'
 import { RouteClass } from './seen/classes.ts'
 import { count } from './seen/counters.ts'
@@ -169,7 +170,8 @@ export function noteDenial(
 /** Answers every decision but `allow`, and but the sign-in of a navigation, which the hand-off takes. */
 export function answerDecision(visit: Visit, decision: Exclude<Decision, { kind: 'allow' }>): void {
   const { site } = visit.edge
-  const port = visit.place.kind === 'workspace' ? visit.place.port : null
+  const named = visit.place.kind === 'workspace' ? visit.place.port : null
+  const port = named ?? ('route' in decision ? composedPort(decision.route.paths, visit.target) : null)
   switch (decision.kind) {
     case 'preflight':
       return send(visit, 204, preflightHeaders(visit.scan), '')
