@@ -149,10 +149,13 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
     },
     embeddedAgent: () => embedded(agents),
     setupUrl: () => accounts.setupUrl(),
-    async close() {
+    release() {
       streams.close()
       links.close()
       agents.close()
+    },
+    async close() {
+      this.release()
       await feed.close()
       await database.close()
     },

@@ -49,5 +49,7 @@ export interface Control {
   embeddedAgent(): AgentControl
   /** `<public-url>/setup?token=…` while there are no users, else null. */
   setupUrl(): Promise<string | null>
+  /** Answers all who wait, and asks open streams to come again: the server is about to end. */
+  release(): void
   close(): Promise<void>
 }

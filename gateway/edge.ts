@@ -7,6 +7,7 @@ import type { Logger } from '@postern/plugin'
 import type { EdgeControl, Origin } from '../control/wire/index.ts'
 import type { Caps, Seat } from './caps.ts'
 import type { Place } from './host.ts'
+import type { Drain } from './drain.ts'
 import { overHttp2 } from './http2/request.ts'
 import type { Pools } from './proxy/pools.ts'
 import type { Scan } from './scan.ts'
@@ -36,6 +37,8 @@ export interface Edge extends Witness {
   readonly flowKey: Buffer
   /** Connections that have left HTTP; a drain does not wait for them. */
   readonly upgraded: WeakSet<Duplex>
+  /** On while it ends. */
+  readonly drain: Drain
   /** True for the credential of a gateway of this deployment. */
   isGateway(credential: string): boolean
   /** What `/readyz` says. */

@@ -12,6 +12,7 @@ import { authzHandler } from './authz/index.ts'
 import { Arrivals } from './arrivals.ts'
 import type { Edge } from './edge.ts'
 import { overHttp2 } from './http2/request.ts'
+import { type Drain, drainServers } from './drain.ts'
 import { pathOf } from './host.ts'
 import { type Doors, http2Sessions, meetFront, publicServer } from './public-server.ts'
 import { Pools } from './proxy/pools.ts'
@@ -20,7 +21,7 @@ import { count, Counters } from './seen/counters.ts'
 import { type MetricsSnapshot, renderMetrics, watchProcess } from './seen/snapshot.ts'
 import { snapshotOf } from './seen/measure.ts'
 import type { Gateway, GatewayOptions, ListenAddress, PublicListener } from './seams.ts'
-import { closeServers, edgeServer, forgetSocketFile, listen } from './server.ts'
+import { edgeServer, forgetSocketFile, listen } from './server.ts'
 import { siteOf } from './site.ts'
 import { LiveSet } from './sockets.ts'
 import { Table } from './table.ts'
@@ -44,6 +45,7 @@ export { sameSiteWarning } from './same-site.ts'
 const SWEEP_MS = 60_000
 const EXPIRE_MS = 1000
 const DRAIN_MS = 10_000
+const FRONTS_MS = 1000
 
 interface AllDoors extends Doors {
   /** Of this process. */
@@ -58,6 +60,7 @@ function build(options: GatewayOptions, certificates: CertificateStore | null): 
   const live = new LiveSet(table, options.now)
   const trusted = blocksOf(options.trustedProxies)
   const peers = new WeakMap<Duplex, Peer>()
+  const drain: Drain = { isOn: false }
   const isHttp2 = certificates !== null && options.http2 !== 'off'
   const http2 = isHttp2 ? http2Sessions(() => edge, options.http2 === 'websockets') : null
   const edge: Edge = {
@@ -76,7 +79,8 @@ function build(options: GatewayOptions, certificates: CertificateStore | null): 
     flowKey: options.flowKey ?? randomBytes(32),
     now: options.now,
     isGateway: options.isGateway ?? (() => false),
-    isReady: () => table.isReady && (options.fleet?.isReady() ?? true),
+    drain,
+    isReady: () => !drain.isOn && table.isReady && (options.fleet?.isReady() ?? true),
     peerOf(req) {
       const stream = overHttp2(req)
       const peer = stream === null ? peers.get(req.socket) : http2?.peerOf(stream)
@@ -119,7 +123,7 @@ function build(options: GatewayOptions, certificates: CertificateStore | null): 
 
 function authzServer(doors: AllDoors, authz: (req: IncomingMessage, res: ServerResponse) => void): Server {
   const { edge } = doors
-  const server = edgeServer(edge.caps.limits.headMs)
+  const server = edgeServer(edge.caps.limits.headMs, edge.drain)
   server.on('connection', (socket) => meetFront(doors, socket))
   server.on('request', (req, res) => {
     const path = pathOf(req.url ?? '')
@@ -163,17 +167,18 @@ async function listenAll(doors: AllDoors, options: GatewayOptions) {
       }
     }
     let authzAddress: ListenAddress | null = null
+    let authz: Server | null = null
     if (options.authzListen !== null) {
-      const authz = authzHandler(doors.edge, () => dialledOnThisMachine(forFronts))
-      const server = authzServer(doors, authz)
+      const answer = authzHandler(doors.edge, () => dialledOnThisMachine(forFronts))
+      authz = authzServer(doors, answer)
       if (options.fleet === undefined) forgetSocketFile(options.authzListen)
-      authzAddress = await listen(server, options.authzListen)
-      servers.push(server)
+      authzAddress = await listen(authz, options.authzListen)
+      servers.push(authz)
     }
-    return { servers, addresses, authzAddress }
+    return { servers, addresses, authz, authzAddress }
   } catch (err) {
     doors.certificates?.close()
-    await closeServers(servers, doors.sockets, () => true, 0)
+    await drainServers({ servers, sockets: doors.sockets, isUpgraded: () => true, drainMs: 0 })
     throw err
   }
 }
@@ -188,7 +193,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const doors = build(options, certificates)
   const { edge } = doors
   options.begin?.(doors.edge.table)
-  const { servers, addresses, authzAddress } = await listenAll(doors, options)
+  const { servers, addresses, authz, authzAddress } = await listenAll(doors, options)
   const warnings = [
     ...(certificates === null ? [] : certificateWarnings(certificates.current, edge.site, options.now())),
     ...schemeWarnings(edge.site, options.listen, options.trustedProxies.length > 0),
@@ -211,10 +216,22 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       closing ??= (async () => {
         clearInterval(expiring)
         clearInterval(sweeping)
+        edge.drain.isOn = true
+        doors.http2?.drain()
+        const isUpgraded = (socket: Socket): boolean => edge.upgraded.has(socket)
+        const { sockets } = doors
+        const isFront = (server: Server | SecureServer): boolean => server === authz
+        await drainServers({
+          servers: servers.filter((each) => !isFront(each)),
+          sockets,
+          isUpgraded,
+          drainMs,
+        })
+        // Who asks whether it is ready, and fronts, are answered until then.
+        const restMs = Math.min(drainMs, FRONTS_MS)
+        await drainServers({ servers: servers.filter(isFront), sockets, isUpgraded, drainMs: restMs })
         certificates?.close()
         doors.arrivals.close()
-        doors.http2?.drain()
-        await closeServers(servers, doors.sockets, (socket) => edge.upgraded.has(socket), drainMs)
         edge.live.endAll()
         edge.pools.close()
       })()

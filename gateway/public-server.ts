@@ -151,6 +151,7 @@ function secureServer(doors: Doors, store: CertificateStore): SecureServer {
   const server = tlsServer(
     store,
     doors.edge.caps.limits.headMs,
+    doors.edge.drain,
     admit,
     http2 === null ? null : (socket) => http2.take(socket, peers.get(socket) as Peer),
   )
@@ -164,7 +165,9 @@ export function publicServer(doors: Doors, listener: PublicListener): Server | S
   const isTls = listener.speaks === 'https'
   if (isTls && certificates === null) throw new TypeError('a listener that speaks https needs certificates')
   const server =
-    isTls && certificates !== null ? secureServer(doors, certificates) : edgeServer(edge.caps.limits.headMs)
+    isTls && certificates !== null
+      ? secureServer(doors, certificates)
+      : edgeServer(edge.caps.limits.headMs, edge.drain)
   if (isTls || listener.proxyProtocol === true) meetFirst(doors, server, listener)
   else server.on('connection', (socket: Socket) => meet(doors, socket, 'path' in listener))
   if (listener.speaks === 'redirect') {

@@ -2,7 +2,8 @@
 import { createServer, type Server } from 'node:http'
 import type { Server as SecureServer } from 'node:https'
 import { unlinkSync } from 'node:fs'
-import type { AddressInfo, Socket } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { type Drain, drainingResponse } from './drain.ts'
 import type { ListenAddress } from './seams.ts'
 
 /** What Node's HTTP/1.1 servers of the edge are made with, plain or TLS. */
@@ -16,8 +17,9 @@ const fixedSettings = {
 } as const
 
 /** The settings of a server where a request's head may take `headMs`; it is looked after often enough to mean that. */
-export const serverSettings = (headMs: number) => ({
+export const serverSettings = (headMs: number, drain: Drain) => ({
   ...fixedSettings,
+  ServerResponse: drainingResponse(drain),
   headersTimeout: headMs,
   connectionsCheckingInterval: Math.max(100, Math.min(5000, Math.round(headMs / 4))),
 })
@@ -30,8 +32,8 @@ export function settleServer(server: Server | SecureServer): void {
 }
 
 /** A server for visitors or for a front proxy, not yet listening. */
-export function edgeServer(headMs: number): Server {
-  const server = createServer(serverSettings(headMs))
+export function edgeServer(headMs: number, drain: Drain): Server {
+  const server = createServer(serverSettings(headMs, drain))
   settleServer(server)
   return server
 }
@@ -65,33 +67,6 @@ export function listen(server: Server | SecureServer, address: ListenAddress): P
       resolve({ host: address.host, port })
     })
   })
-}
-
-const DRAIN_LOOK_MS = 50
-
-/**
- * Closes servers: no new connections; idle ones end at once, the others when their request is done, upgraded ones when
- * only such are left, and all after `drainMs`.
- */
-export async function closeServers(
-  servers: readonly (Server | SecureServer)[],
-  sockets: ReadonlySet<Socket>,
-  isUpgraded: (socket: Socket) => boolean,
-  drainMs: number,
-): Promise<void> {
-  const closed = Promise.all(
-    servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve()))),
-  )
-  const deadlineMs = performance.now() + drainMs
-  const look = (): void => {
-    for (const server of servers) server.closeIdleConnections()
-    const isOver = performance.now() >= deadlineMs || [...sockets].every(isUpgraded)
-    if (isOver) for (const socket of sockets) socket.destroy()
-  }
-  const looking = setInterval(look, DRAIN_LOOK_MS)
-  look()
-  await closed
-  clearInterval(looking)
 }
 
 /** Takes away the file of a unix socket that an ended process left behind; a missing one is fine. */

@@ -75,6 +75,14 @@ export function endSoon(socket: Duplex): void {
   socket.on('end', () => socket.destroy())
 }
 
+/** Ends a connection that has left HTTP so that its visitor can come again: a FIN, no reset; what the app still says is dropped. */
+export function leave(socket: Duplex): void {
+  const peer = (socket as Partial<Joined>)[PEER]
+  peer?.removeListener('data', onData)
+  peer?.resume()
+  endSoon(socket)
+}
+
 const HALF_OPEN_MS = 60_000
 
 const PEER = Symbol('the other side')

@@ -89,7 +89,11 @@ export async function startCore(config: ServerConfig, root: RootLog, local?: Loc
     let unsubscribe = () => {}
     closing.add(() => unsubscribe())
     // Closed before the feed, so that a revocation still ends what is draining.
-    closing.add(() => gateway.close(config.drainPeriod))
+    closing.add(() => {
+      const closed = gateway.close(config.drainPeriod)
+      control.release()
+      return closed
+    })
     unsubscribe = await control.feed(gateway.sink)
     const warning = sameSiteWarning(publicUrl, config.baseDomain)
     return {

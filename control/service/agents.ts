@@ -78,6 +78,7 @@ class HostAgents implements Agents {
   readonly #waiters = new Waiters()
   /** Nobody could report before: silence is counted from here. */
   readonly #sinceMs: number
+  #isClosed = false
 
   constructor(deployment: Deployment) {
     this.#deployment = deployment
@@ -149,6 +150,7 @@ class HostAgents implements Agents {
       const host = await this.#host(agent)
       // Also when it is lower: the store was restored from a backup.
       if (host.desiredRevision !== since) return await desiredOf(this.#deployment, host)
+      if (this.#isClosed) return null
       if (!(await wait.done)) return null
       return await desiredOf(this.#deployment, await this.#host(agent))
     } finally {
@@ -163,6 +165,7 @@ class HostAgents implements Agents {
   }
 
   close(): void {
+    this.#isClosed = true
     this.#waiters.wake(undefined, false)
   }
 

@@ -1,6 +1,7 @@
 // Certificates come in; an HTTPS server that negotiates HTTP/2 or HTTP/1.1 and follows their changes comes out.
 import { createServer, type Server } from 'node:https'
 import type { TLSSocket } from 'node:tls'
+import type { Drain } from '../drain.ts'
 import { settleServer, serverSettings } from '../server.ts'
 import type { Certificate, Certificates } from './certificates.ts'
 import type { CertificateStore } from './store.ts'
@@ -17,11 +18,12 @@ const first = (certificates: Certificates): Certificate => certificates.all[0] a
 export function tlsServer(
   store: CertificateStore,
   headMs: number,
+  drain: Drain,
   onSecure: (socket: TLSSocket) => boolean,
   onHttp2: ((socket: TLSSocket) => void) | null,
 ): Server {
   const server = createServer({
-    ...serverSettings(headMs),
+    ...serverSettings(headMs, drain),
     ...first(store.current).options,
     handshakeTimeout: HANDSHAKE_MS,
     ALPNProtocols: onHttp2 === null ? ['http/1.1'] : ['h2', 'http/1.1'],
