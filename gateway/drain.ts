@@ -24,6 +24,8 @@ export function drainingResponse(drain: Drain): typeof ServerResponse {
 const LOOK_MS = 50
 /** A request may be on its way on a connection that looks idle, in ms: so long it is still answered. */
 const IDLE_MS = 500
+/** Sockets that have left HTTP go on for half of the drain, and no longer than this, in ms. */
+const SOCKETS_MS = 5000
 
 /** What is to end, and by when. */
 export interface Draining {
@@ -36,7 +38,7 @@ export interface Draining {
 
 /**
  * Ends servers: no new connections at once; answers end theirs; idle ones end after half a second; sockets that have
- * left HTTP may go on for half of `drainMs` and then get a FIN; all that is left after `drainMs` is destroyed.
+ * left HTTP may go on for half of `drainMs`, 5 s at most, and then get a FIN; all that is left after `drainMs` is destroyed.
  */
 export async function drainServers({ servers, sockets, isUpgraded, drainMs }: Draining): Promise<void> {
   const closed = Promise.all(
@@ -57,7 +59,7 @@ export async function drainServers({ servers, sockets, isUpgraded, drainMs }: Dr
       // One that has never asked for anything isn't idle in Node's eyes.
       for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
     }
-    if (!hasLeft && ms >= drainMs / 2) {
+    if (!hasLeft && ms >= Math.min(SOCKETS_MS, drainMs / 2)) {
       hasLeft = true
       for (const socket of sockets) if (isUpgraded(socket)) leave(socket)
     }

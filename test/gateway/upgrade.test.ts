@@ -241,7 +241,7 @@ t.test('the dashboard’s own WebSockets: session, Origin, and the same end', as
   await good.closed(1000)
 })
 
-t.test('closing the gateway does not wait for idle WebSockets, but for requests', async (t) => {
+t.test('closing the gateway waits for requests longer than for idle WebSockets', async (t) => {
   const { edge, as } = await shop(t, ({ head, socket }) => {
     if (/upgrade/i.test(head)) socket.write(ACCEPTED)
   })
