@@ -181,8 +181,9 @@ export abstract class Relay implements LiveStream {
 
   /** An informational answer: hints are passed on, all else is between the app and us. */
   protected inform(status: number, raw: readonly Uint8Array[]): void {
-    const { req, res, socket } = this.visit
-    if (status !== 103 || !takesMore(req) || socket !== null) return
+    const { req, res, socket, peer } = this.visit
+    // To a front none: before 1.29, nginx takes a 103 for the answer itself.
+    if (status !== 103 || peer.trusted || !takesMore(req) || socket !== null) return
     const hints: Record<string, string[]> = {}
     for (let i = 0; i + 1 < raw.length; i += 2)
       if ((raw[i] as Buffer).toString('latin1').toLowerCase() === 'link')

@@ -39,7 +39,7 @@ const bodiless: readonly Case[] = [
     answerHas: ['ETag: "x"'],
     kept: true,
   }),
-  told('a body of length nought', 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n', {
+  told('an answer of length nought', 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n', {
     body: '',
     answerHas: ['Content-Length: 0'],
     kept: true,
@@ -165,7 +165,7 @@ const informational: readonly Case[] = [
     requestBody: 'hello',
     kept: false,
   }),
-  told('another expectation', '', {
+  told('another expectation', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok', {
     send: `POST /a HTTP/1.1\r\n${HEAD}Expect: tea\r\nContent-Length: 5\r\n\r\nhello`,
     refusal: true,
     statuses: [417],

@@ -105,21 +105,23 @@ const refusedChunks: readonly Case[] = [
   ['a chunk size ended by a carriage return alone', '2\rab\r\n0\r\n\r\n'],
 ].map(([name = '', body = '']): Case => ({
   name,
-  app: { onHead: () => undefined },
+  app: {
+    onWhole: ({ connection }) =>
+      void connection.socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'),
+  },
   async play(stage) {
     const client = await stage.client()
     client.send(stage.fill(`POST /a HTTP/1.1\r\n${HEAD}Transfer-Encoding: chunked\r\n\r\n${body}${INNER}`))
-    await client.over()
-    const statuses = client.answers.map(({ line }) => Number(line.slice(9, 12)))
-    stage.ok(
-      statuses.every((status) => status >= 400),
-      `nothing but refusals: ${statuses.join()}`,
-    )
-    stage.ok(statuses.length <= 1, `one answer at most: ${statuses.join()}`)
+    await client.answered(1)
     await stage.honest()
+    const statuses = client.answers.map(({ line }) => Number(line.slice(9, 12)))
     const lines = stage.upstream.requests.map(({ line, whole }) => `${line.split(' ')[1]} ${whole}`)
-    // Where the head was sent on before the body came, the app sees a request that never ends.
-    stage.ok(['/honest true', '/a false,/honest true'].includes(lines.join()), `at the app: ${lines.join()}`)
+    // Where the head was sent on before the body came, the app sees a request that never ends; a front may read more
+    // kindly, and then sends on what is beyond doubt.
+    const isTaken = stage.front !== 'bare' && statuses[0] === 200
+    stage.ok(isTaken || statuses.every((status) => status >= 400), `refused: ${statuses.join()}`)
+    const seen = isTaken ? ['/a true,/honest true'] : ['/honest true', '/a false,/honest true']
+    stage.ok(seen.includes(lines.join()), `at the app: ${lines.join()}`)
   },
 }))
 

@@ -5,6 +5,7 @@ import { portDefaults } from '../../control/wire/index.ts'
 import { routeRow } from './gateway-control.ts'
 import { type Case, type Engine, expectedOn, type FrontName, type Stage, type Told } from './torture-case.ts'
 import { tortureClient } from './torture-client.ts'
+import { deviations } from './torture-deviations.ts'
 import { startFront } from './torture-fronts.ts'
 import { judge } from './torture-judge.ts'
 import { HONEST_PATH, type Script, tortureUpstream } from './torture-upstream.ts'
@@ -146,7 +147,7 @@ export async function putAll(world: World, engine: Engine, table: readonly Case[
   const waiting = [...table]
   const worker = async (): Promise<void> => {
     for (let one = waiting.shift(); one !== undefined; one = waiting.shift()) {
-      const here = expectedOn(one, engine, world.front)
+      const here = expectedOn(one, engine, deviations[world.front][one.name])
       if ('cannot' in here) cannot.push({ name: one.name, why: here.cannot })
       else {
         const problems = await put(world, engine, here)
