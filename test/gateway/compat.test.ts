@@ -210,12 +210,16 @@ t.test('the answer: duplicates, case and order; hop-by-hop fields and odd framin
 t.test('what comes unasked on a kept connection answers nobody', async (t) => {
   const poison = 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison'
   const { edge, get } = await shop(t, ({ head, socket }) => {
-    if (head.includes('/late')) socket.write(OK, () => setImmediate(() => socket.write(poison)))
-    else socket.write(head.includes('/twice') ? OK + poison : OK)
+    socket.write(head.includes('/twice') ? OK + poison : OK)
   })
   for (const path of ['/late', '/twice']) {
     t.equal((await get(path)).body, 'ok')
-    await until(() => edge.upstream.open() === 0, { what: `the end of the connection of ${path}` })
+    if (path === '/late') edge.upstream.requests.at(-1)?.socket.write(poison)
+    // Well before it would have been ended for being idle.
+    await until(() => edge.upstream.open() === 0, {
+      what: `the end of the connection of ${path}`,
+      timeoutMs: 2500,
+    })
     t.equal((await get('/')).body, 'ok')
   }
 })
@@ -297,6 +301,9 @@ t.test('the keep-alive race is mended once, and never for a request with a body'
   await get('/')
   t.equal((await get('/die')).status, 200)
   t.equal(edge.upstream.requests.filter(({ head }) => head.includes('/die')).length, 2)
+  const { edge: other, get: getOther } = await shop(t, ({ socket }) => void socket.resetAndDestroy())
+  t.equal((await getOther('/')).status, 502)
+  t.equal(other.upstream.requests.length, 1, 'not on a fresh connection: that was no race')
   await get('/')
   const post = await ask(edge.port, { host: HOST, method: 'POST', headers: [as, ORIGIN], body: 'x' })
   t.equal(post.status, 502)

@@ -91,7 +91,7 @@ function parse(
 /** Fields that say when or by which request. */
 const steady = (message: Message): Message => ({
   ...message,
-  fields: message.fields.filter((field) => !/^date: (?!sun, 06 nov 1994)/i.test(field)),
+  fields: message.fields.filter((field) => !/^(date: (?!sun, 06 nov 1994)|x-request-id:)/i.test(field)),
   body: message.body.replace(/"requestId":"[^"]*"/, '"requestId":"-"'),
 })
 
