@@ -174,6 +174,7 @@ export function answerDecision(visit: Visit, decision: Exclude<Decision, { kind:
   const port = named ?? ('route' in decision ? composedPort(decision.route.paths, visit.target) : null)
   switch (decision.kind) {
     case 'preflight':
+      count(visit.edge.counters.answers, 'preflight')
       return send(visit, 204, preflightHeaders(visit.scan), '')
     case 'sign-in':
       return answerCode(visit, 'unauthenticated', {

@@ -180,6 +180,8 @@ export async function startFromPage(visit: Visit, place: WorkspacePlace): Promis
   if (decision.kind === 'sign-in' || decision.kind === 'not-found') return answerDecision(visit, decision)
   if (decision.kind === 'refused' || decision.kind === 'unavailable' || decision.kind === 'preflight')
     return answerDecision(visit, decision)
+  // Pages of sibling ports may call apps, but not this.
+  if (facts.kin !== 'none') return answerDecision(visit, { kind: 'refused', why: 'origin' })
   const { identity } = facts
   if (identity.kind !== 'session' || identity.user.id !== decision.route.ownerId)
     return answerCode(visit, 'forbidden')

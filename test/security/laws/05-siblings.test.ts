@@ -78,6 +78,24 @@ t.test('a sibling reads why it has no answer, too', async (t) => {
   t.match([out.status, cors(out)], [401, readable], 'signed out')
 })
 
+t.test('what the edge itself does on a workspace host is not for pages of other ports', async (t) => {
+  const edge = await startEdge(t)
+  const { cookie, route } = shop(edge)
+  edge.control.route({ ...route, phase: 'stopped' })
+  const start = async (origin: string) =>
+    ask(edge.port, {
+      host: at('shop'),
+      path: '/.postern/start',
+      method: 'POST',
+      headers: [cookie, origin, 'Content-Type: application/x-www-form-urlencoded'],
+      body: 'back=/',
+    })
+  t.equal((await start(originOf('shop-1'))).status, 403)
+  t.same(edge.control.started, [])
+  t.equal((await start(originOf('shop'))).status, 303)
+  t.same(edge.control.started, [`${route.workspaceId} alice`])
+})
+
 t.test('where CORS is the app’s own, the edge opens nothing and says nothing', async (t) => {
   const edge = await startEdge(t, { script: opinionated })
   const { cookie } = shop(edge, { cors: 'app' })
