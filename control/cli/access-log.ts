@@ -5,6 +5,7 @@
 import { constants, fstatSync, mkdirSync, openSync, writeSync } from 'node:fs'
 import { close, rename, stat, write } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import type { Logger } from '@postern/plugin'
 import type { LineSink } from '../../gateway/seams.ts'
@@ -17,6 +18,9 @@ const FLUSH_MS = 250
 /** How often the file is looked at: is it still the one of that name? */
 const LOOK_MS = 1000
 const CLOSE_MS = 1000
+/** A pipe that takes nothing for so long is stuck. */
+const STUCK_MS = 1000
+const RETRY_MS = 10
 /** So much arrives in a pipe in one piece (PIPE_BUF of Linux): the lines of others on it are left whole. */
 const PIPE_BYTES = 4096
 const NEWLINE = 10
@@ -149,7 +153,7 @@ export class AccessLog implements LineSink {
   async #writeBatch(batch: Batch): Promise<void> {
     let done = 0
     try {
-      if (this.#isFile) await this.#followName()
+      if (this.#isFile) await this.#followName(batch.used)
       if (this.#isTorn) await writeAsync(this.#file, '\n')
       this.#isTorn = false
       while (done < batch.used) done += await this.#writeSome(batch, done)
@@ -157,7 +161,7 @@ export class AccessLog implements LineSink {
       this.#isFailing = false
     } catch (err) {
       this.dropped += countLines(batch.bytes, done, batch.used)
-      this.#isTorn = done > 0 && batch.bytes[done - 1] !== NEWLINE
+      if (done > 0) this.#isTorn = batch.bytes[done - 1] !== NEWLINE
       if (!this.#isFailing) this.#options.onTrouble(err)
       this.#isFailing = true
     }
@@ -169,22 +173,31 @@ export class AccessLog implements LineSink {
       const end = batch.bytes.lastIndexOf(NEWLINE, from + PIPE_BYTES - 1)
       if (end >= from) to = end + 1
     }
-    const { bytesWritten } = await writeAsync(this.#file, batch.bytes, from, to - from, null)
-    this.#size += bytesWritten
-    return bytesWritten
+    for (let waitedMs = 0; ; waitedMs += RETRY_MS) {
+      try {
+        const { bytesWritten } = await writeAsync(this.#file, batch.bytes, from, to - from, null)
+        this.#size += bytesWritten
+        return bytesWritten
+      } catch (err) {
+        // A pipe is full for as long as its reader is behind.
+        if ((err as NodeJS.ErrnoException).code !== 'EAGAIN' || waitedMs >= STUCK_MS) throw err
+        await pause(RETRY_MS)
+      }
+    }
   }
 
-  /** Keeps to the file that has the name now, and to the size. */
-  async #followName(): Promise<void> {
+  /** Keeps to the file that has the name now, and to the size, `more` bytes being to come. */
+  async #followName(more: number): Promise<void> {
     const nowMs = performance.now()
-    const isFull = this.#size >= this.#options.maxBytes / 2
+    const most = this.#options.maxBytes / 2
+    const isFull = this.#size > 0 && this.#size + more > most
     if (!isFull && !this.#mustReopen && nowMs - this.#lookedMs < LOOK_MS) return
     this.#lookedMs = nowMs
     const named = await statAsync(this.#options.to).catch(() => null)
     const isOurs = named !== null && named.ino === fstatSync(this.#file).ino
     this.#size = isOurs ? named.size : 0
     // Another process of ours may have done it already.
-    const isMine = isOurs && named.isFile() && named.size >= this.#options.maxBytes / 2
+    const isMine = isOurs && named.isFile() && named.size > 0 && named.size + more > most
     if (isMine) await renameAsync(this.#options.to, `${this.#options.to}.1`)
     if (isOurs && !isMine && !this.#mustReopen) return
     this.#mustReopen = false
