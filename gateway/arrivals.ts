@@ -19,9 +19,15 @@ const TLS_HANDSHAKE = 0x16
 const NOT_HERE = 'This port speaks https, not http: begin the address with https://\n'
 const PLAIN_REFUSAL = `HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: ${NOT_HERE.length}\r\nConnection: close\r\n\r\n${NOT_HERE}`
 
-/** Why a connection was ended before a request. */
+/** Why a connection was ended, before a request or beside all of them. */
 export type TurnedAway =
-  'proxy_untrusted' | 'proxy_malformed' | 'too_slow' | 'too_many' | 'plain_on_tls' | 'handshake_failed'
+  | 'proxy_untrusted'
+  | 'proxy_malformed'
+  | 'too_slow'
+  | 'too_many'
+  | 'plain_on_tls'
+  | 'handshake_failed'
+  | 'http2_resets'
 
 /** What a listener asks of a connection before its requests. */
 export interface Asked {

@@ -1,6 +1,6 @@
 // Connections that agreed on HTTP/2 come in; their requests go to the same handlers as those of HTTP/1.1, within limits of their own.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { createServer, type ServerHttp2Session } from 'node:http2'
+import { constants, createServer, type ServerHttp2Session } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import type { Peer } from '../trust.ts'
 import { EdgeAnswer } from './answer.ts'
@@ -12,6 +12,8 @@ export interface Http2Handlers {
   expectation(req: IncomingMessage, res: ServerResponse): void
   /** CONNECT, of which HTTP/2 knows more than one kind. */
   connect(req: EdgeRequest, res: EdgeAnswer): void
+  /** A connection was ended because it reset streams all the time. */
+  flooded(): void
 }
 
 /** The limits of one connection. What a peer sends beyond them ends a stream or the connection, never more. */
@@ -35,6 +37,10 @@ const CONNECTION_WINDOW = 1024 * 1024
 const IDLE_MS = 75_000
 const LOOK_MS = 5000
 
+/** Streams that a peer may reset at once, and then each second: more is a flood (CVE-2023-44487). */
+const RESETS_BURST = 500
+const RESETS_PER_MS = 50 / 1000
+
 type Connection = ServerHttp2Session<
   typeof IncomingMessage,
   typeof ServerResponse,
@@ -46,6 +52,9 @@ interface Session {
   readonly peer: Peer
   open: number
   idleSinceMs: number
+  /** How many resets it may still make. */
+  resets: number
+  resetMs: number
 }
 
 /** Every HTTP/2 connection of one listener or more. */
@@ -53,6 +62,7 @@ export class Http2Sessions {
   readonly #sessions = new Map<Connection, Session>()
   readonly #server
   readonly #looking: NodeJS.Timeout
+  readonly #handlers: Http2Handlers
   #arriving: Peer | null = null
 
   constructor(handlers: Http2Handlers, takesWebSockets: boolean) {
@@ -75,6 +85,7 @@ export class Http2Sessions {
     // What a peer does wrong ends its own session.
     server.on('sessionError', () => undefined)
     this.#server = server
+    this.#handlers = handlers
     this.#looking = setInterval(() => this.#endIdle(), LOOK_MS).unref()
   }
 
@@ -103,7 +114,14 @@ export class Http2Sessions {
 
   #meet(session: Connection): void {
     if (this.#arriving === null) return session.destroy()
-    const entry: Session = { peer: this.#arriving, open: 0, idleSinceMs: performance.now() }
+    const nowMs = performance.now()
+    const entry: Session = {
+      peer: this.#arriving,
+      open: 0,
+      idleSinceMs: nowMs,
+      resets: RESETS_BURST,
+      resetMs: nowMs,
+    }
     this.#sessions.set(session, entry)
     session.setLocalWindowSize(CONNECTION_WINDOW)
     session.on('stream', (stream) => {
@@ -111,9 +129,19 @@ export class Http2Sessions {
       stream.on('close', () => {
         entry.open--
         entry.idleSinceMs = performance.now()
+        if (stream.aborted) this.#noteReset(session, entry)
       })
     })
     session.on('close', () => this.#sessions.delete(session))
+  }
+
+  #noteReset(session: Connection, entry: Session): void {
+    const nowMs = entry.idleSinceMs
+    entry.resets = Math.min(RESETS_BURST, entry.resets + (nowMs - entry.resetMs) * RESETS_PER_MS) - 1
+    entry.resetMs = nowMs
+    if (entry.resets >= 0 || session.destroyed) return
+    this.#handlers.flooded()
+    session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM)
   }
 
   #endIdle(): void {

@@ -76,7 +76,7 @@ export const metricTable = {
   },
   postern_gateway_connections_refused_total: {
     kind: 'counter',
-    help: 'Connections ended before a request, by cause.',
+    help: 'Connections ended before a request, or for a flood, by cause.',
     labels: ['cause'],
   },
   postern_gateway_access_lines_dropped_total: {
