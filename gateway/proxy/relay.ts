@@ -46,7 +46,7 @@ export function codeOfFailure(err: unknown): ApiCode {
 
 /** For the owner of an app that a parser which forgives could serve. */
 export const LENIENT =
-  'The program does not keep to the letter of HTTP; on a port that is marked “lenient”, that is forgiven.'
+  'The program’s answer breaks the rules of HTTP. Mark the port “lenient” to have that forgiven.'
 
 /** What the owner of an app is told of a failure, where there is more to say than its code. */
 function detailOf(err: Error & { code?: string }): string | undefined {
