@@ -3,7 +3,7 @@ import { type ApiCode, ApiError, apiCodes, type EdgeRoute, paths } from '../cont
 import type { CapCode } from './caps.ts'
 import { addCors, preflightHeaders } from './cors.ts'
 import type { Decision } from './decide.ts'
-import { hasBody, type Visit } from './edge.ts'
+import { hasBody, hstsOf, type Visit } from './edge.ts'
 import { type Card, cardPage, cardPolicy } from './pages/card.ts'
 import {
   codeCard,
@@ -66,6 +66,8 @@ export function send(visit: Visit, status: number, headers: string[], body: stri
   if (status !== 204 && status !== 304) head.push('Content-Length', String(bytes.length))
   if (isUnread) head.push('Connection', 'close')
   if (visit.allowOrigin !== null) addCors(head, visit.allowOrigin)
+  const hsts = hstsOf(visit)
+  if (hsts !== null) head.push('Strict-Transport-Security', hsts)
   res.writeHead(status, head)
   if (!isComing) return void res.end(visit.method === 'HEAD' ? undefined : bytes)
   if (visit.method !== 'HEAD' && bytes.length > 0) res.write(bytes)

@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream'
 import { type Identity, paths } from '../control/wire/index.ts'
 import { answerCapped, answerCode, answerMisdirected, noteDenial, send } from './answer.ts'
 import { decideDashboard } from './decide.ts'
-import { cutOff, originOf, type Visit } from './edge.ts'
+import { cutOff, hstsOf, originOf, type Visit } from './edge.ts'
 import type { Guest } from './guest.ts'
 import { pathOf, type Place } from './host.ts'
 import { overHttp2 } from './http2/request.ts'
@@ -76,6 +76,8 @@ function toApp(visit: Visit, identity: Identity): void {
   if (overHttp2(req) === null) seen.countFrom(req.socket)
   req.url = visit.target
   if (visit.expectsContinue) res.writeContinue()
+  const hsts = hstsOf(visit)
+  if (hsts !== null) res.setHeader('Strict-Transport-Security', hsts)
   edge.app.request(req, res, identity, originOf(visit))
 }
 

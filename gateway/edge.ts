@@ -32,6 +32,8 @@ export interface Edge extends Witness {
   /** Null: no spans. */
   readonly tracing: Tracing | null
   readonly trusted: Blocks
+  /** The value of Strict-Transport-Security, for connections whose TLS ends here; null: not said. */
+  readonly hsts: string | null
   readonly log: Logger
   /** Seals flow cookies. */
   readonly flowKey: Buffer
@@ -105,6 +107,11 @@ export function cutOff({ req, socket }: Visit): void {
   if (socket !== null) socket.destroy()
   else if (stream === undefined) req.socket.destroy()
   else stream.close(constants.NGHTTP2_CANCEL)
+}
+
+/** What is said of https on this connection (RFC 6797); null: nothing. An app's own word comes before it, and counts. */
+export function hstsOf({ edge, peer }: Visit): string | null {
+  return edge.hsts !== null && peer.tls === true ? edge.hsts : null
 }
 
 /** True when the visitor's HTTP knows early hints and trailers: 1.1 and newer. */

@@ -146,7 +146,7 @@ function secureServer(doors: Doors, store: CertificateStore): SecureServer {
     const peer = arrivals.claim(socket)
     const known = peer === null ? null : asGuest(doors, socket, peer)
     if (known === null) socket.destroy()
-    else keep(doors, socket, known)
+    else keep(doors, socket, { ...known, tls: true })
     return known !== null
   }
   const server = tlsServer(

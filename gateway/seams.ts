@@ -44,6 +44,8 @@ export interface GatewayOptions {
   readonly certificates?: readonly CertificateFiles[]
   /** HTTP/2 on those listeners; `websockets`: those too (RFC 8441). Default `on`. */
   readonly http2?: 'off' | 'on' | 'websockets'
+  /** How long browsers shall hold hosts of ours to https, ms, on connections whose TLS ends here; absent: not said. */
+  readonly hstsMs?: number
   /** CIDR blocks of the balancers that may send a PROXY header; a unix socket's own permissions decide there. */
   readonly proxyProtocolFrom?: readonly string[]
   /** The forward-auth listener of its own; null: none. */

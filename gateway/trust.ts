@@ -13,6 +13,8 @@ export interface Peer {
   readonly ip: string
   /** Its forwarded headers are believed. */
   readonly trusted: boolean
+  /** TLS ends here. */
+  readonly tls?: boolean
   /** Counts it against its address until somebody proves who they are; absent where that isn't counted. */
   readonly guest?: Guest
 }

@@ -12,6 +12,7 @@ type ListenerConfig = Pick<
   | 'tlsCert'
   | 'tlsKey'
   | 'http2'
+  | 'hsts'
   | 'redirectListen'
   | 'proxyProtocol'
   | 'proxyProtocolFrom'
@@ -19,7 +20,8 @@ type ListenerConfig = Pick<
 
 /** The gateway's part of the configuration that says where and how it listens. */
 export type Listening = Pick<GatewayOptions, 'publicUrl'> &
-  Required<Pick<GatewayOptions, 'listen' | 'certificates' | 'http2' | 'proxyProtocolFrom'>>
+  Required<Pick<GatewayOptions, 'listen' | 'certificates' | 'http2' | 'proxyProtocolFrom'>> &
+  Pick<GatewayOptions, 'hstsMs'>
 
 /** Puts the options together. @throws StartupError config_invalid */
 export async function listeningOf(config: ListenerConfig): Promise<Listening> {
@@ -47,12 +49,14 @@ export async function listeningOf(config: ListenerConfig): Promise<Listening> {
     listen: [...marked(plain, undefined), ...marked(tls, 'https'), ...marked(redirect, 'redirect')],
     certificates: (config.tlsCert ?? []).map((cert, index) => ({ cert, key: keys[index] as string })),
     http2: config.http2,
+    ...(config.hsts === null ? {} : { hstsMs: config.hsts }),
     proxyProtocolFrom: config.proxyProtocolFrom ?? [],
   }
 }
 
 function contradictions(config: ListenerConfig): string[] {
-  const { tlsListen, tlsCert, tlsKey, redirectListen, proxyProtocol, proxyProtocolFrom, publicUrl } = config
+  const { tlsListen, tlsCert, tlsKey, redirectListen, proxyProtocol, proxyProtocolFrom, publicUrl, hsts } =
+    config
   const problems: string[] = []
   if (tlsListen !== null && tlsCert === null) problems.push('tls-listen: needs --tls-cert, and --tls-key')
   if (tlsCert !== null && tlsListen === null)
@@ -60,6 +64,8 @@ function contradictions(config: ListenerConfig): string[] {
   if (tlsKey !== null && tlsKey.length !== (tlsCert?.length ?? 0))
     problems.push(`tls-key: has ${tlsKey.length} files for ${tlsCert?.length ?? 0} of --tls-cert`)
   const isHttps = publicUrl === null ? tlsListen !== null : publicUrl.startsWith('https:')
+  if (hsts !== null && (tlsListen === null || !isHttps))
+    problems.push('hsts: needs --tls-listen and an https --public-url; a front says it itself')
   if (redirectListen !== null && !isHttps)
     problems.push('redirect-listen: leads to https, so that --public-url must be https')
   const all = [...config.listen, ...(tlsListen ?? []), ...(redirectListen === null ? [] : [redirectListen])]

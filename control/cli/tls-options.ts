@@ -2,6 +2,7 @@
 import {
   readAddress,
   readBlocks,
+  readDuration,
   readAddresses,
   readOneOf,
   readPaths,
@@ -32,6 +33,12 @@ export const tlsOptions = {
     describe: 'HTTP/2 on --tls-listen: on, off, or websockets: on, with WebSockets over it (RFC 8441)',
     initial: 'on',
     read: readOneOf('on', 'off', 'websockets'),
+  },
+  hsts: {
+    describe:
+      'How long browsers shall insist on https for hosts of Postern, such as 180d; when all is settled',
+    defaultDescription: 'not said',
+    read: readDuration,
   },
   'redirect-listen': {
     describe: 'Address that answers plain http with the way to https only, such as 0.0.0.0:80',

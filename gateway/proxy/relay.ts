@@ -2,7 +2,7 @@
 import { type ApiCode, ApiError, type EdgeRoute, type Identity } from '../../control/wire/index.ts'
 import { answerFailure, drain } from '../answer.ts'
 import { addCors, withoutCors } from '../cors.ts'
-import { cutOff, hasBody, takesMore, type Visit } from '../edge.ts'
+import { cutOff, hasBody, hstsOf, takesMore, type Visit } from '../edge.ts'
 import {
   type AnswerHead,
   answerHeaders,
@@ -161,6 +161,8 @@ export abstract class Relay implements LiveStream {
     edge.counters.head(seen.headMs)
     // An answer before the end of the body: what is still to come is not worth keeping the connection for.
     if (this.body !== null && !this.body.done) head.headers.push('Connection', 'close')
+    const hsts = hstsOf(this.visit)
+    if (hsts !== null) head.headers.push('Strict-Transport-Security', hsts)
     const headers = this.#forItsReader(head.headers)
     this.visit.res.writeHead(status, /^[\x20-\x7e]*$/.test(statusText) ? statusText : '', headers)
     this.headed = true

@@ -175,6 +175,7 @@ t.test(
       [{ 'tls-cert': cert }, /tls-cert: is of no use without --tls-listen/],
       [{ ...tls, 'tls-cert': cert, 'tls-key': [key, key] }, /tls-key: has 2 files for 1/],
       [{ 'redirect-listen': '127.0.0.1:1' }, /--public-url must be https/],
+      [{ hsts: '180d' }, /hsts: needs --tls-listen/],
       [
         { 'proxy-protocol': '127.0.0.1:1' },
         /127\.0\.0\.1:1 is none of --listen.*needs --proxy-protocol-from/,

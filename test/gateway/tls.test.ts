@@ -6,7 +6,14 @@ import { connect as connectTcp, createServer } from 'node:net'
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls'
 import t from 'tap'
 import { Arrivals, type TurnedAway } from '../../gateway/arrivals.ts'
-import { exchange, parseAnswer, rawClient, requestBytes, webSocketBytes } from '../support/gateway-bytes.ts'
+import {
+  exchange,
+  OK,
+  parseAnswer,
+  rawClient,
+  requestBytes,
+  webSocketBytes,
+} from '../support/gateway-bytes.ts'
 import { startEdge, webAndSocket } from '../support/gateway-edge.ts'
 import { makeAuthority } from '../support/tls-authority.ts'
 import { ask2 } from '../support/http2-answer.ts'
@@ -272,6 +279,32 @@ t.test('warnings: names and times of certificates, and a public URL that does no
   const alone = await startEdge(t, plain)
   t.match(alone.gateway.warnings.join(), /nothing here ends TLS/)
   t.same((await startEdge(t, { ...plain, trustedProxies: ['127.0.0.1'] })).gateway.warnings, [])
+})
+
+t.test('browsers are told to insist on https, where that is wanted, and by TLS only', async (t) => {
+  const own = 'HTTP/1.1 200 OK\r\nStrict-Transport-Security: max-age=0\r\nContent-Length: 0\r\n\r\n'
+  const edge = await startTlsEdge(t, {
+    hstsMs: 86_400_000,
+    script: ({ head, socket }) => void socket.write(head.includes('/own') ? own : OK),
+  })
+  edge.workspace('shop', {}, 'public')
+  const session = await edge.http2(HOST)
+  for (const [authority, path] of [
+    [HOST, '/'],
+    [HOST, '/.postern/nothing'],
+    ['postern.test', '/'],
+    ['postern.test', '/sign-in'],
+  ] as const) {
+    const { headers } = await ask2(session, { ':authority': authority, ':path': path })
+    t.equal(headers['strict-transport-security'], 'max-age=86400', `${authority}${path}`)
+    const plain = await exchange(edge.port, requestBytes({ host: authority, path }))
+    t.equal(plain.field('strict-transport-security'), null, `${authority}${path} by plain http`)
+  }
+  const { headers } = await ask2(session, { ':authority': HOST, ':path': '/own' })
+  t.match(headers['strict-transport-security'], /^max-age=0\b/, 'an app’s own word comes first, and counts')
+  const silent = await startTlsEdge(t)
+  const answer = await ask2(await silent.http2(), { ':authority': 'postern.test' })
+  t.notOk('strict-transport-security' in answer.headers, 'not by itself')
 })
 
 t.test('plain http that only says where https is', async (t) => {
