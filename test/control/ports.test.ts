@@ -33,11 +33,17 @@ await t.test('the grammar of paths', (t) => {
   for (const each of bad) t.type(prefixProblem(each), 'string', JSON.stringify(each))
   t.equal(prefixProblem(`/${'a'.repeat(199)}`), null)
   fc.assert(
-    fc.property(fc.string({ unit: fc.constantFrom(...'/.a%?#\\;~ \n'), maxLength: 12 }), (path) => {
-      if (prefixProblem(path) !== null) return true
-      // What is taken reads the same to the strictest and to the laxest reader.
-      return new URL(path, 'http://h').pathname === path && decodeURIComponent(path) === path
-    }),
+    fc.property(
+      fc.string({
+        unit: fc.constantFrom('/', '.', 'a', '%', '?', '#', '\\', ';', '~', ' ', '\n'),
+        maxLength: 12,
+      }),
+      (path) => {
+        if (prefixProblem(path) !== null) return true
+        // What is taken reads the same to the strictest and to the laxest reader.
+        return new URL(path, 'http://h').pathname === path && decodeURIComponent(path) === path
+      },
+    ),
     { numRuns: 5000 },
   )
   const lines = Array.from({ length: 17 }, (_, n) => ({ prefix: `/${n}`, port: 1 }))

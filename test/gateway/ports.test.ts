@@ -244,13 +244,13 @@ t.test('each path is as open as the port that it leads to', async (t) => {
     const answers: Answer[] = []
     for (const door of doorsOf(edge))
       answers.push(await door.try({ host, path, headers: [...more, originOf('shop')] }))
-    return answers.map(({ status }) => (status === 101 ? 200 : status))
+    return [...new Set(answers.map(({ status }) => (status === 101 ? 200 : status)))]
   }
-  t.same(await statuses('/api/x', [bob]), [200, 200, 200])
-  t.same(await statuses('/', [bob]), [404, 404, 404])
-  t.same(await statuses('/api/x', []), [401, 401, 401])
+  t.same(await statuses('/api/x', [bob]), [200])
+  t.same(await statuses('/', [bob]), [404])
+  t.same(await statuses('/api/x', []), [401])
   for (const trick of ['/%61pi', '//api', '/x/../api', '/api%2f', '/apix'])
-    t.same(await statuses(trick, [bob]), [404, 404, 404], trick)
+    t.same(await statuses(trick, [bob]), [404], trick)
   edge.control.route({ ...route, paths: [{ prefix: '/', port: ports.api }] })
-  t.same(await statuses('/%61pi', [bob]), [200, 200, 200], 'moved by a fact')
+  t.same(await statuses('/%61pi', [bob]), [200], 'moved by a fact')
 })
