@@ -1,5 +1,6 @@
 // Visits that are for no workspace's host come in; health is answered, the edge's own pages and control's app take the rest, or it is refused.
 import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type Identity, paths } from '../control/wire/index.ts'
 import { answerCapped, answerCode, answerMisdirected, noteDenial, send } from './answer.ts'
@@ -156,7 +157,7 @@ export function toDashboardSocket(visit: Visit, socket: Duplex, head: Buffer): v
   req.url = visit.target
   releaseFrom(res, socket)
   seen.status = 101
-  seen.countFrom(req.socket)
+  seen.countFrom(socket as Socket)
   socket.on('close', () => tellOver(edge, seen))
   if (identity.kind !== 'anonymous') watch(visit, credential, identity, () => socket.destroy())
   edge.app.upgrade(req, socket, head, identity, originOf(visit))

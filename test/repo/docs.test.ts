@@ -2,6 +2,11 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { accessLine } from '../../gateway/seen/access-line.ts'
+import { metricTable } from '../../gateway/seen/metric-table.ts'
+import { Seen } from '../../gateway/seen/seen.ts'
+import { capOptions } from '../../control/cli/cap-options.ts'
+import { apiCodes } from '../../control/wire/index.ts'
 import { optionsMarkdown } from '../support/options-table.ts'
 import { productRoot } from '../support/product-process.ts'
 import { startupCodes } from '../../control/cli/startup-error.ts'
@@ -31,6 +36,34 @@ t.test('the README shows every option as it is', async (t) => {
   }
   const shown = read('README.md').split(begin)[1]?.split(end)[0] ?? ''
   t.same(loose(shown), loose(optionsMarkdown()))
+})
+
+t.test('the page of what the edge tells has every metric, every cap and every field of a line', async (t) => {
+  const [first, last] = ['<!-- metrics: made of gateway/seen/metric-table.ts -->', '<!-- end of metrics -->']
+  const page = 'gateway/seen/README.md'
+  const rows = Object.entries(metricTable).map(([name, { kind, labels, help }]) => [
+    `\`${name}\``,
+    kind,
+    labels.map((label) => `\`${label}\``).join(', '),
+    help,
+  ])
+  const head = ['Metric', 'Kind', 'Labels', 'What it says']
+  const made = [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
+  if (process.env['UPDATE'] === '1') {
+    const [before = '', after = ''] = [read(page).split(first)[0], read(page).split(last)[1]]
+    writeFileSync(join(productRoot, page), `${before}${first}\n\n${made}\n\n${last}${after}`)
+  }
+  const text = read(page)
+  t.same(loose(text.split(first)[1]?.split(last)[0] ?? ''), loose(made))
+  for (const name of Object.keys(capOptions)) t.ok(text.includes(`\`--${name}\``), name)
+  for (const code of Object.keys(apiCodes))
+    if (code.endsWith('_capped')) t.ok(text.includes(`\`${code}\``), code)
+  const seen = Object.assign(new Seen(0, 'id', '::1', 'h', 'GET', '/'), {
+    ...{ headMs: 1, received: 1, sent: 1, port: 1, workspaceId: 'w', userId: 'u', cause: 'c', reason: 'r' },
+    ...{ engine: 'e', retried: true, traceId: 't' },
+  })
+  for (const field of Object.keys(JSON.parse(accessLine(seen, 0, 1)) as object))
+    t.match(text, new RegExp(`^\\| \`${field}\` `, 'm'), field)
 })
 
 t.test('every reason not to start is in the README', async (t) => {
