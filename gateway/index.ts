@@ -9,6 +9,7 @@ import { ownPages } from './app.ts'
 import { Caps, usualCaps } from './caps.ts'
 import { dialledOnThisMachine } from './authz/allow.ts'
 import { authzHandler } from './authz/index.ts'
+import { mayAskAt } from './authz/peers.ts'
 import { Arrivals } from './arrivals.ts'
 import type { Edge } from './edge.ts'
 import { overHttp2 } from './http2/request.ts'
@@ -170,7 +171,10 @@ async function listenAll(doors: AllDoors, options: GatewayOptions) {
     let authzAddress: ListenAddress | null = null
     let authz: Server | null = null
     if (options.authzListen !== null) {
-      const answer = authzHandler(doors.edge, () => dialledOnThisMachine(forFronts))
+      const answer = authzHandler(doors.edge, {
+        posternAddress: () => dialledOnThisMachine(forFronts),
+        mayAsk: mayAskAt(options.authzListen, (req) => doors.edge.peerOf(req)),
+      })
       authz = authzServer(doors, answer)
       if (options.fleet === undefined) forgetSocketFile(options.authzListen)
       authzAddress = await listen(authz, options.authzListen)

@@ -40,6 +40,8 @@ interface Since {
 /** The table of one gateway: the sink of facts, and the view that decisions read. */
 export class Table implements EdgeSink, TableView {
   revision = -1
+  /** Grows with each change, whatever control counts. */
+  changes = 0
   /** Control has been away for too long: what is held may be wrong by now, so nothing is decided on it. */
   isSuspended = false
   /** Hosts' workspace networks, as CIDR. */
@@ -112,6 +114,9 @@ export class Table implements EdgeSink, TableView {
   routeById(workspaceId: string): EdgeRoute | undefined {
     return this.#routes.get(workspaceId)
   }
+  routes(): Iterable<EdgeRoute> {
+    return this.#routes.values()
+  }
   user(id: string): EdgeUser | undefined {
     return this.#users.get(id)
   }
@@ -126,6 +131,7 @@ export class Table implements EdgeSink, TableView {
   }
 
   #tell(change: TableChange): void {
+    this.changes++
     for (const listener of this.#listeners) listener(change)
   }
 

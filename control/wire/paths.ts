@@ -40,6 +40,8 @@ export const paths = {
   forwardAuth: '/api/authz/forward-auth',
   authRequest: '/api/authz/auth-request',
   extAuthz: '/api/authz/ext-authz',
+  traefikConfig: '/api/authz/traefik/config',
+  traefikGuard: '/api/authz/traefik/guard',
   edgePrefix: '/.postern/',
   authorize: '/.postern/authorize',
   callback: '/.postern/callback',

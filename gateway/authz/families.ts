@@ -3,7 +3,7 @@
  * is read by its own endpoint only, strictly, each header exactly once; what the query says is policy for nobody. Pure.
  */
 import { paths } from '../../control/wire/index.ts'
-import { targetOf } from '../host.ts'
+import { pathOf, targetOf } from '../host.ts'
 
 export type Family = 'forward-auth' | 'auth-request' | 'ext-authz'
 
@@ -23,15 +23,20 @@ export type Question =
   | { readonly ok: true; readonly family: Family; readonly asked: Asked }
   | { readonly ok: false; readonly family: Family | null; readonly why: string }
 
+const GUARD = `${paths.traefikGuard}/`
+const EXT_AUTHZ = `${paths.extAuthz}/`
+
 /** Which endpoint a request target names; the query, which Caddy fills with the visitor's own, is not looked at. */
 export function familyOf(target: string): Family | null {
-  const end = target.indexOf('?')
-  const path = end === -1 ? target : target.slice(0, end)
-  if (path === paths.forwardAuth) return 'forward-auth'
+  const path = pathOf(target)
   if (path === paths.authRequest) return 'auth-request'
-  if (path.startsWith(`${paths.extAuthz}/`)) return 'ext-authz'
+  if (path === paths.forwardAuth || path.startsWith(GUARD)) return 'forward-auth'
+  if (path.startsWith(EXT_AUTHZ)) return 'ext-authz'
   return null
 }
+
+/** True where the question is about one address, as Traefik's router for it asks. */
+export const isGuard = (target: string): boolean => target.startsWith(GUARD)
 
 /** The fields in which fronts describe a request; null: absent, '': there more than once, which is worth nothing. */
 interface Described {

@@ -16,24 +16,36 @@ import { Seen } from '../seen/seen.ts'
 import { tellOver } from '../seen/tell.ts'
 import { chainOf } from '../trust.ts'
 import { dialAddress } from './allow.ts'
-import { type Asked, type Family, readQuestion } from './families.ts'
+import { type Asked, type Family, familyOf, isGuard, readQuestion } from './families.ts'
 import { answerAllowed } from './head.ts'
+import { traefikProvider } from './provider.ts'
 import { refuse, refuseQuestion } from './refuse.ts'
+import { guardPath } from './traefik.ts'
+
+/** What the forward-auth listener needs beside the edge. */
+export interface AuthzDoor {
+  /** `address:port` of the main listener, for fronts that can't dial a workspace themselves. */
+  posternAddress(): string
+  /** Whether this peer is a front of ours: on an address that others reach too, only trusted proxies are. */
+  mayAsk(req: IncomingMessage): boolean
+}
 
 /**
- * Answers every request on the forward-auth listener; health and metrics are taken out before. `posternAddress` is the
- * `address:port` of the main listener, for fronts that can't dial a workspace themselves. The listener needs no handler
- * of upgrades: without one, Node hands Caddy's sub-requests of WebSockets over as plain requests.
+ * Answers every request on the forward-auth listener; health and metrics are taken out before. The listener needs no
+ * handler of upgrades: without one, Node hands Caddy's sub-requests of WebSockets over as plain requests.
  */
 export function authzHandler(
   edge: Edge,
-  posternAddress: () => string,
+  door: AuthzDoor,
 ): (req: IncomingMessage, res: ServerResponse) => void {
+  const provide = traefikProvider(edge, () => door.posternAddress())
   return (req, res) => {
     try {
-      const question = readQuestion(req.method ?? '', req.url ?? '', req.rawHeaders)
-      if (question.ok)
-        answer(edge, posternAddress, { req, res, family: question.family, asked: question.asked })
+      const target = req.url ?? ''
+      if (!door.mayAsk(req)) return refuseQuestion(res, familyOf(target), 'forbidden', STRANGER)
+      if (target === paths.traefikConfig) return provide(req, res)
+      const question = readQuestion(req.method ?? '', target, req.rawHeaders)
+      if (question.ok) answer(edge, door, { req, res, family: question.family, asked: question.asked })
       else
         refuseQuestion(
           res,
@@ -49,6 +61,9 @@ export function authzHandler(
   }
 }
 
+const STRANGER = 'This address is not one of trusted_proxies.'
+const MOVED = 'The workspace has another address by now; the front will know it in a moment.'
+
 interface Sub {
   readonly req: IncomingMessage
   readonly res: ServerResponse
@@ -56,7 +71,7 @@ interface Sub {
   readonly asked: Asked
 }
 
-function answer(edge: Edge, posternAddress: () => string, sub: Sub): void {
+function answer(edge: Edge, door: AuthzDoor, sub: Sub): void {
   const startMs = performance.now()
   const { site, table } = edge
   const { family, asked, req, res } = sub
@@ -72,9 +87,11 @@ function answer(edge: Edge, posternAddress: () => string, sub: Sub): void {
   if (decision.kind !== 'allow')
     return refuseVisitor(edge, sub, { scan, place, facts, decision, allowOrigin })
   const dialled = dialAddress(decision.route, decision.port)
+  if (isGuard(req.url ?? '') && (dialled === null || req.url !== guardPath(decision.route, dialled)))
+    return refuseQuestion(res, family, 'unavailable', MOVED, ['Retry-After', '1'])
   answerAllowed(req, res, scan, {
     identity: decision.identity,
-    upstream: dialled ?? posternAddress(),
+    upstream: dialled ?? door.posternAddress(),
     again: dialled === null,
     allowOrigin,
   })

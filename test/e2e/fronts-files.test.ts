@@ -6,9 +6,11 @@ import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { parse } from 'yaml'
 import { allowHeaders } from '../../gateway/authz/allow.ts'
+import { traefikConfig } from '../../gateway/authz/traefik.ts'
 import { scanHeaders } from '../../gateway/scan.ts'
+import { siteOf } from '../../gateway/site.ts'
 import { startEdge } from '../support/fronts-edge.ts'
-import { frontFacts, secrets } from '../support/fronts-facts.ts'
+import { frontFacts, secrets, webPorts, webRoute } from '../support/fronts-facts.ts'
 import { ask } from '../support/fronts-visitor.ts'
 
 const folder = new URL('../../../examples/forward-auth/', import.meta.url)
@@ -53,11 +55,10 @@ const exactNames = (patterns: unknown): string[] =>
   ((patterns as { patterns: { exact: string }[] }).patterns ?? []).map(({ exact }) => exact).sort()
 
 t.test('Traefik sets every header that the answer has', async (t) => {
-  const file: unknown = parse(text('traefik/decide.yml'))
-  t.same((only(file, 'authResponseHeaders') as string[]).map((name) => name.toLowerCase()).sort(), answered)
-  t.equal(only(file, 'trustForwardHeader'), false)
-  t.match(only(file, 'address'), /^http:\/\/127\.0\.0\.1:8091\/api\/authz\/forward-auth$/)
-  for (const other of ['traefik/pass-on.yml', 'traefik/traefik.yml']) t.ok(parse(text(other)), other)
+  const input = { site: siteOf('http://localhost:8090', 'ws.localhost'), routes: [webRoute(webPorts)] }
+  const made = traefikConfig({ ...input, authz: '127.0.0.1:8091', postern: '127.0.0.1:8090' })
+  t.same((only(made, 'authResponseHeaders') as string[]).map((name) => name.toLowerCase()).sort(), answered)
+  for (const file of ['traefik/pass-on.yml', 'traefik/traefik.yml']) t.ok(parse(text(file)), file)
 })
 
 t.test('Envoy sends what a decision reads, and sets every header that the answer has', async (t) => {
