@@ -174,6 +174,7 @@ async function listenAll(doors: AllDoors, options: GatewayOptions) {
       const answer = authzHandler(doors.edge, {
         posternAddress: () => dialledOnThisMachine(forFronts),
         mayAsk: mayAskAt(options.authzListen, (req) => doors.edge.peerOf(req)),
+        isEnding: () => doors.edge.drain.isOn,
       })
       authz = authzServer(doors, answer)
       if (options.fleet === undefined) forgetSocketFile(options.authzListen)

@@ -28,6 +28,8 @@ export interface AuthzDoor {
   posternAddress(): string
   /** Whether this peer is a front of ours: on an address that others reach too, only trusted proxies are. */
   mayAsk(req: IncomingMessage): boolean
+  /** True once the gateway drains: answers end their connections then. */
+  isEnding(): boolean
 }
 
 /**
@@ -89,6 +91,7 @@ function answer(edge: Edge, door: AuthzDoor, sub: Sub): void {
   const dialled = dialAddress(decision.route, decision.port)
   if (isGuard(req.url ?? '') && (dialled === null || req.url !== guardPath(decision.route, dialled)))
     return refuseQuestion(res, family, 'unavailable', MOVED, ['Retry-After', '1'])
+  if (door.isEnding()) res.shouldKeepAlive = false
   answerAllowed(req, res, scan, {
     identity: decision.identity,
     upstream: dialled ?? door.posternAddress(),
