@@ -98,10 +98,15 @@ t.test(
   })`)
     t.equal(echoed, 'over TLS')
     const ours = (await context.cookies()).filter(({ name }) => /postern_(session|workspace)/.test(name))
-    t.same(ours.map(({ name, secure, httpOnly }) => [name, secure, httpOnly]).sort(), [
-      ['__Host-postern_session', true, true],
-      ['__Host-postern_workspace', true, true],
-    ])
+    t.same(
+      ours
+        .map(({ name, secure, httpOnly }) => [name, secure, httpOnly])
+        .toSorted((a, b) => String(a[0]).localeCompare(String(b[0]))),
+      [
+        ['__Host-postern_session', true, true],
+        ['__Host-postern_workspace', true, true],
+      ],
+    )
     const upstream = await page.evaluate<unknown>("fetch('/headers').then((answer) => answer.json())")
     t.match(upstream, {
       headers: { 'x-forwarded-proto': 'https', via: '2.0 postern', 'x-postern-user': 'admin' },

@@ -10,6 +10,6 @@ const proxy = createProxyServer({
   ws: true,
 })
 proxy.on('error', (_err, _req, res) => res.destroy())
-const server = createServer((req, res) => void proxy.web(req, res))
-server.on('upgrade', (req, socket, head) => void proxy.ws(req, socket, head))
+const server = createServer((req, res) => proxy.web(req, res))
+server.on('upgrade', (req, socket, head) => proxy.ws(req, socket, head))
 announce(server)
