@@ -158,7 +158,11 @@ export function toDashboardSocket(visit: Visit, socket: Duplex, head: Buffer): v
   releaseFrom(res, socket)
   seen.status = 101
   seen.countFrom(socket as Socket)
-  socket.on('close', () => tellOver(edge, seen))
+  const { seat } = visit
+  socket.on('close', () => {
+    seat?.leave()
+    tellOver(edge, seen)
+  })
   if (identity.kind !== 'anonymous') watch(visit, credential, identity, () => socket.destroy())
   edge.app.upgrade(req, socket, head, identity, originOf(visit))
 }

@@ -1,12 +1,6 @@
-// An allowed visit comes in; it gets its place among what is capped, until it is over, or the answer that says why not.
-import type { Duplex } from 'node:stream'
+// An allowed visit comes in; it gets its place among what is capped, until its answer or its socket is over, or hears why not.
 import { answerCapped } from './answer.ts'
-import type { Seat } from './caps.ts'
 import type { Visit } from './edge.ts'
-
-function leaveOnClose(socket: Duplex, seat: Seat): void {
-  socket.on('close', () => seat.leave())
-}
 
 /** Counts a visit; false when a cap is met, and then it has been answered. `workspaceId` '' for the dashboard's host. */
 export function takeSeat(visit: Visit, workspaceId: string): boolean {
@@ -16,7 +10,6 @@ export function takeSeat(visit: Visit, workspaceId: string): boolean {
     answerCapped(visit, taken)
     return false
   }
-  if (socket === null) visit.seat = taken
-  else leaveOnClose(socket, taken)
+  visit.seat = taken
   return true
 }

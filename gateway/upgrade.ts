@@ -154,7 +154,7 @@ export function acceptUpgrade(
   upstream: Duplex,
   live: LiveStream,
 ): void {
-  const { edge, res, head, seen } = visit
+  const { edge, res, head, seen, seat } = visit
   const socket = visit.socket as Socket
   releaseFrom(res, socket)
   let answer = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n'
@@ -186,6 +186,7 @@ export function acceptUpgrade(
   edge.live.addSocket(entry)
   socket.on('close', () => {
     edge.live.delete(entry)
+    seat?.leave()
     tellOver(edge, seen)
   })
   splice(socket, upstream)

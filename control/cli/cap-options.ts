@@ -1,10 +1,17 @@
 /** The options of the edge's caps; rows of the one table in `options.ts`. */
 import { usualCaps, type CapLimits } from '../../gateway/caps.ts'
-import { readCount, readDuration } from './option-values.ts'
+import { readPositiveCount, readDuration } from './option-values.ts'
 import type { OptionTable } from './options.ts'
 
+/** A second or more. @throws Error */
+function readHeaderTime(raw: unknown): number {
+  const ms = readDuration(raw)
+  if (ms < 1000) throw new Error(`${JSON.stringify(raw)} is less than 1s`)
+  return ms
+}
+
 const cap = <const Name extends Exclude<keyof CapLimits, 'headMs'>>(name: Name, describe: string) =>
-  ({ describe, initial: String(usualCaps[name]), read: readCount }) as const
+  ({ describe, initial: String(usualCaps[name]), read: readPositiveCount }) as const
 
 export const capOptions = {
   'max-requests-per-user': cap('userRequests', 'Requests of one user in flight at once'),
@@ -26,7 +33,7 @@ export const capOptions = {
   'max-header-time': {
     describe: 'How long the head of a request may take; a connection that says nothing is kept no longer',
     initial: '20s',
-    read: readDuration,
+    read: readHeaderTime,
   },
 } as const satisfies OptionTable
 

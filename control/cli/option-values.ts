@@ -34,6 +34,13 @@ export function readWorkers(raw: unknown): number {
   return count
 }
 
+/** A whole number of 1 and more. @throws Error */
+export function readPositiveCount(raw: unknown): number {
+  const count = readCount(raw)
+  if (count === 0) throw new Error('0 would let nothing through')
+  return count
+}
+
 /** A number above 0, such as `0.5`. @throws Error */
 export function readAmount(raw: unknown): number {
   const text = readText(raw)

@@ -9,10 +9,13 @@ const secretText: readonly (readonly [RegExp, string])[] = [
   [/\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}/gi, '$1 [redacted]'],
 ]
 const deepest = 6
+/** Longer texts are cut: what somebody sends may be a megabyte (CVE-2026-54338). */
+const longest = 4096
 
-/** Hides our tokens, bearer credentials and passwords of database URLs inside a text. */
+/** Hides our tokens, bearer credentials and passwords of database URLs inside a text, and bounds it. */
 export function redactText(text: string): string {
-  return secretText.reduce((result, [pattern, instead]) => result.replace(pattern, instead), text)
+  const bounded = text.length > longest ? `${text.slice(0, longest)}…` : text
+  return secretText.reduce((result, [pattern, instead]) => result.replace(pattern, instead), bounded)
 }
 
 /** A copy in which values under secret keys are hidden; errors become plain objects; depth is bounded. */

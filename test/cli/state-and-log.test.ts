@@ -89,6 +89,15 @@ t.test('no secret reaches the log', async (t) => {
   t.doesNotThrow(() => log.info('a loop', loop))
 })
 
+t.test('what somebody sends is bounded in the log, however long it is', async (t) => {
+  const out: string[] = []
+  const log = jsonLogger('debug', { write: (line) => out.push(line) })
+  const long = 'u'.repeat(1 << 20)
+  log.warn(`a sign-in of ${long}`, { username: long, err: new Error(long, { cause: new Error(long) }) })
+  t.equal(out.length, 1)
+  t.ok((out[0]?.length ?? 0) < 40_000, `${out[0]?.length} bytes`)
+})
+
 t.test('log files turn over, and stay below the size that was given', async (t) => {
   const folder = join(t.testdir({}), 'log')
   const file = openLogFile(folder, 'agent', 10_000)
