@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
+import { Duplex } from 'node:stream'
 import { join } from 'node:path'
 import { createServer as createTlsServer } from 'node:tls'
 import { createServer as createVite } from 'vite'
@@ -159,6 +160,33 @@ for (const { name, lenient } of engines) {
     await until(() => open() === 0 && edge.upstream.open() === 0, {
       what: 'the old scheme’s connections to end',
     })
+    t.same(edge.log.lines, [])
+  })
+
+  t.test(`${name}: HTTPS over a stream of a runtime, which is no socket`, async (t) => {
+    const edge = await startEdge(t, {
+      script: webAndSocket,
+      connect: async (_target, port) => {
+        const socket = connect({ port, host: '127.0.0.1' })
+        await once(socket, 'connect')
+        return Duplex.from({ readable: socket, writable: socket })
+      },
+    })
+    const { port } = await behindTls(t, edge.upstream)
+    const route = edge.workspace('shop', {
+      ports: [{ ...portDefaults, lenient, scheme: 'https', port }],
+      defaultPort: port,
+      reach: { kind: 'ports', host: '127.0.0.1', ports: {} },
+    })
+    const as = `Cookie: ${edge.cookie('alice', route)}`
+    for (let i = 0; i < 2; i++) t.equal((await ask(edge.port, { host: HOST, headers: [as] })).body, 'ok')
+    t.equal(edge.upstream.connections(), 1, 'it is kept')
+    const client = await rawClient(edge.port)
+    client.send(webSocketBytes({ host: HOST, headers: [as, ORIGIN] }))
+    await client.received(/early$/)
+    client.socket.destroy()
+    edge.control.route({ ...route, incarnation: 'shop-2' })
+    await until(() => edge.upstream.open() === 0, { what: 'all connections to the program to end' })
     t.same(edge.log.lines, [])
   })
 
