@@ -131,17 +131,16 @@ export class CompatExchange extends Relay implements Carried {
   }
 
   #upgraded(answer: IncomingMessage, stream: Duplex, early: Buffer): void {
-    const { socket, edge } = this.visit
     const mended = lenientHead(answer.rawHeaders)
-    const head = mended === null ? null : this.answerHead(latin1(mended.raw), 101)
-    if (this.finished || socket === null || head?.upgrade !== 'websocket') {
+    const headers = mended === null ? null : this.takenHead(latin1(mended.raw))
+    if (headers === null) {
       stream.destroy()
       return this.fail(new ApiError('upstream_bad_answer'))
     }
     if (early.length > 0) stream.unshift(early)
-    edge.counters.upgrades++
+    this.visit.edge.counters.upgrades++
     this.finish()
-    acceptUpgrade(this.visit, head.headers, stream, this)
+    acceptUpgrade(this.visit, headers, stream, this)
   }
 
   failed(err: Error): void {

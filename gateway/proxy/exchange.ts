@@ -98,20 +98,18 @@ export class Exchange extends Relay implements Dispatcher.DispatchHandler {
   }
 
   onUpgrade(status: number, raw: Buffer[] | string[] | null, upstream: Duplex): void {
-    const { socket, edge } = this.visit
     // The bytes have left it; what is left of it is of no use.
     setImmediate(endLine, this.upstream, this.#line)
     this.#line = null
-    const head = this.answerHead((raw ?? []) as Buffer[], status)
-    if (this.finished || socket === null || status !== 101 || head.upgrade !== 'websocket') {
+    const headers = status === 101 ? this.takenHead((raw ?? []) as Buffer[]) : null
+    if (headers === null) {
       upstream.on('error', () => undefined)
       upstream.destroy()
-      if (!this.finished) this.onError(new ApiError('upstream_bad_answer'))
-      return
+      return this.fail(new ApiError('upstream_bad_answer'))
     }
-    edge.counters.upgrades++
+    this.visit.edge.counters.upgrades++
     this.finish()
-    acceptUpgrade(this.visit, head.headers, upstream, this)
+    acceptUpgrade(this.visit, headers, upstream, this)
   }
 
   onError(err: Error): void {

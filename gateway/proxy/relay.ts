@@ -141,6 +141,17 @@ export abstract class Relay implements LiveStream {
     return head
   }
 
+  /** The fields of a 101 as the visitor gets them; null: it isn't the one that was asked for. Throws nothing: engines would not survive it. */
+  protected takenHead(raw: readonly Uint8Array[]): readonly string[] | null {
+    if (this.finished || this.visit.socket === null) return null
+    try {
+      const head = this.answerHead(raw, 101)
+      return head.upgrade === 'websocket' ? head.headers : null
+    } catch {
+      return null
+    }
+  }
+
   #publicLocation(value: string): string {
     const { reach } = this.#route
     const ports = [this.port]

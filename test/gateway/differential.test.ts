@@ -195,6 +195,8 @@ const differences: readonly Difference[] = [
   },
 ]
 
+const UPGRADED = ['Upgrade: websocket', 'Connection: Upgrade', 'Transfer-Encoding: gzip']
+
 const used = new Map<string, number>()
 
 /** What is not alike, and not listed; null: nothing. */
@@ -224,6 +226,8 @@ async function compare(engines: readonly [EngineUnderTest, EngineUnderTest], giv
 
 t.test('both engines do the same, but for what is listed', { timeout: 3_600_000 }, async (t) => {
   const engines = await Promise.all([startEngine(t, false), startEngine(t, true)])
+  const coded = caseOf({ upgrade: true }, { line: 'HTTP/1.1 101 Ok', lines: UPGRADED, framing: 'close' })
+  t.equal(await compare(engines, coded), null, 'a 101 in a coding is no end of the process')
   for (const { name, example } of differences) {
     const wrong = await compare(engines, example)
     t.equal(wrong, null, name)

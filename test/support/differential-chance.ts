@@ -225,5 +225,20 @@ const answer: fc.Arbitrary<FuzzedAnswer> = fc.record({
   early: seldom(fc.constant(false), fc.constant(true)),
 })
 
+/** A program that takes a WebSocket, in words that may be odd. */
+const taken = (given: FuzzedAnswer): FuzzedAnswer => ({
+  ...given,
+  interim: [],
+  line: 'HTTP/1.1 101 Switching Protocols',
+  lines: ['Upgrade: websocket', ...given.lines, 'Connection: Upgrade'],
+  framing: 'close',
+  chunks: [],
+})
+
 /** Any exchange. */
-export const anyCase: fc.Arbitrary<FuzzedCase> = fc.record({ request, answer })
+export const anyCase: fc.Arbitrary<FuzzedCase> = fc
+  .record({ request, answer, isTaken: fc.boolean() })
+  .map((given) => ({
+    request: given.request,
+    answer: given.request.upgrade && given.isTaken ? taken(given.answer) : given.answer,
+  }))
