@@ -5,7 +5,8 @@ import { ApiError } from '../../control/wire/index.ts'
 import type { Visit } from '../edge.ts'
 import { acceptUpgrade } from '../upgrade.ts'
 import type { Line, Upstream } from './pools.ts'
-import { type Allowed, LENIENT, Relay } from './relay.ts'
+import { LENIENT } from './failure.ts'
+import { type Allowed, Relay } from './relay.ts'
 
 const JOINED_MAX = 16 * 1024
 

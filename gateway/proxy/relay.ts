@@ -1,5 +1,5 @@
 // An allowed visit comes in; what every engine owes it is done here: caps, counters, revocation, heads, failures, one retry.
-import { type ApiCode, ApiError, type EdgeRoute, type Identity } from '../../control/wire/index.ts'
+import { ApiError, type EdgeRoute, type Identity } from '../../control/wire/index.ts'
 import { answerFailure, drain } from '../answer.ts'
 import { addCors, withoutCors } from '../cors.ts'
 import { cutOff, hasBody, hstsOf, takesMore, type Visit } from '../edge.ts'
@@ -19,6 +19,7 @@ import { workspaceOrigin } from '../site.ts'
 import { count } from '../seen/counters.ts'
 import type { LiveStream } from '../sockets.ts'
 import { RequestBody } from './body.ts'
+import { codeOfFailure, detailOf, isBrokenLine } from './failure.ts'
 import { IN_FLIGHT_MAX, type Upstream } from './pools.ts'
 
 /** What the decision gave. */
@@ -31,29 +32,6 @@ export interface Allowed {
 }
 
 const REPEATABLE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
-const NETWORK: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'])
-
-/** What an engine's error means to a visitor. */
-export function codeOfFailure(err: unknown): ApiCode {
-  if (err instanceof ApiError) return err.code
-  const raw = typeof err === 'object' && err !== null ? (err as { code?: unknown }).code : undefined
-  const code = typeof raw === 'string' ? raw : ''
-  if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_CONNECT_TIMEOUT') return 'upstream_timeout'
-  if (code === 'UND_ERR_DESTROYED' || code === 'UND_ERR_CLOSED') return 'upstream_unreachable'
-  if (code === 'UND_ERR_INVALID_ARG' || code === 'UND_ERR_NOT_SUPPORTED') return 'bad_request'
-  return 'upstream_bad_answer'
-}
-
-/** For the owner of an app that a parser which forgives could serve. */
-export const LENIENT =
-  'The program’s answer breaks the rules of HTTP. Mark the port “lenient” to have that forgiven.'
-
-/** What the owner of an app is told of a failure, where there is more to say than its code. */
-function detailOf(err: Error & { code?: string }): string | undefined {
-  if (err instanceof ApiError) return err.detail
-  const wasTooStrict = err.name === 'HTTPParserError' || err.code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH'
-  return wasTooStrict ? LENIENT : undefined
-}
 
 /** One request to an app and its answer; the engine that carries it is what extends this. */
 export abstract class Relay implements LiveStream {
@@ -275,7 +253,7 @@ export abstract class Relay implements LiveStream {
       this.body === null &&
       this.visit.socket === null &&
       REPEATABLE.has(this.visit.method) &&
-      NETWORK.has(err.code ?? '') &&
+      isBrokenLine(err) &&
       this.brokeIdle()
     )
   }
