@@ -89,6 +89,7 @@ const nginx: Deviations = {
 }
 
 const NO_SITE = 'Caddy answers for a host that it has no site for with an empty 200'
+const READS_ON = cannot('Caddy holds an answer back until it has read what the visitor announced')
 const ENDS_HALF = cannot('Caddy 2.6 ends half an answer in chunks as a whole one')
 const caddy: Deviations = {
   ...hints,
@@ -162,6 +163,13 @@ const caddy: Deviations = {
   ),
   'half-close: the visitor says its last, the app much more': NO_HALF_CLOSE,
   'half-close: the app says its last, the visitor more': NO_HALF_CLOSE,
+  'a head leaves before its body': cannot(
+    'Caddy holds the head of a known length until bytes of its body come',
+  ),
+  'an app that leaves while it is sent to (end)': READS_ON,
+  'an app that leaves while it is sent to (resetAndDestroy)': READS_ON,
+  'an answer before the end of the question, 1000 bytes of which are sent': READS_ON,
+  'an answer before the end of the question, 3000000 bytes of which are sent': READS_ON,
   'a chunk size in an answer that is none': ENDS_HALF,
   'a body that ends with the connection is not whole when that is reset': ENDS_HALF,
   ...Object.fromEntries(

@@ -6,6 +6,7 @@ import { brokenCases } from './torture-broken.ts'
 import { fieldCases } from './torture-fields.ts'
 import { framingCases } from './torture-framing.ts'
 import { poolCases } from './torture-pools.ts'
+import { streamCases } from './torture-streams.ts'
 import { targetCases } from './torture-targets.ts'
 import { upgradeCases } from './torture-upgrades.ts'
 
@@ -18,4 +19,5 @@ export const tables: readonly (readonly [name: string, table: readonly Case[]])[
   ['broken answers', brokenCases],
   ['connections', poolCases],
   ['upgrades', upgradeCases],
+  ['streams', streamCases],
 ]
