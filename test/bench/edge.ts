@@ -31,12 +31,12 @@ const bulk: readonly { readonly title: string; readonly bytes: number; readonly 
   },
 ]
 
-const lapOf = ({ name, port, pids }: Target, sent: Sent): Lap => ({
+const lapOf = ({ name, port, pids, headers = visitor }: Target, sent: Sent): Lap => ({
   name,
   pids,
   // A body is sent by the page itself, as its Origin says.
   run: (seconds) =>
-    load({ ...sent, port, headers: { ...visitor, origin: `http://${visitor.Host}` } }, seconds),
+    load({ ...sent, port, headers: { ...headers, origin: `http://${headers['Host']}` } }, seconds),
 })
 
 async function withField<T>(only: string, use: (field: Field) => Promise<T>): Promise<T> {

@@ -3,6 +3,7 @@ import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createRequire } from 'node:module'
+import { exampleText, keepingConnections } from '../support/fronts-start.ts'
 import { caddyPart, haproxyPart, nginxPart, nodePart, scriptPart, type Part } from './part.ts'
 
 /** `proxy` moves bytes and checks nothing; the others decide on a session first. */
@@ -14,6 +15,8 @@ export interface Target {
   readonly kind: Kind
   readonly port: number
   readonly pids: readonly number[]
+  /** Where the request's headers are not those of `visitor`. */
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 export interface Field {
@@ -166,6 +169,25 @@ async function startTargets(
     () => nginxPart(`${app} ${askDecision(authz, '/api/authz/auth-request')}`),
     gateway,
   )
+  const decides = exampleText(
+    'nginx/decide.conf',
+    { front: 'PORT', postern: gateway.ports['main']!, authz },
+    'DIRECTORY',
+  )
+  const cached = 'nginx + auth_request to Postern, decision cached 1 s'
+  const near = {
+    ...visitor,
+    Host: `near-${upstreamPort}.ws.localhost:8090`,
+    cookie: 'postern_workspace=bench-session-of-the-workspace-near-0123456789',
+  }
+  for (const [name, text] of [
+    [cached, keepingConnections(decides, `127.0.0.1:${upstreamPort}`)],
+    [`${cached}, a connection each`, decides],
+  ] as const) {
+    await add(decided, name, () => nginxPart(text), gateway)
+    const target = targets.at(-1)
+    if (target?.name === name) targets.splice(-1, 1, { ...target, headers: near })
+  }
   await add(
     decided,
     'Caddy + forward_auth to a minimal Node server',

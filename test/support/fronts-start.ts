@@ -33,6 +33,15 @@ export function exampleText(
     .replaceAll('/run/postern-decisions', `${directory}/decisions`)
 }
 
+/** nginx's example with its two lines for kept connections used as they say, for one address. */
+export const keepingConnections = (text: string, address: string): string =>
+  text
+    .replace('# 172.30.0.2:3000 postern_pool_1;', `${address} postern_pool_1;`)
+    .replace(
+      '# upstream postern_pool_1 { server 172.30.0.2:3000;',
+      `upstream postern_pool_1 { server ${address};`,
+    )
+
 /** Which of the two is not installed here, or null. */
 export function missingFront(name: 'nginx' | 'caddy' | 'haproxy'): string | null {
   try {
