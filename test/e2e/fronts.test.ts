@@ -144,32 +144,44 @@ async function strangers(t: Test, at: Scene): Promise<void> {
   t.equal(at.own.seen.length, before, 'nothing of this reached the program')
 }
 
-/** Follows the hand-off as a browser would, with a dashboard session, from a deep link back to it. */
-async function signIn(t: Test, at: Scene): Promise<void> {
+/** Follows the hand-off as a browser would, with a dashboard session, from a deep link; `keeps` says which cookies stay. */
+async function follow(
+  at: Scene,
+  keeps: (pair: string) => boolean,
+): Promise<{ answer: Answer; trail: string[] }> {
   const jar = new Map<string, string>([['localhost', `postern_session=${secrets.adaDashboard}`]])
   let url = new URL(`http://${at.ownHost}:${at.front}/deep/link?x=1`)
   const trail: string[] = []
-  for (let hop = 0; hop < 20; hop++) {
+  for (;;) {
     const cookie = jar.get(url.hostname)
     const headers = { ...page, ...(cookie === undefined ? {} : { Cookie: cookie }) }
     const answer = await ask({ port: at.front, host: url.host, path: url.pathname + url.search, headers })
     trail.push(`${answer.status} ${url.hostname}${url.pathname}`)
     for (const line of answer.setCookies) {
       const pair = line.split(';')[0]!
-      if (/max-age=0|1970/i.test(line)) continue
+      if (/max-age=0|1970/i.test(line) || !keeps(pair)) continue
       const held = (jar.get(url.hostname) ?? '').split('; ').filter((old) => old !== '')
       const kept = held.filter((old) => old.split('=')[0] !== pair.split('=')[0])
       jar.set(url.hostname, [...kept, pair].join('; '))
     }
-    if (answer.status === 200) {
-      t.match(seenBy(answer), { name: 'own', url: '/deep/link?x=1' }, trail.join(' → '))
-      clean(t, seenBy(answer), ada, [])
-      return
-    }
-    if (answer.status !== 303) break
+    if (answer.status !== 303 || trail.length === 60) return { answer, trail }
     url = new URL(answer.headers['location'] as string, url)
   }
-  t.fail(`the visitor did not arrive: ${trail.join(' → ')}`)
+}
+
+async function signIn(t: Test, at: Scene): Promise<void> {
+  const { answer, trail } = await follow(at, () => true)
+  t.equal(answer.status, 200, trail.join(' → '))
+  t.match(seenBy(answer), { name: 'own', url: '/deep/link?x=1' })
+  clean(t, seenBy(answer), ada, [])
+  const loop = await follow(at, (pair) => !pair.startsWith('postern_workspace='))
+  t.match(
+    loop.answer,
+    { status: 403, body: /without its cookie/ },
+    'a browser that keeps no session is told so',
+  )
+  const turns = loop.trail.filter((step) => step.endsWith(`${at.ownHost}/.postern/callback`)).length
+  t.ok(turns <= 3, `${turns} turns`)
 }
 
 async function publicPort(t: Test, at: Scene): Promise<void> {
