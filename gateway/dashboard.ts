@@ -131,6 +131,7 @@ function watch(visit: Visit, credential: Credential, identity: Identity, revoke:
     incarnation: '',
     port: 0,
     userId: identity.kind === 'anonymous' ? '' : identity.user.id,
+    byOrigin: null,
     revoke,
   }
   edge.live.addSocket(stream)

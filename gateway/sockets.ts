@@ -14,6 +14,8 @@ export interface LiveStream {
   readonly port: number
   /** The user who was allowed; '' for a visitor of a public port. */
   readonly userId: string
+  /** The page of a sibling port that made it; null: no other host's. */
+  readonly byOrigin: string | null
   /** Ends it at once, both sides. */
   revoke(): void
 }
@@ -128,12 +130,12 @@ export class LiveSet {
       identity,
       method: 'GET',
       upgrade: false,
-      origin: null,
+      origin: stream.byOrigin,
       fetchSite: null,
       fetchMode: null,
       fetchDest: null,
       ownOrigin: '',
-      kin: 'none',
+      kin: stream.byOrigin === null ? 'none' : 'namesake',
       preflight: false,
     })
     if (decision.kind !== 'allow') return false

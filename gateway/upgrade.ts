@@ -177,6 +177,7 @@ export function acceptUpgrade(
     incarnation: live.incarnation,
     port: live.port,
     userId: live.userId,
+    byOrigin: live.byOrigin,
     revoke: () => {
       seen.cause = 'revoked'
       socket.destroy()

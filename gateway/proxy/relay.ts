@@ -41,6 +41,7 @@ export abstract class Relay implements LiveStream {
   readonly incarnation: string
   readonly port: number
   readonly userId: string
+  readonly byOrigin: string | null
   protected readonly visit: Visit
   protected readonly upstream: Upstream
   /** Flat; framing and connection fields are the engine's. */
@@ -59,6 +60,7 @@ export abstract class Relay implements LiveStream {
     this.incarnation = allowed.route.incarnation
     this.port = allowed.port
     this.userId = allowed.identity.kind === 'anonymous' ? '' : allowed.identity.user.id
+    this.byOrigin = visit.allowOrigin
     this.visit = visit
     this.#route = allowed.route
     visit.seen.port = allowed.port

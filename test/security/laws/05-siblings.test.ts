@@ -1,7 +1,14 @@
 // Law 5, the other half: ports of one workspace may call each other, by the table; and no answer tells what isn't the asker's.
 import t from 'tap'
 import { type EdgePort, portDefaults, type Visibility } from '../../../control/wire/index.ts'
-import { type Answer, ask, exchange, type Script } from '../../support/gateway-bytes.ts'
+import {
+  type Answer,
+  ask,
+  exchange,
+  rawClient,
+  type Script,
+  webSocketBytes,
+} from '../../support/gateway-bytes.ts'
 import { doorsOf, type EdgeUnderTest, originOf, startEdge, webAndSocket } from '../../support/gateway-edge.ts'
 
 const at = (label: string): string => `${label}.ws.localhost:8090`
@@ -112,6 +119,26 @@ t.test('where CORS is the app’s own, the edge opens nothing and says nothing',
   const open = await ask(edge.port, { host: at('shop'), method: 'POST', headers, body: 'x' })
   t.match([open.status, cors(open)], [200, { 'access-control-allow-origin': ['*'] }])
   t.ok(edge.upstream.requests.at(-1)?.fields.includes('X-Postern-User: '), 'and the app is told of nobody')
+})
+
+t.test('sockets of sibling pages end when their port no longer lets them; its own stay', async (t) => {
+  const edge = await startEdge(t, { script: webAndSocket })
+  const { route, cookie } = shop(edge)
+  const open = async (origin: string) => {
+    const client = await rawClient(edge.port)
+    client.send(webSocketBytes({ host: at('shop'), headers: [cookie, origin] }))
+    await client.received(/^HTTP\/1\.1 101 /)
+    return client
+  }
+  const own = await open(originOf('shop'))
+  const sibling = await open(originOf('shop-1'))
+  const named = await open(originOf('shop-store-1'))
+  edge.control.route({ ...route, reason: 'news of no matter' })
+  t.notOk(sibling.socket.destroyed)
+  edge.control.route({ ...route, ports: route.ports.map((port) => ({ ...port, cors: 'app' as const })) })
+  await Promise.all([sibling.closed(), named.closed()])
+  t.notOk(own.socket.destroyed)
+  own.socket.destroy()
 })
 
 /** What an anonymous visitor can see of an answer, times and ids left out. */
