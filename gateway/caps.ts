@@ -35,6 +35,8 @@ export interface Use {
   requests: number
   sockets: number
   connections: number
+  /** Those of the connections that are beyond the cap, the oldest first; null: none yet. */
+  over: Set<{ end(): void }> | null
   /** Upgrades that may still begin at once. */
   upgradesLeft: number
   upgradesAtMs: number
@@ -56,6 +58,7 @@ const newUse = (): Use => ({
   requests: 0,
   sockets: 0,
   connections: 0,
+  over: null,
   upgradesLeft: Number.POSITIVE_INFINITY,
   upgradesAtMs: 0,
 })

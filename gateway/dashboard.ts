@@ -39,10 +39,8 @@ export function toDashboard(visit: Visit): void {
     path === paths.signOut ||
     path === paths.setupPage ||
     path.startsWith(paths.edgePrefix)
-  ) {
-    if (visit.peer.guest?.isOver === true) return answerCapped(visit, 'address_capped')
+  )
     return edge.own(visit)
-  }
   const { credential, identity } = dashboardIdentity(visit)
   if (!dashboardAllows(visit, path, identity)) return
   if (identity.kind !== 'anonymous') watch(visit, credential, identity, () => cut(visit))

@@ -246,7 +246,6 @@ function toWorkspace(visit: Visit, place: WorkspacePlace): void {
   const { edge, seen } = visit
   if (visit.target.startsWith(paths.edgePrefix)) {
     seen.kind = RouteClass.own
-    if (visit.peer.guest?.isOver === true) return answerCapped(visit, 'address_capped')
     return edge.own(visit)
   }
   const facts = factsOf({

@@ -77,14 +77,20 @@ function keep(doors: Doors, socket: Socket, peer: Peer): void {
   })
 }
 
-/** Counts a visitor's connection against its address; null where that has twice what it may, and is not heard any more. */
-function asGuest({ edge }: Doors, socket: Socket, peer: Peer): Peer | null {
+/**
+ * Counts a visitor's connection against its address. Where that has twice what it may, the oldest beyond the cap ends: a
+ * flood must not lock out who signs in from the same address.
+ */
+function asGuest({ edge }: Doors, socket: Socket, peer: Peer): Peer {
   if (peer.trusted) return peer
   const use = edge.caps.address(peer.ip)
   const most = edge.caps.limits.addressConnections
-  if (use.connections >= 2 * most) {
+  if (use.over !== null && use.over.size >= most) {
     count(edge.counters.capped, 'address_capped')
-    return null
+    for (const oldest of use.over) {
+      oldest.end()
+      break
+    }
   }
   return { ...peer, guest: new Guest(use, most, () => socket.destroy()) }
 }
@@ -107,9 +113,8 @@ function meet(doors: Doors, socket: Socket, isUnixSocket: boolean): void {
   // A request that goes back in has been met.
   if (doors.sockets.has(socket)) return
   const peer = peerOf(doors, socket, isUnixSocket)
-  const known = peer === null ? null : asGuest(doors, socket, peer)
-  if (known === null) return void socket.destroy()
-  keep(doors, socket, known)
+  if (peer === null) return void socket.destroy()
+  keep(doors, socket, asGuest(doors, socket, peer))
 }
 
 /** Meets the connections of a listener that wants something of them before Node's server has them. */
@@ -129,11 +134,7 @@ function meetFirst(doors: Doors, server: Server | SecureServer, listener: Public
       return void socket.destroy()
     }
     arrivals.add(socket, peer, asked, (known) => {
-      if (!asked.tls) {
-        const guest = asGuest(doors, socket, known)
-        if (guest === null) return void socket.destroy()
-        keep(doors, socket, guest)
-      }
+      if (!asked.tls) keep(doors, socket, asGuest(doors, socket, known))
       serve?.call(server, socket)
     })
   })
@@ -144,10 +145,9 @@ function secureServer(doors: Doors, store: CertificateStore): SecureServer {
   const admit = (socket: Socket): boolean => {
     if (peers.has(socket)) return true
     const peer = arrivals.claim(socket)
-    const known = peer === null ? null : asGuest(doors, socket, peer)
-    if (known === null) socket.destroy()
-    else keep(doors, socket, { ...known, tls: true })
-    return known !== null
+    if (peer === null) socket.destroy()
+    else keep(doors, socket, { ...asGuest(doors, socket, peer), tls: true })
+    return peer !== null
   }
   const server = tlsServer(
     store,

@@ -155,7 +155,7 @@ t.test(
 )
 
 t.test(
-  'connections on which nobody has signed in: served up to the cap, refused, and then not heard',
+  'connections on which nobody has signed in: served up to the cap, refused beyond it, and the oldest makes room',
   async (t) => {
     const edge = await startEdge(t, { caps: { addressConnections: 2 } })
     const route = edge.workspace('shop', {}, 'public')
@@ -163,7 +163,7 @@ t.test(
     isProblem(t, await ask(edge.port, { host: HOST }), 'address_capped')
     const refused = await ask(edge.port, { host: HOST, headers: ['Connection: keep-alive'] })
     t.equal(refused.field('Connection'), 'close')
-    for (const path of ['/sign-in', '/api/v1/limits', '/'])
+    for (const path of ['/api/v1/limits', '/'])
       isProblem(t, await ask(edge.port, { host: 'localhost:8090', path }), 'address_capped')
     const signedIn = [`Cookie: ${edge.cookie('alice', route)}`]
     t.equal(
@@ -172,13 +172,21 @@ t.test(
       'who is signed in is served',
     )
     t.equal((await ask(edge.port, { host: 'x', path: '/api/agent/v1/desired' })).status, 200, 'and agents')
-    silent.push(await rawClient(edge.port), await rawClient(edge.port))
-    const unheard = await rawClient(edge.port)
-    await unheard.closed()
-    t.equal(unheard.text(), '')
+    t.equal(
+      (await ask(edge.port, { host: 'localhost:8090', path: '/sign-in' })).status,
+      200,
+      'and who signs in',
+    )
+    const [over, next] = [await rawClient(edge.port), await rawClient(edge.port)]
+    await until(async () => (await metric(edge, 'postern_gateway_open_connections')) === 5)
+    t.equal((await ask(edge.port, { host: HOST, headers: signedIn })).status, 200, 'the oldest makes room')
+    await over.closed()
+    t.equal(over.text(), '')
+    t.notOk(next.socket.destroyed)
+    silent.push(next)
     for (const client of silent) client.socket.destroy()
     await until(async () => (await ask(edge.port, { host: HOST })).status === 200)
-    t.ok((await metric(edge, 'postern_gateway_capped_total{code="address_capped"}')) >= 6)
+    t.ok((await metric(edge, 'postern_gateway_capped_total{code="address_capped"}')) >= 5)
   },
 )
 
