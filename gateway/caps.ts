@@ -51,6 +51,7 @@ export type CapCode =
   | 'workspace_sockets_capped'
   | 'workspace_upgrades_capped'
   | 'address_capped'
+  | 'pipeline_capped'
 
 const BURST_SECONDS = 10
 

@@ -16,6 +16,7 @@ import { type EdgeRequest, overHttp2 } from './http2/request.ts'
 import { streamSocket } from './http2/websocket.ts'
 import type { Credential } from './identity.ts'
 import { takeSeat } from './seats.ts'
+import { holdBack, turnOf } from './pipeline.ts'
 import { relayOf } from './proxy/engine.ts'
 import { asksForWebSocket, type Scan, scanHeaders } from './scan.ts'
 import { shownHost } from './seen/access-line.ts'
@@ -139,9 +140,16 @@ export function handleRequest(
   res: ServerResponse,
   expectsContinue: boolean,
 ): void {
+  // Behind another on its connection.
+  const turn = res.socket === null ? turnOf(req.socket, res) : 'waits'
+  if (turn === 'ignored') return
   const scan = scanHeaders(req.rawHeaders)
   const visit = admit(edge, { req, res, scan, socket: null, head: null, expectsContinue })
   if (visit === null) return
+  if (turn === 'over') {
+    res.shouldKeepAlive = false
+    return holdBack(req.socket, () => answerCapped(visit, 'pipeline_capped'))
+  }
   guard(visit, () => {
     if (visit.place.kind === 'workspace') toWorkspace(visit, visit.place)
     else toDashboard(visit)

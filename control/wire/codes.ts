@@ -146,6 +146,11 @@ export const apiCodes = {
     summary: 'You open WebSockets too fast.',
     hint: 'Wait as Retry-After says; a program may be reconnecting in a loop.',
   },
+  pipeline_capped: {
+    status: 429,
+    summary: 'Too many requests came on one connection before their answers.',
+    hint: 'Wait for answers before you ask on, or use more connections.',
+  },
   address_capped: {
     status: 429,
     summary: 'Too much comes from your address without a sign-in.',

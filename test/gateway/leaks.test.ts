@@ -31,5 +31,4 @@ t.test('what is opened and dropped leaves nothing', async (t) => {
     t.same(after.warnings, [])
     t.same(after.logged, [])
   }
-  t.equal(edge.upstream.open(), 0, 'the app has no WebSocket left')
 })

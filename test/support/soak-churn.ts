@@ -83,7 +83,7 @@ const uploads: Churn = {
       socket.on('error', () => undefined)
       socket.on('close', () => resolve())
       socket.write(
-        `POST /sink HTTP/1.1\r\n${fieldsOf('ada')}Content-Length: 1000000\r\n\r\n${'x'.repeat(20_000)}`,
+        `POST /sink HTTP/1.1\r\n${fieldsOf('ada')}Origin: http://soak.ws.localhost:8090\r\nContent-Length: 1000000\r\n\r\n${'x'.repeat(20_000)}`,
         () => socket.destroy(),
       )
     }),

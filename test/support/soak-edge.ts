@@ -3,15 +3,16 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
 import type { Holding, SoakOrder } from './soak-gateway.ts'
-import { soakUpstream, type SoakUpstream } from './soak-upstream.ts'
 import { until } from './until.ts'
 
 export interface SoakEdge {
   readonly port: number
   readonly authzPort: number
   readonly pid: number
-  readonly upstream: SoakUpstream
+  /** Of ada's app, past the edge. */
+  readonly appPort: number
   holding(): Promise<Holding>
   /** Waits until no connection is open, then tells what is still held. */
   atRest(): Promise<Holding>
@@ -40,10 +41,17 @@ export const wideCaps = {
   addressConnections: 20_000,
 } as const
 
-/** Starts both; the edge can collect its garbage on request. */
+/** An app in a thread of its own, so that one's work is no other's wait. */
+async function startApp(): Promise<{ port: number; end(): Promise<unknown> }> {
+  const worker = new Worker(new URL('./soak-upstream.js', import.meta.url))
+  const [port] = (await once(worker, 'message')) as [number]
+  return { port, end: () => worker.terminate() }
+}
+
+/** Starts an app for each person and the edge before them; the edge can collect its garbage on request. */
 export async function startSoakEdge(caps: Readonly<Record<string, number>> = wideCaps): Promise<SoakEdge> {
-  const upstream = await soakUpstream()
-  const order: SoakOrder = { upstreamPort: upstream.port, caps }
+  const [ada, bob] = [await startApp(), await startApp()]
+  const order: SoakOrder = { upstreamPorts: { ada: ada.port, bob: bob.port }, caps }
   const file = fileURLToPath(new URL('./soak-gateway.js', import.meta.url))
   const child: ChildProcess = fork(file, [JSON.stringify(order)], { execArgv: ['--expose-gc'] })
   const [started] = (await once(child, 'message')) as [{ port: number; authzPort: number }]
@@ -56,7 +64,7 @@ export async function startSoakEdge(caps: Readonly<Record<string, number>> = wid
   return {
     ...started,
     pid,
-    upstream,
+    appPort: ada.port,
     holding,
     async atRest() {
       let held = await holding()
@@ -77,7 +85,7 @@ export async function startSoakEdge(caps: Readonly<Record<string, number>> = wid
       const gone = once(child, 'exit')
       if (child.connected) child.disconnect()
       await gone
-      await upstream.close()
+      await Promise.all([ada.end(), bob.end()])
     },
   }
 }

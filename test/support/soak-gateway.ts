@@ -1,5 +1,6 @@
 /** A program: the gateway as the product composes it, on given facts, which tells its parent on request what it holds. */
 import { readdirSync } from 'node:fs'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as pause } from 'node:timers/promises'
 import { startGateway } from '../../gateway/index.ts'
 import { portDefaults, type EdgeControl, type EdgeFact } from '../../control/wire/index.ts'
@@ -8,7 +9,8 @@ import { memoryLog } from './gateway-edge.ts'
 
 /** Its one argument. */
 export interface SoakOrder {
-  readonly upstreamPort: number
+  /** Of the app of each person. */
+  readonly upstreamPorts: Readonly<Record<'ada' | 'bob', number>>
   /** Caps that differ from the usual ones. */
   readonly caps: Readonly<Record<string, number>>
 }
@@ -21,6 +23,10 @@ export interface Holding {
   /** What keeps the event loop, by Node's own names. */
   readonly resources: Readonly<Record<string, number>>
   readonly listeners: number
+  /** The longest that the event loop was busy at a stretch since it was asked last, in ms. */
+  readonly busyMs: number
+  /** CPU time so far, in ms. */
+  readonly cpuMs: number
   /** Warnings of Node so far, such as of too many listeners on one thing. */
   readonly warnings: readonly string[]
   /** Lines of the log at warn and error. */
@@ -28,11 +34,11 @@ export interface Holding {
 }
 
 const expiresAtMs = 4_000_000_000_000
-const { upstreamPort, caps } = JSON.parse(process.argv[2] ?? '{}') as SoakOrder
+const { upstreamPorts, caps } = JSON.parse(process.argv[2] ?? '{}') as SoakOrder
 
-function factsOf(userId: string, name: string): EdgeFact[] {
+function factsOf(userId: 'ada' | 'bob', name: string): EdgeFact[] {
   const ports = [{ ...portDefaults, port: 3000 }]
-  const reach = { kind: 'ports', host: '127.0.0.1', ports: { '3000': upstreamPort } } as const
+  const reach = { kind: 'ports', host: '127.0.0.1', ports: { '3000': upstreamPorts[userId] } } as const
   const row = routeRow(name, { ownerId: userId, ports, defaultPort: 3000, reach })
   const parentHash = hashOf(`dashboard of ${userId}`)
   const hash = hashOf(`session-of-${userId}`)
@@ -73,7 +79,13 @@ const gateway = await startGateway({
 })
 gateway.sink.reset(1, [...factsOf('ada', 'soak'), ...factsOf('bob', 'calm')])
 
+const loop = monitorEventLoopDelay({ resolution: 5 })
+loop.enable()
+
 async function holding(): Promise<Holding> {
+  const busyMs = loop.max / 1e6
+  const { user, system } = process.cpuUsage()
+  const cpuMs = (user + system) / 1000
   for (let round = 0; round < 4; round++) {
     globalThis.gc?.()
     await pause(20)
@@ -83,7 +95,8 @@ async function holding(): Promise<Holding> {
   const listeners = process.eventNames().reduce((sum, name) => sum + process.listenerCount(name), 0)
   const files = readdirSync('/proc/self/fd').length
   const heapBytes = process.memoryUsage().heapUsed
-  return { heapBytes, files, resources, listeners, warnings, logged: log.lines.slice(-5) }
+  loop.reset()
+  return { busyMs, cpuMs, heapBytes, files, resources, listeners, warnings, logged: log.lines.slice(-5) }
 }
 
 process.on('message', () => void holding().then((held) => process.send?.(held)))

@@ -1,46 +1,26 @@
-/** An app for long runs: small answers, bytes without end or of a length, a body sink, WebSockets taken and refused. */
+/** A program for a thread: an app for long runs, with small answers, bytes without end or of a length, a body sink, and WebSockets. */
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { parentPort } from 'node:worker_threads'
 import { ACCEPTED } from './gateway-bytes.ts'
 
-export interface SoakUpstream {
-  readonly port: number
-  /** WebSockets that are open now. */
-  open(): number
-  close(): Promise<void>
-}
-
+// Paths: /small, /bytes/<n>, /endless, /hold (no answer), POST /sink (tells the count); upgrades: /refused, else an echo.
 const CHUNK = Buffer.alloc(64 * 1024, 'x')
 
-/** `/small`, `/bytes/<n>` (n bytes), `/endless`, `/hold` (no answer), POST `/sink` (tells the count); upgrades `/refused` with 403, all else is echoed. */
-export async function soakUpstream(): Promise<SoakUpstream> {
-  const upgraded = new Set<Duplex>()
-  const upgrade = (req: IncomingMessage, socket: Duplex): void => {
-    socket.on('error', () => socket.destroy())
-    if (req.url === '/refused')
-      return void socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno')
-    upgraded.add(socket)
-    socket.on('close', () => upgraded.delete(socket))
-    socket.write(ACCEPTED)
-    socket.pipe(socket)
-  }
-  const server = createServer({ requestTimeout: 0, keepAliveTimeout: 60_000 }, answer)
-  server.on('upgrade', upgrade)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    port: (server.address() as AddressInfo).port,
-    open: () => upgraded.size,
-    async close() {
-      server.close()
-      server.closeAllConnections()
-      for (const socket of upgraded) socket.destroy()
-      await once(server, 'close')
-    },
-  }
+const upgrade = (req: IncomingMessage, socket: Duplex): void => {
+  socket.on('error', () => socket.destroy())
+  if (req.url === '/refused')
+    return void socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno')
+  socket.write(ACCEPTED)
+  socket.pipe(socket)
 }
+const server = createServer({ requestTimeout: 0, keepAliveTimeout: 2_000 }, answer)
+server.on('upgrade', upgrade)
+server.listen(0, '127.0.0.1')
+await once(server, 'listening')
+parentPort?.postMessage((server.address() as AddressInfo).port)
 
 function answer(req: IncomingMessage, res: ServerResponse): void {
   const [, what, count] = (req.url ?? '/').split('/')

@@ -1,0 +1,46 @@
+// Requests that came before the answers to those before them come in; how many of them a connection may have is kept here.
+import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+
+/**
+ * Requests that may wait on one connection for the answers before theirs. Browsers send none so, fronts neither; Node
+ * hands over as many as fit into 64 kB at once, and nobody else is served meanwhile.
+ */
+const WAITING_MAX = 16
+/** One that sent too many is answered after so long: it should not come back at once. */
+const PENANCE_MS = 1000
+
+/** What becomes of a request that waits: `over` is the last one of its connection to be answered. */
+export type Turn = 'waits' | 'over' | 'ignored'
+
+interface Line {
+  waiting: number
+  isOver: boolean
+}
+
+const lines = new WeakMap<Socket, Line>()
+
+/** Puts a request that waits on its connection in line; called only for those whose answer has no socket yet. */
+export function turnOf(socket: Socket, res: ServerResponse): Turn {
+  let line = lines.get(socket)
+  if (line === undefined) lines.set(socket, (line = { waiting: 0, isOver: false }))
+  const mine = line
+  // What was read already is handed over all the same.
+  if (mine.isOver) return 'ignored'
+  if (mine.waiting >= WAITING_MAX) {
+    mine.isOver = true
+    return 'over'
+  }
+  mine.waiting++
+  res.once('close', () => mine.waiting--)
+  return 'waits'
+}
+
+/** Reads nothing more from a connection that sent too much, and calls `answer` after a while, if it is still there. */
+export function holdBack(socket: Socket, answer: () => void): void {
+  socket.pause()
+  // Node's server would read on with each answer that is finished.
+  socket.resume = () => socket
+  const timer = setTimeout(answer, PENANCE_MS)
+  socket.once('close', () => clearTimeout(timer))
+}
