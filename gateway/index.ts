@@ -26,6 +26,7 @@ import { edgeServer, forgetSocketFile, listen } from './server.ts'
 import { siteOf } from './site.ts'
 import { LiveSet } from './sockets.ts'
 import { Table } from './table.ts'
+import type { Certificates } from './tls/certificates.ts'
 import { CertificateStore } from './tls/store.ts'
 import { certificateWarnings, schemeWarnings } from './tls/warnings.ts'
 import { blocksOf, type Peer } from './trust.ts'
@@ -200,8 +201,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { edge } = doors
   options.begin?.(doors.edge.table)
   const { servers, addresses, authz, authzAddress } = await listenAll(doors, options)
+  const ofCertificates = (current: Certificates) => certificateWarnings(current, edge.site, options.now())
+  certificates?.onChange((current) => ofCertificates(current).forEach((text) => options.log.warn(text)))
   const warnings = [
-    ...(certificates === null ? [] : certificateWarnings(certificates.current, edge.site, options.now())),
+    ...(certificates === null ? [] : ofCertificates(certificates.current)),
     ...schemeWarnings(edge.site, options.listen, options.trustedProxies.length > 0),
   ]
   const expiring = setInterval(() => edge.live.expire(), EXPIRE_MS).unref()

@@ -4,7 +4,17 @@ import { constants } from 'node:http2'
 import t from 'tap'
 import { OK, type Script } from '../support/gateway-bytes.ts'
 import { hashOf } from '../support/gateway-control.ts'
-import { END_HEADERS, Frame, frame, PREFACE, requestHead, resetFrame } from '../support/http2-frames.ts'
+import {
+  END_HEADERS,
+  END_STREAM,
+  fieldBlock,
+  Frame,
+  frame,
+  framesOf,
+  PREFACE,
+  requestHead,
+  resetFrame,
+} from '../support/http2-frames.ts'
 import { ask2, readAnswer2 } from '../support/http2-answer.ts'
 import { startTlsEdge } from '../support/tls-edge.ts'
 import { until } from '../support/until.ts'
@@ -315,6 +325,48 @@ t.test(
     t.same(edge.log.lines, [])
   },
 )
+
+t.test('frames that no client sends: heads without end, wrong streams, names of objects', async (t) => {
+  const edge = await startTlsEdge(t)
+  edge.workspace('shop', {}, 'public')
+  const calm = await edge.http2(HOST)
+  const fields: [string, string][] = [
+    [':method', 'GET'],
+    [':scheme', 'https'],
+    [':path', '/'],
+    [':authority', HOST],
+  ]
+  const head = fieldBlock(fields)
+  const endless = Buffer.concat(
+    Array.from({ length: 200 }, (_, i) =>
+      frame(Frame.continuation, 0, 1, fieldBlock([[`x-${i}`, 'v'.repeat(200)]])),
+    ),
+  )
+  const floods: [string, Buffer][] = [
+    ['a head without end', Buffer.concat([frame(Frame.headers, 1, 1, head), endless])],
+    ['a stream number of the server', frame(Frame.headers, END_HEADERS | END_STREAM, 2, head)],
+    ['data for no stream', frame(Frame.data, 0, 1, Buffer.from('x'))],
+    ['a frame too large', frame(Frame.data, 0, 1, Buffer.alloc(100_000))],
+    ['a head that is no HPACK', frame(Frame.headers, END_HEADERS | END_STREAM, 1, Buffer.alloc(40, 0xff))],
+  ]
+  for (const [what, bytes] of floods) {
+    const socket = await edge.tls(HOST, ['h2'])
+    const frames = framesOf(socket)
+    socket.write(Buffer.concat([PREFACE, bytes]))
+    await until(() => socket.destroyed || frames.some(({ type }) => type === Frame.goaway), { what })
+    socket.destroy()
+  }
+  const odd = await edge.tls(HOST, ['h2'])
+  const frames = framesOf(odd)
+  odd.write(Buffer.concat([PREFACE, requestHead(1, [...fields, ['__proto__', 'x'], ['constructor', 'y']])]))
+  await until(() => frames.some(({ type, stream }) => type === Frame.headers && stream === 1))
+  t.same(
+    edge.upstream.requests.at(-1)?.fields.filter((line) => /__proto__|constructor/.test(line)),
+    ['__proto__: x', 'constructor: y'],
+  )
+  t.equal((await ask2(calm, { ':authority': HOST })).status, 200)
+  t.same(edge.log.lines, [])
+})
 
 t.test('an end in good order: GOAWAY, what is open may finish, new ones go elsewhere', async (t) => {
   const edge = await startTlsEdge(t, { script: () => undefined })
