@@ -55,8 +55,10 @@ export async function listeningOf(config: ListenerConfig): Promise<Listening> {
 }
 
 function contradictions(config: ListenerConfig): string[] {
-  const { tlsListen, tlsCert, tlsKey, redirectListen, proxyProtocol, proxyProtocolFrom, publicUrl, hsts } =
-    config
+  return [...ofTls(config), ...ofBalancers(config)]
+}
+
+function ofTls({ tlsListen, tlsCert, tlsKey, redirectListen, publicUrl, hsts }: ListenerConfig): string[] {
   const problems: string[] = []
   if (tlsListen !== null && tlsCert === null) problems.push('tls-listen: needs --tls-cert, and --tls-key')
   if (tlsCert !== null && tlsListen === null)
@@ -68,7 +70,13 @@ function contradictions(config: ListenerConfig): string[] {
     problems.push('hsts: needs --tls-listen and an https --public-url; a front says it itself')
   if (redirectListen !== null && !isHttps)
     problems.push('redirect-listen: leads to https, so that --public-url must be https')
-  const all = [...config.listen, ...(tlsListen ?? []), ...(redirectListen === null ? [] : [redirectListen])]
+  return problems
+}
+
+function ofBalancers(config: ListenerConfig): string[] {
+  const { listen, tlsListen, redirectListen, proxyProtocol, proxyProtocolFrom } = config
+  const problems: string[] = []
+  const all = [...listen, ...(tlsListen ?? []), ...(redirectListen === null ? [] : [redirectListen])]
   const known = new Set(all.map(showAddress))
   for (const address of proxyProtocol ?? [])
     if (!known.has(showAddress(address)))
