@@ -150,6 +150,9 @@ function hostsOf(site: Site, route: EdgeRoute, port: number): string[] {
   return hosts
 }
 
+/** So many ports at most, as the document is made and read whole: a few MB. Those beyond them go through Postern. */
+export const ROUTERS_MAX = 2000
+
 /** The whole configuration: ports that are declared, running, and of a reach that Traefik can dial. */
 export function traefikConfig({ site, routes, authz, postern }: TraefikInput): TraefikConfig {
   const routers: Record<string, Router> = {
@@ -163,11 +166,13 @@ export function traefikConfig({ site, routes, authz, postern }: TraefikInput): T
     [CLAIMLESS]: { headers: { customRequestHeaders: withoutClaims() } },
   }
   const services: Record<string, Service> = { postern: serviceAt(postern) }
+  let made = 0
   for (const route of routes) {
     if (route.phase !== 'running') continue
     for (const { port } of route.ports) {
       const dialled = dialAddress(route, port)
-      if (dialled === null) continue
+      if (dialled === null || made === ROUTERS_MAX) continue
+      made++
       const name = `${route.workspaceId}-${port}`
       const hosts = hostsOf(site, route, port).map((host) => `Host(\`${host}\`)`)
       routers[name] = {

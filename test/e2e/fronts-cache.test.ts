@@ -8,7 +8,11 @@ import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import type { EdgeFact } from '../../control/wire/index.ts'
 import { frontFacts, hashOf, secrets } from '../support/fronts-facts.ts'
+import { startEdge } from '../support/fronts-edge.ts'
+import { freePort } from '../support/fronts-process.ts'
 import { exampleFronts, ifInstalled, startScene } from '../support/fronts-scene.ts'
+import { keepingConnections, startNginx } from '../support/fronts-start.ts'
+import { always, OK, rawUpstream } from '../support/gateway-bytes.ts'
 import { startUpstream, valuesOf, type Seen, type Upstream } from '../support/fronts-upstream.ts'
 import { ask, type Answer } from '../support/fronts-visitor.ts'
 import { until } from '../support/until.ts'
@@ -286,3 +290,26 @@ t.test('the decision cache', ifInstalled(nginx), async (t) => {
   await t.test('nobody gets another’s headers', (t) => ownHeaders(t, at))
   await t.test('a refusal is not kept, and a yes not for long', (t) => revocation(t, at))
 })
+
+t.test(
+  'connections to an address that the file names are kept, and open nothing',
+  ifInstalled(nginx),
+  async (t) => {
+    const upstream = await rawUpstream(always(OK))
+    t.teardown(() => upstream.close())
+    const port = await freePort()
+    const facts = frontFacts({ own: upstream.port, open: 1, members: 2 })
+    const edge = await startEdge(facts, { publicUrl: `http://localhost:${port}` })
+    t.teardown(() => edge.gateway.close(0))
+    const ports = { front: port, postern: edge.main, authz: edge.authz }
+    const running = await startNginx(nginx.file, ports, t.testdir(), (text) =>
+      keepingConnections(text, `127.0.0.1:${upstream.port}`),
+    )
+    t.teardown(() => running.stop())
+    const host = `web-${upstream.port}.ws.localhost`
+    for (let i = 0; i < 5; i++) t.equal((await ask({ port, host, headers: mine })).status, 200)
+    t.equal(upstream.connections(), 1)
+    t.equal((await ask({ port, host })).status, 401)
+    t.equal(upstream.requests.length, 5)
+  },
+)

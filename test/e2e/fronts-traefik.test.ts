@@ -6,9 +6,11 @@ import { readFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { parse } from 'yaml'
 import { mayAskAt } from '../../gateway/authz/peers.ts'
+import { ROUTERS_MAX, traefikConfig } from '../../gateway/authz/traefik.ts'
+import { siteOf } from '../../gateway/site.ts'
 import { startEdge, type TestEdge } from '../support/fronts-edge.ts'
-import { frontFacts, secrets, webRoute, type WebPorts } from '../support/fronts-facts.ts'
-import { ruleFits, startTraefik, type FakeTraefik } from '../support/fronts-traefik.ts'
+import { frontFacts, secrets, webPorts, webRoute, type WebPorts } from '../support/fronts-facts.ts'
+import { ruleFits, startTraefik, traefikSchema, type FakeTraefik } from '../support/fronts-traefik.ts'
 import { namesOf, startUpstream, valuesOf, type Seen, type Upstream } from '../support/fronts-upstream.ts'
 import { ask, type Answer } from '../support/fronts-visitor.ts'
 
@@ -99,6 +101,20 @@ t.test('the document has what Traefik can serve itself, and changes with the tab
   t.same(await names(), ['postern'])
   tell({})
   t.equal((await names()).length, 4)
+})
+
+t.test('a document has an end: what is beyond it goes through Postern', (t) => {
+  const routes = Array.from({ length: ROUTERS_MAX }, (_, i) => ({
+    ...webRoute(webPorts),
+    workspaceId: `w${i}`,
+    name: `web${i}`,
+  }))
+  const site = siteOf('http://localhost:8090', 'ws.localhost')
+  const made = traefikConfig({ site, routes, authz: '127.0.0.1:8091', postern: '127.0.0.1:8090' })
+  t.equal(Object.keys(made.http.routers).length, ROUTERS_MAX + 1)
+  t.equal(Object.keys(made.http.services).length, ROUTERS_MAX + 1)
+  t.ok(traefikSchema.safeParse(made).success)
+  t.end()
 })
 
 t.test('who gets in, and what the program sees', async (t) => {

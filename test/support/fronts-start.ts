@@ -79,12 +79,17 @@ async function started(child: ChildProcess, port: number, what: string): Promise
   }
 }
 
-/** nginx with the file as Debian would include it from conf.d, all its own files in `directory`. */
-export function startNginx(file: string, ports: FrontPorts, directory: string): Promise<Front> {
+/** nginx with the file as Debian would include it from conf.d, all its own files in `directory`; `change` is what a user changes. */
+export function startNginx(
+  file: string,
+  ports: FrontPorts,
+  directory: string,
+  change: (text: string) => string = (text) => text,
+): Promise<Front> {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
     .map((name) => `${name}_temp_path ${directory}/${name};`)
     .join(' ')
-  writeFileSync(join(directory, 'postern.conf'), exampleText(file, ports, directory))
+  writeFileSync(join(directory, 'postern.conf'), change(exampleText(file, ports, directory)))
   writeFileSync(
     join(directory, 'nginx.conf'),
     `daemon off; worker_processes 1; pid ${directory}/pid; error_log stderr warn;
