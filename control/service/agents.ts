@@ -2,7 +2,7 @@
 import type { Deployment } from '../deployment.ts'
 import type { Batch, Writer } from '../feed.ts'
 import type { Host } from '../store/hosts.ts'
-import { findHost, listHosts, saveHost, touchHost, updateHost } from '../store/hosts.ts'
+import { findHost, listHosts, saveHost, touchHosts, updateHost } from '../store/hosts.ts'
 import type { Db } from '../store/open.ts'
 import type { Workspace } from '../store/workspaces.ts'
 import { listWorkspaces } from '../store/workspaces.ts'
@@ -10,6 +10,7 @@ import { hashToken } from '../tokens.ts'
 import { ApiError } from '../wire/index.ts'
 import type { Desired, Register, Registered, Report, Status } from '../wire/index.ts'
 import { desiredOf, Waiters } from './desired.ts'
+import { HostMemory } from './host-memory.ts'
 import type { Joining } from './joining.ts'
 import { checkProof, joinHost } from './joining.ts'
 import { desiredChanged, placeWaiting, settle } from './settle.ts'
@@ -76,12 +77,14 @@ async function newsOf(db: Db, hostId: string, body: Report): Promise<[Workspace,
 class HostAgents implements Agents {
   readonly #deployment: Deployment
   readonly #waiters = new Waiters()
+  readonly #hosts: HostMemory
   /** Nobody could report before: silence is counted from here. */
   readonly #sinceMs: number
   #isClosed = false
 
   constructor(deployment: Deployment) {
     this.#deployment = deployment
+    this.#hosts = new HostMemory(deployment.feed.db)
     this.#sinceMs = deployment.now()
   }
 
@@ -113,13 +116,13 @@ class HostAgents implements Agents {
   }
 
   async identify(credential: string, epoch: number): Promise<AgentIdentity> {
-    const host = await findHost(this.#deployment.feed.db, { credentialHash: hashToken(credential) })
+    const host = await this.#hosts.byCredential(hashToken(credential))
     if (host === null) throw new ApiError('unauthenticated', 'This agent credential is not known here.')
     return { hostId: host.id, epoch }
   }
 
   async #host(agent: AgentIdentity): Promise<Host> {
-    const host = await findHost(this.#deployment.feed.db, { id: agent.hostId })
+    const host = await this.#hosts.byId(agent.hostId)
     if (host === null) throw new ApiError('unauthenticated', 'This host is not known here.')
     if (host.epoch !== agent.epoch) throw new ApiError('stale_epoch')
     return host
@@ -129,12 +132,11 @@ class HostAgents implements Agents {
     const now = this.#deployment.now()
     if (!host.connected) {
       await this.#deployment.feed.write(async (w) => {
-        await touchHost(w.db, host.id, now)
+        await touchHosts(w.db, [host.id], now)
         await updateHost(w.db, host.id, { connected: true })
         await this.#hostChanged(w, { ...host, connected: true })
       })
-    } else if (now - host.lastSeenAtMs >= HEARTBEAT_MS / 2)
-      await touchHost(this.#deployment.feed.db, host.id, now)
+    } else this.#hosts.heard(host.id, now)
   }
 
   async desired(
@@ -159,6 +161,7 @@ class HostAgents implements Agents {
   }
 
   changed(batch: Batch): void {
+    this.#hosts.changed(batch)
     if (batch.missed) this.#waiters.wake()
     else
       this.#waiters.wake(batch.changes.filter(({ kind }) => kind === 'desired').map(({ subject }) => subject))
@@ -172,8 +175,12 @@ class HostAgents implements Agents {
   async report(agent: AgentIdentity, body: Report): Promise<void> {
     const host = await this.#host(agent)
     await this.#seen(host)
+    const since = this.#hosts.changes
+    const text = JSON.stringify(body)
+    if (this.#hosts.isQuiet(host.id, text)) return
     const isHealthNews = JSON.stringify(host.health) !== JSON.stringify(body.health)
-    if (!isHealthNews && (await newsOf(this.#deployment.feed.db, host.id, body)).length === 0) return
+    if (!isHealthNews && (await newsOf(this.#deployment.feed.db, host.id, body)).length === 0)
+      return this.#hosts.noteQuiet(host.id, text, since)
     await this.#deployment.feed.write(async (w) => {
       const current = await findHost(w.db, { id: host.id })
       if (current === null || current.epoch !== agent.epoch) throw new ApiError('stale_epoch')
@@ -187,6 +194,7 @@ class HostAgents implements Agents {
   }
 
   async sweep(): Promise<void> {
+    await this.#hosts.flush()
     const limit = this.#deployment.now() - AWAY_MS
     if (this.#sinceMs >= limit) return
     const isAway = (host: Host): boolean => host.connected && host.lastSeenAtMs < limit

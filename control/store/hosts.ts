@@ -103,9 +103,11 @@ export async function listHosts(db: Db): Promise<Host[]> {
   return (await db<Row>('hosts').orderBy(['created_at_ms', 'id'])).map(fromRow)
 }
 
-/** Notes that a host was heard; changes nothing else. */
-export async function touchHost(db: Db, id: string, nowMs: number): Promise<void> {
-  await db<Row>('hosts').where({ id }).update({ last_seen_at_ms: nowMs })
+/** Notes that hosts were heard; changes nothing else. */
+export async function touchHosts(db: Db, ids: readonly string[], nowMs: number): Promise<void> {
+  await db<Row>('hosts')
+    .whereIn('id', [...ids])
+    .update({ last_seen_at_ms: nowMs })
 }
 
 export async function updateHost(

@@ -228,6 +228,39 @@ await t.test('many reports of one thing are one change', async (t) => {
   t.equal(server.facts.said.length, before)
 })
 
+await t.test(
+  'an idle host costs no query; that it was heard is written down with the next round',
+  async (t) => {
+    const server = await serve(t)
+    const ada = await server.setUp()
+    const token = await newToken(ada)
+    const joined = (await join_(server, agentKey('quiet').registration(server.clock.now), token)).json
+    const agent = server.client(joined.credential)
+    const headers = { 'x-postern-epoch': String(joined.epoch) }
+    const body = { revision: 1, observed: true, health: healthy, workspaces: [] }
+    const tell = async () =>
+      t.equal((await agent.call('POST', '/api/agent/v1/report', body, headers)).status, 204)
+    const set = await agent.call('GET', '/api/agent/v1/desired?since=-1', undefined, headers)
+    const { revision } = set.json as unknown as { revision: number }
+    await tell()
+    const queries: string[] = []
+    server.deployment.feed.db.on('query', ({ sql }: { sql: string }) => void queries.push(sql))
+    server.clock.now += 9000
+    await tell()
+    t.equal(
+      (await agent.call('GET', `/api/agent/v1/desired?since=${revision}&wait=0`, undefined, headers)).status,
+      204,
+    )
+    t.same(queries, [])
+    await server.sweep()
+    t.equal((await hosts(ada))[0]?.lastSeenAtMs, server.clock.now)
+    // A change of anything is looked at again.
+    await ada.call('POST', '/api/v1/workspaces', { name: 'shop', image: 'x' })
+    const next = await agent.call('GET', `/api/agent/v1/desired?since=${revision}&wait=0`, undefined, headers)
+    t.match(next, { status: 200, json: { workspaces: [{ want: 'running' }] } })
+  },
+)
+
 await t.test('after a pause of the server, hosts have their time to come back', async (t) => {
   const stateDirectory = join(root, 'pause')
   const before = await controlServer({ stateDirectory })
