@@ -290,6 +290,16 @@ for (const { name, lenient } of engines) {
   })
 }
 
+t.test('a program that says nothing to a TLS handshake is given up', async (t) => {
+  // The raw upstream waits for the end of a head, which no handshake has.
+  const { edge, as } = await shop(t, { scheme: 'https' })
+  const client = await rawClient(edge.port)
+  client.send(requestBytes({ host: HOST, headers: [as] }))
+  await client.received(/^HTTP\/1\.1 504 [^]*upstream_timeout/, 20_000)
+  await until(() => edge.upstream.open() === 0, { what: 'the connection to end' })
+  t.same(edge.log.lines, [])
+})
+
 t.test('a front is sent to Postern for a port that it could not serve as it is', async (t) => {
   const { edge, route, as, port } = await shop(t, {})
   const upstreamFor = async (options: Partial<EdgePort>) => {
