@@ -368,6 +368,60 @@ t.test('frames that no client sends: heads without end, wrong streams, names of 
   t.same(edge.log.lines, [])
 })
 
+t.test('no field of HTTP/2 makes two requests of one for the program', async (t) => {
+  const edge = await startTlsEdge(t)
+  edge.workspace('shop', {}, 'public')
+  const smuggled = 'GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n'
+  const cases: [string, [string, string][]][] = [
+    ['a coding', [['transfer-encoding', 'chunked']]],
+    ['a length too short', [['content-length', '3']]],
+    ['no length', [['content-length', '0']]],
+    [
+      'two lengths',
+      [
+        ['content-length', '3'],
+        ['content-length', String(smuggled.length)],
+      ],
+    ],
+    ['a line end in a value', [['x-a', `b\r\n\r\n${smuggled}`]]],
+    ['a line end in a name', [[`x-a: b\r\n\r\n${smuggled}x`, 'y']]],
+    ['a line end in the method', [[':method', `POST / HTTP/1.1\r\n\r\n${smuggled}`]]],
+    ['a line end in the path', [[':path', `/ HTTP/1.1\r\n\r\n${smuggled}`]]],
+    ['a space in the path', [[':path', '/a HTTP/1.1']]],
+    ['a line end in the authority', [[':authority', `${HOST}\r\nX: y`]]],
+    ['capitals', [['X-Upper', 'y']]],
+    ['a connection', [['connection', 'x-forwarded-for']]],
+    [
+      'a pseudo field late',
+      [
+        ['x-a', 'b'],
+        [':path', '/late'],
+      ],
+    ],
+  ]
+  for (const [what, extra] of cases) {
+    const pseudo = new Map([
+      [':method', 'POST'],
+      [':scheme', 'https'],
+      [':path', '/'],
+      [':authority', HOST],
+    ])
+    const rest = extra.filter(([name], i) => i > 0 || !pseudo.has(name))
+    for (const [name, value] of extra.slice(0, 1)) if (pseudo.has(name)) pseudo.set(name, value)
+    const socket = await edge.tls(HOST, ['h2'])
+    const frames = framesOf(socket)
+    const head = requestHead(1, [...pseudo, ...rest], END_HEADERS)
+    socket.write(Buffer.concat([PREFACE, head, frame(Frame.data, END_STREAM, 1, Buffer.from(smuggled))]))
+    const isOver = ({ type, stream }: (typeof frames)[number]): boolean =>
+      type === Frame.goaway || (stream === 1 && (type === Frame.reset || type === Frame.headers))
+    await until(() => socket.destroyed || frames.some(isOver), { what })
+    socket.destroy()
+  }
+  for (const { head } of edge.upstream.requests) t.match(head, /^POST \/ HTTP\/1\.1\r\n/)
+  t.notMatch(edge.upstream.bytes(), /\r\n\r\nGET \/smuggled/, 'only ever inside of a chunk')
+  t.same(edge.log.lines, [])
+})
+
 t.test('an end in good order: GOAWAY, what is open may finish, new ones go elsewhere', async (t) => {
   const edge = await startTlsEdge(t, { script: () => undefined })
   edge.workspace('shop', {}, 'public')
