@@ -13,7 +13,9 @@ import { StartupError } from './startup-error.ts'
 
 /** What is kept in memory at most: one batch that is being written, one that is being filled. */
 const BATCH_BYTES = 1024 * 1024
-const FLUSH_BYTES = 128 * 1024
+const FLUSH_BYTES = 256 * 1024
+/** Lines are joined in such pieces: one by one costs more, and long ones are much for the garbage collector to carry. */
+const JOIN_BYTES = 8 * 1024
 const FLUSH_MS = 250
 /** How often the file is looked at: is it still the one of that name? */
 const LOOK_MS = 1000
@@ -63,7 +65,7 @@ export class AccessLog implements LineSink {
   readonly #isFile: boolean
   #file: number
   #size = 0
-  /** Lines that are joined into the batch together: one by one each would cost more than its making. */
+  /** Lines that are not in the batch yet. */
   #text = ''
   #filling = newBatch()
   #spare: Batch | null = newBatch()
@@ -92,8 +94,11 @@ export class AccessLog implements LineSink {
       return
     }
     this.#text += line
-    if (this.#text.length >= FLUSH_BYTES) this.flush()
-    else if (this.#timer === null) this.#timer = setTimeout(this.flush, FLUSH_MS).unref()
+    if (this.#text.length >= JOIN_BYTES) {
+      this.#join()
+      if (this.#filling.used >= FLUSH_BYTES) this.flush()
+    }
+    if (this.#timer === null) this.#timer = setTimeout(this.flush, FLUSH_MS).unref()
   }
 
   #join(): void {

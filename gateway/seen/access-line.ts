@@ -26,11 +26,20 @@ function bounded(text: string, max: number): string {
   return PLAIN.test(cut) ? cut : escaped(cut, max)
 }
 
+const UNDERSCORE = 0x5f
+
+/** `ps`, a letter and `_`: a look that is cheaper than the pattern. */
+function mayHoldToken(path: string): boolean {
+  for (let at = path.indexOf('ps'); at >= 0; at = path.indexOf('ps', at + 1))
+    if (path.charCodeAt(at + 3) === UNDERSCORE) return true
+  return false
+}
+
 /** The path without its query, which may hold codes and tokens of any app; what looks like a token of ours is hidden. */
 export function shownPath(target: string): string {
   const question = target.indexOf('?')
   const path = question < 0 ? target : target.slice(0, question)
-  return bounded(path.includes('ps') ? path.replace(TOKENS, '[redacted]') : path, PATH_MAX)
+  return bounded(mayHoldToken(path) ? path.replace(TOKENS, '[redacted]') : path, PATH_MAX)
 }
 
 let secondAt = -1

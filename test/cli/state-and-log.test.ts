@@ -61,6 +61,7 @@ t.test('the machine id stays the same', async (t) => {
 })
 
 const canary = 'pst_CANARY0123456789abcdefghij'
+const gatewaysCanary = 'psg_CANARY0123456789abcdefghij'
 
 t.test('no secret reaches the log', async (t) => {
   const out: string[] = []
@@ -78,7 +79,7 @@ t.test('no secret reaches the log', async (t) => {
     deep: { list: [{ secret: canary }] },
     err: new Error(`failed with ${canary}`, { cause: new Error(`postgres://user:${canary}@host/db`) }),
   })
-  log.child({ token: canary }).warn(`said ${canary}`)
+  log.child({ token: canary }).warn(`said ${canary} and ${gatewaysCanary}`)
   log.error('database', { url: 'postgres://user:CANARYword@host/db' })
   t.equal(out.length, 3)
   t.notMatch(out.join(''), /CANARY/)
