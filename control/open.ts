@@ -15,6 +15,7 @@ import { gatewayLinks } from './gateway-links.ts'
 import { agentRoutes } from './routes/agents.ts'
 import { gatewayCallRoutes, gatewayRoutes } from './routes/gateways.ts'
 import { hostRoutes } from './routes/hosts.ts'
+import { nameRoutes } from './routes/names.ts'
 import { offerRoutes } from './routes/offers.ts'
 import { sessionRoutes } from './routes/sessions.ts'
 import { tokenRoutes } from './routes/tokens.ts'
@@ -115,6 +116,7 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
     ...workspaceRoutes(deployment),
     ...offerRoutes(deployment),
     ...hostRoutes(deployment),
+    ...nameRoutes(deployment),
     ...agentRoutes(agents),
     ...gatewayRoutes(gateways, links),
     ...gatewayCallRoutes(gateways, edge),

@@ -128,6 +128,18 @@ export const operations: Readonly<Record<string, Operation>> = {
   [`GET ${paths.templates}`]: { summary: 'The templates.', answers: { 200: list(wire.templateViewSchema) } },
   [`GET ${paths.limits}`]: { summary: 'What the server enforces.', answers: { 200: wire.limitsSchema } },
   [`GET ${paths.hosts}`]: { summary: 'The hosts.', answers: { 200: list(wire.hostViewSchema) } },
+  [`DELETE ${paths.host}`]: {
+    summary: 'Forget a host without workspaces; its agent is refused from then on.',
+    answers: { 204: null },
+  },
+  [`GET ${paths.reservedNames}`]: {
+    summary: 'Names of purged workspaces, reserved to their former owners.',
+    answers: { 200: list(wire.reservedNameViewSchema) },
+  },
+  [`DELETE ${paths.reservedName}`]: {
+    summary: 'Free a reserved name for everybody.',
+    answers: { 204: null },
+  },
   [`POST ${paths.hostTokens}`]: {
     summary: 'Make a one-use token for a new agent.',
     body: wire.createHostTokenSchema,

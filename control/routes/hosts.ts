@@ -2,6 +2,7 @@
 import type { Route } from '../call.ts'
 import type { Deployment } from '../deployment.ts'
 import { parseBody } from '../parse.ts'
+import { removeHost } from '../service/hosts.ts'
 import { listHosts } from '../store/hosts.ts'
 import { deleteJoinTokens, insertJoinToken } from '../store/tokens.ts'
 import { countByHost } from '../store/workspaces.ts'
@@ -21,6 +22,14 @@ export function hostRoutes({ feed, now }: Deployment): Route[] {
         const counts = await countByHost(feed.db)
         const hosts = await listHosts(feed.db)
         return { status: 200, body: { items: hosts.map((host) => hostView(host, counts.get(host.id) ?? 0)) } }
+      },
+    },
+    {
+      method: 'DELETE',
+      path: paths.host,
+      async run({ params }) {
+        await removeHost(feed, params['id'] ?? '')
+        return { status: 204 }
       },
     },
     {

@@ -98,6 +98,11 @@ export async function findHost(db: Db, choice: HostChoice): Promise<Host | null>
   return row === undefined ? null : fromRow(row)
 }
 
+/** Nothing may refer to it any more. */
+export async function deleteHost(db: Db, id: string): Promise<void> {
+  await db<Row>('hosts').where({ id }).delete()
+}
+
 /** In the order in which they joined. */
 export async function listHosts(db: Db): Promise<Host[]> {
   return (await db<Row>('hosts').orderBy(['created_at_ms', 'id'])).map(fromRow)

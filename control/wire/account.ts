@@ -91,5 +91,13 @@ export const hostViewSchema = z.object({
 })
 export type HostView = z.infer<typeof hostViewSchema>
 
+/** A name that is kept for the owner of a purged workspace; a null username: that user is gone. */
+export const reservedNameViewSchema = z.object({
+  name: z.string(),
+  owner: z.object({ id: z.string(), username: z.string().nullable() }),
+  sinceMs: z.number(),
+})
+export type ReservedNameView = z.infer<typeof reservedNameViewSchema>
+
 /** A one-use token with which one new agent registers; shown once. */
 export const createHostTokenSchema = z.strictObject({ name: z.string().min(1).max(80) })

@@ -73,6 +73,11 @@ export const apiCodes = {
     summary: 'This user still has workspaces.',
     hint: 'Purge them first, or disable the user instead.',
   },
+  host_in_use: {
+    status: 409,
+    summary: 'This host still has workspaces, or is the server’s own.',
+    hint: 'Purge its workspaces first, those in the trash too; the server’s own host stays.',
+  },
   last_administrator: {
     status: 409,
     summary: 'Without this user there would be no administrator.',
