@@ -4,7 +4,7 @@
  */
 import t, { type Test } from 'tap'
 import type { TestEdge } from '../support/fronts-edge.ts'
-import { frontFacts, hashOf, secrets, type WebPorts } from '../support/fronts-facts.ts'
+import { frontFacts, hashOf, secrets, webRoute, type WebPorts } from '../support/fronts-facts.ts'
 import { type ExampleFront, exampleFronts, ifInstalled, startScene } from '../support/fronts-scene.ts'
 import { namesOf, startUpstream, valuesOf, type Seen, type Upstream } from '../support/fronts-upstream.ts'
 import { ask, openSocket, type Answer } from '../support/fronts-visitor.ts'
@@ -263,6 +263,38 @@ async function siblings(t: Test, at: Scene): Promise<void> {
   t.equal(page.headers[allow], 'https://of-the-program.example', 'the program’s own word to others stays')
 }
 
+/** One host of two ports: each path leads to its own, whoever asked for the other just before. */
+async function composed(t: Test, at: Scene): Promise<void> {
+  const web = webRoute({ own: at.own.port, open: at.open.port, members: 1 })
+  const row = { ...web, workspaceId: 'w-composed', name: 'composed', aliases: [] }
+  const paths = [
+    { prefix: '/', port: at.own.port },
+    { prefix: '/api', port: at.open.port },
+  ]
+  at.edge.apply([{ kind: 'route', key: row.workspaceId, row: { ...row, paths } }])
+  const visit = async (path: string, token: string | null): Promise<string> => {
+    const headers: Record<string, string> = token === null ? {} : { 'X-Postern-Token': token }
+    const answer = await ask({ port: at.front, host: 'composed.ws.localhost', path, headers })
+    return answer.status === 200 ? seenBy(answer).name : String(answer.status)
+  }
+  const { adaToken, bobToken } = secrets
+  for (const [path, own] of [
+    ['/', 'own'],
+    ['/api', 'open'],
+    ['/api/x?y=/', 'open'],
+    ['/apix', 'own'],
+    ['/API', 'own'],
+    ['/x/../api', 'own'],
+    ['/%61pi', 'own'],
+    ['//api', 'own'],
+    ['/?x=/api', 'own'],
+  ] as const) {
+    t.equal(await visit(path, adaToken), own, path)
+    t.equal(await visit(path, bobToken), own === 'open' ? 'open' : '404', `${path}, another user`)
+    t.equal(await visit(path, null), own === 'open' ? 'open' : '401', `${path}, nobody`)
+  }
+}
+
 async function elsewhere(t: Test, at: Scene): Promise<void> {
   const dashboard = await ask({ port: at.front, host: 'localhost' })
   t.match(JSON.parse(dashboard.body), { dashboard: true })
@@ -308,6 +340,7 @@ for (const front of exampleFronts)
     await t.test('a public port', (t) => publicPort(t, at))
     await t.test('WebSockets', (t) => webSockets(t, at))
     await t.test('siblings', (t) => siblings(t, at))
+    await t.test('a composed host', (t) => composed(t, at))
     await t.test('everything else', (t) => elsewhere(t, at))
     await t.test('revocation', (t) => revocation(t, at, front.passesOn))
   })
