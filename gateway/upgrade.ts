@@ -49,8 +49,10 @@ export function answerOn(req: IncomingMessage, socket: Duplex): ServerResponse {
   res.shouldKeepAlive = false
   res.assignSocket(socket as Socket)
   socket.on('drain', () => res.emit('drain'))
+  socket.on('readable', lookForEnd)
+  socket.on('end', destroyThis)
   res.on('finish', () => {
-    res.detachSocket(socket as Socket)
+    releaseFrom(res, socket)
     endSoon(socket)
     // As Node's server does: an answer that was written is over.
     res.emit('close')
@@ -62,6 +64,14 @@ export function answerOn(req: IncomingMessage, socket: Duplex): ServerResponse {
 export function releaseFrom(res: ServerResponse, socket: Duplex): void {
   res.detachSocket(socket as Socket)
   socket.removeAllListeners('drain')
+  socket.removeListener('readable', lookForEnd)
+  socket.removeListener('end', destroyThis)
+}
+
+// Nobody reads the connection before there is an answer, so that its end would go unseen: a visitor who left would keep
+// the app busy. What came early stays where it is.
+function lookForEnd(this: Duplex): void {
+  if (this.readableLength === 0) this.read()
 }
 
 const LINGER_MS = 1000

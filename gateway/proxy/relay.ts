@@ -98,7 +98,8 @@ export abstract class Relay implements LiveStream {
     this.upstream.inFlight++
     edge.live.add(this)
     this.visit.relay = this
-    this.send(false)
+    // An upgrade takes a connection for good, and is never sent twice: a fresh one can't die of being idle.
+    this.send(this.visit.socket !== null)
   }
 
   revoke(): void {

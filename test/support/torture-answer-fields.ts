@@ -64,6 +64,16 @@ const answerFields: readonly Case[] = [
       ],
     },
   ),
+  answers(
+    'Connection takes nothing that matters from an answer',
+    [
+      'Connection: Set-Cookie, Content-Length, Content-Type, X-Hop',
+      'Set-Cookie: a=1',
+      'Content-Type: x/y',
+      'X-Hop: 1',
+    ],
+    { answerHas: ['Set-Cookie: a=1', 'Content-Type: x/y', 'Content-Length: 2'], answerLacks: /x-hop/i },
+  ),
   answers('no Server is added', ['X-A: 1'], { answerLacks: /^server:/i }),
   answers(
     'names of ours in an answer stay behind',

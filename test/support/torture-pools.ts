@@ -1,5 +1,6 @@
 // Cases of connections to the app (RFC 9112 §9): which are used again, the one retry, poison on an idle one, failures.
 import type { Case, Stage, Told } from './torture-case.ts'
+import { ACCEPTS, opened } from './torture-upgrades.ts'
 import type { Arrived, Script } from './torture-upstream.ts'
 import { until } from './until.ts'
 
@@ -83,6 +84,24 @@ const races: readonly Case[] = [
     `GET /b HTTP/1.1\r\n${HEAD}\r\n`,
     afterFirst(({ connection }) => void connection.socket.end('H')),
   ),
+  {
+    name: 'a WebSocket takes no kept connection, which may die under it',
+    app: {
+      onWhole: ({ connection }) => void connection.socket.write(OK),
+      onHead: ({ connection, path }) => {
+        if (path !== '/ws') return
+        if (connection.id === 1) connection.socket.resetAndDestroy()
+        else connection.socket.write(`${ACCEPTS}\r\n`)
+      },
+    },
+    async play(stage) {
+      const warm = await stage.client()
+      warm.send(stage.fill(`GET /warm HTTP/1.1\r\n${HEAD}\r\n`))
+      await warm.answered(1)
+      await opened(stage)
+      stage.same(linesOf(stage), ['GET /warm', 'GET /ws'], 'requests')
+    },
+  },
   {
     name: 'a retry that fails too is the end of it',
     app: afterFirst(leaves.reset),

@@ -7,7 +7,8 @@ import { until } from './until.ts'
 
 const HEAD = 'Host: {host}\r\n'
 const KEY = 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: {origin}\r\n'
-const asks = (more = '', path = '/ws'): string =>
+/** The head of a WebSocket's request. */
+export const asks = (more = '', path = '/ws'): string =>
   `GET ${path} HTTP/1.1\r\n${HEAD}Connection: Upgrade\r\nUpgrade: websocket\r\n${KEY}${more}\r\n`
 export const ACCEPTS =
   'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n'
@@ -44,7 +45,7 @@ export async function opened(stage: Stage, early = ''): Promise<{ client: Tortur
     ['101'],
     'the app said yes',
   )
-  const app = stage.upstream.requests[0]?.connection
+  const app = stage.upstream.requests.find(({ path }) => path === '/ws')?.connection
   if (app === undefined) throw new Error('nothing came to the app')
   return { client, app }
 }
