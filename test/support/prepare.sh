@@ -7,7 +7,7 @@ set -uo pipefail
 needs=(
   "dockerd docker.io" "chromium chromium" "nginx nginx" "caddy caddy" "haproxy haproxy"
   "docker-registry docker-registry" "mmdebstrap mmdebstrap" "iptables iptables" "wrk wrk"
-  "slowhttptest slowhttptest" "git git" "python3 python3" "rg ripgrep" "make make" "g++ g++" "curl curl"
+  "slowhttptest slowhttptest" "git git" "python3 python3" "rg ripgrep" "make make" "g++ g++" "curl curl" "openssl openssl"
   "ip iproute2" "mkfs.ext4 e2fsprogs" "setpriv util-linux" "ps procps"
 )
 PATH="$PATH:/usr/sbin:/sbin"
