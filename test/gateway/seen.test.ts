@@ -1,4 +1,5 @@
 // What the edge tells of its requests: access lines without secrets, metrics that are in their table, ids and traces to the app.
+import { once } from 'node:events'
 import t from 'tap'
 import { renderMetrics } from '../../gateway/index.ts'
 import { accessLine } from '../../gateway/seen/access-line.ts'
@@ -7,10 +8,20 @@ import { metricTable } from '../../gateway/seen/metric-table.ts'
 import { Seen } from '../../gateway/seen/seen.ts'
 import { readTraceparent } from '../../gateway/seen/trace-context.ts'
 import { Tracing } from '../../gateway/seen/tracing.ts'
-import { ask, exchange, OK, rawClient, requestBytes, webSocketBytes } from '../support/gateway-bytes.ts'
+import {
+  ask,
+  exchange,
+  OK,
+  rawClient,
+  requestBytes,
+  type Script,
+  webSocketBytes,
+} from '../support/gateway-bytes.ts'
 import { memoryLog, originOf, startEdge, webAndSocket } from '../support/gateway-edge.ts'
+import { ask2 } from '../support/http2-answer.ts'
 import { memoryAccessLog, metric } from '../support/seen-edge.ts'
 import { otlpReceiver } from '../support/seen-otlp.ts'
+import { startTlsEdge } from '../support/tls-edge.ts'
 import { until } from '../support/until.ts'
 
 const HOST = 'shop.ws.localhost:8090'
@@ -157,6 +168,31 @@ t.test(
     t.equal(await metric(edge, 'postern_gateway_upstream_errors_total{code="upstream_bad_answer"}'), 1)
   },
 )
+
+t.test('requests of HTTP/2 are told of like those of HTTP/1.1', async (t) => {
+  const accessLog = memoryAccessLog()
+  const script: Script = ({ head, socket }) =>
+    void socket.write(/ \/held/.test(head) ? 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf' : OK)
+  const edge = await startTlsEdge(t, { accessLog, script })
+  const route = edge.workspace('shop')
+  const session = await edge.http2('shop.ws.test')
+  const cookie = edge.cookie('alice', route)
+  const head = { ':authority': 'shop.ws.test', cookie }
+  t.equal((await ask2(session, { ...head, ':path': '/a?x' })).status, 200)
+  await until(() => accessLog.lines.length === 1)
+  t.match(accessLog.lines[0], { class: 'proxy', status: 200, path: '/a', user: 'alice', bytesOut: 2 })
+  t.notOk('cause' in (accessLog.lines[0] ?? {}))
+  const leaving = session.request({ ...head, ':path': '/held' })
+  leaving.on('error', () => undefined)
+  await once(leaving, 'data')
+  leaving.close(8)
+  await until(() => accessLog.lines.length === 2)
+  t.match(accessLog.lines[1], { status: 200, cause: 'aborted' })
+  t.equal((await ask2(session, { ...head, ':authority': 'postern.test', ':path': '/x' })).status, 200)
+  await until(() => accessLog.lines.length === 3)
+  t.match(accessLog.lines[2], { class: 'dashboard', status: 200, path: '/x' })
+  t.notOk('cause' in (accessLog.lines[2] ?? {}))
+})
 
 t.test('an engine that is not the usual one, and a request that was sent twice', async (t) => {
   const { edge, route, accessLog, as } = await shop(t, {
