@@ -140,7 +140,9 @@ class HttpApi implements Api {
       const given = this.#given.get(ctx.req)
       if (given === undefined) throw new ApiError('unavailable')
       const leave = new AbortController()
-      ctx.res.once('close', () => leave.abort(new ApiError('bad_request', 'The client went away.')))
+      ctx.res.once('close', () => {
+        if (!ctx.res.writableFinished) leave.abort(new ApiError('bad_request', 'The client went away.'))
+      })
       const reply = await this.#run(route, need, given, {
         params: ctx.params as Record<string, string>,
         query: new URLSearchParams(ctx.querystring),

@@ -4,7 +4,7 @@ import type { Deployment } from './deployment.ts'
 import type { Batch } from './feed.ts'
 import type { Db } from './store/open.ts'
 import type { Host } from './store/hosts.ts'
-import { listHosts } from './store/hosts.ts'
+import { hostIdsOf, listHosts } from './store/hosts.ts'
 import type { Session } from './store/sessions.ts'
 import { listSessions } from './store/sessions.ts'
 import type { Token } from './store/tokens.ts'
@@ -100,7 +100,9 @@ export async function changedFacts(
   const facts: EdgeFact[] = []
   const hostIds = subjects('host')
   const workspaceIds = subjects('workspace')
-  const hosts = hostIds.length + workspaceIds.length > 0 ? await listHosts(db) : []
+  const rows = workspaceIds.length > 0 ? await listWorkspaces(db, { ids: workspaceIds }) : []
+  // All of them only where their networks may have changed: most changes are of one workspace.
+  const hosts = await listHosts(db, hostIds.length > 0 ? undefined : hostIdsOf(rows))
   const byId = new Map(hosts.map((host) => [host.id, host]))
   if (hostIds.length > 0) facts.push(subnetFact(hosts))
   for (const id of subjects('user')) {
@@ -115,14 +117,9 @@ export async function changedFacts(
     const [token] = await listTokens(db, { hash })
     facts.push(token === undefined ? { kind: 'gone', of: 'token', key: hash } : tokenFact(token))
   }
-  const rows = new Map(
-    (workspaceIds.length > 0 ? await listWorkspaces(db, { ids: workspaceIds }) : []).map((row) => [
-      row.id,
-      row,
-    ]),
-  )
+  const rowOf = new Map(rows.map((row) => [row.id, row]))
   for (const id of workspaceIds) {
-    const row = rows.get(id)
+    const row = rowOf.get(id)
     facts.push(
       row === undefined
         ? { kind: 'gone', of: 'route', key: id }

@@ -3,7 +3,7 @@ import type { Deployment } from './deployment.ts'
 import { specView } from './spec.ts'
 import type { Db } from './store/open.ts'
 import type { Host } from './store/hosts.ts'
-import { listHosts } from './store/hosts.ts'
+import { hostIdsOf, listHosts } from './store/hosts.ts'
 import type { Session } from './store/sessions.ts'
 import type { Token } from './store/tokens.ts'
 import type { User } from './store/users.ts'
@@ -110,7 +110,8 @@ export async function workspaceViews(
 ): Promise<WorkspaceView[]> {
   if (workspaces.length === 0) return []
   const users = new Map((await listUsers(db)).map((user) => [user.id, user]))
-  const hosts = new Map((await listHosts(db)).map((host) => [host.id, host]))
+  const around = await listHosts(db, hostIdsOf(workspaces))
+  const hosts = new Map(around.map((host) => [host.id, host]))
   return workspaces.map((workspace) =>
     workspaceView(
       deployment,

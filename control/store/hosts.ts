@@ -103,9 +103,20 @@ export async function deleteHost(db: Db, id: string): Promise<void> {
   await db<Row>('hosts').where({ id }).delete()
 }
 
-/** In the order in which they joined. */
-export async function listHosts(db: Db): Promise<Host[]> {
-  return (await db<Row>('hosts').orderBy(['created_at_ms', 'id'])).map(fromRow)
+const IDS_MAX = 500
+
+/** In the order in which they joined: all, or at least those named. */
+export async function listHosts(db: Db, ids?: readonly string[]): Promise<Host[]> {
+  if (ids?.length === 0) return []
+  const query = db<Row>('hosts').orderBy(['created_at_ms', 'id'])
+  // A statement takes only so many values; beyond that, all are as cheap.
+  if (ids !== undefined && ids.length <= IDS_MAX) query.whereIn('id', [...ids])
+  return (await query).map(fromRow)
+}
+
+/** The ids of the hosts that something is on. */
+export function hostIdsOf(rows: readonly { readonly hostId: string | null }[]): string[] {
+  return [...new Set(rows.flatMap(({ hostId }) => (hostId === null ? [] : [hostId])))]
 }
 
 /** Notes that hosts were heard; changes nothing else. */
