@@ -120,7 +120,9 @@ export class AccessLog implements LineSink {
       batch.used = 0
       this.#spare = batch
       this.#writing = null
-      if (!this.#isClosed) this.flush()
+      // Less than that waits for the timer: small writes, one after the other, cost more than all the rest.
+      if (this.#filling.used >= FLUSH_BYTES) this.flush()
+      else if (this.#filling.used > 0) this.#timer ??= setTimeout(this.flush, FLUSH_MS).unref()
     })
   }
 
@@ -132,10 +134,13 @@ export class AccessLog implements LineSink {
   /** Writes what is left, for a second at most. */
   async close(): Promise<void> {
     if (this.#isClosed) return
-    this.flush()
     const late = new Promise<void>((done) => setTimeout(done, CLOSE_MS).unref())
     const rest = async (): Promise<void> => {
-      while (this.#writing !== null) await this.#writing
+      for (;;) {
+        this.flush()
+        if (this.#writing === null) return
+        await this.#writing
+      }
     }
     await Promise.race([rest(), late])
     this.#isClosed = true
