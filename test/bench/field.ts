@@ -47,12 +47,14 @@ const upstreamConf = (root: string): string => `access_log off; server { listen 
     proxy_set_header Content-Length ''; }
   location / { try_files $uri =404; } }`
 
-const toApp = (port: number): string =>
+/** nginx's upstream `app` at a port, connections kept. */
+export const toApp = (port: number): string =>
   `upstream app { server 127.0.0.1:${port}; keepalive 128; keepalive_requests 1000000; }
   map $http_upgrade $upgrade_or_none { default upgrade; '' ''; }
   client_max_body_size 0;`
 
-const proxyToApp = `proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection $upgrade_or_none;
+/** nginx's way on to `app`. */
+export const proxyToApp = `proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection $upgrade_or_none;
   proxy_set_header Upgrade $http_upgrade; proxy_set_header Host $http_host;
   proxy_set_header X-Forwarded-For $remote_addr;`
 
@@ -80,7 +82,6 @@ const caddyConf = (
 ): string => `http://127.0.0.1:PORT, http://*.ws.localhost:PORT {
   ${decision === null ? '' : `forward_auth 127.0.0.1:${decision} {\n    uri /decision\n    copy_headers X-Auth-User\n  }`}
   reverse_proxy 127.0.0.1:${port} {
-    flush_interval -1
   }
 }`
 
@@ -107,7 +108,8 @@ export async function startField(upstreamPort: number, only: string): Promise<Fi
   }
 }
 
-function upstreamPart(): Promise<Part> {
+/** The workspace's program: an nginx with a small answer, files, and a place for uploads. */
+export function upstreamPart(): Promise<Part> {
   const root = mkdtempSync(join(tmpdir(), 'postern-bench-files-'))
   // nginx's worker is another user.
   chmodSync(root, 0o755)

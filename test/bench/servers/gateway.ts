@@ -5,12 +5,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startGateway } from '../../../gateway/index.ts'
 import type { ListenAddress } from '../../../gateway/seams.ts'
+import type { CertificateFiles } from '../../../gateway/tls/certificates.ts'
 import { AccessLog } from '../../../control/cli/access-log.ts'
 import { jsonLogger } from '../../../control/cli/log.ts'
 import { type EdgeControl, type EdgeFact, portDefaults } from '../../../control/wire/index.ts'
 import { argument } from './listen.ts'
 
-const { upstreamPort } = argument<{ upstreamPort: number }>()
+const { upstreamPort, tls } = argument<{ upstreamPort: number; tls?: CertificateFiles }>()
 const sha256 = (secret: string): string => createHash('sha256').update(secret).digest('hex')
 const expiresAtMs = 4_000_000_000_000
 const parentHash = sha256('bench-session-of-the-dashboard-0123456789')
@@ -90,7 +91,8 @@ const control: EdgeControl = {
 const folder = mkdtempSync(join(tmpdir(), 'postern-bench-'))
 const loopback = { host: '127.0.0.1', port: 0 }
 const gateway = await startGateway({
-  listen: [loopback],
+  listen: [{ ...loopback, speaks: tls === undefined ? 'http' : 'https' }],
+  ...(tls === undefined ? {} : { certificates: [tls] }),
   authzListen: loopback,
   publicUrl: 'http://localhost:8090',
   baseDomain: 'ws.localhost',
