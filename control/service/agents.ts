@@ -43,7 +43,7 @@ export interface Agents {
   sweep(): Promise<void>
   /** Wakes who waits for a host's desired set. */
   changed(batch: Batch): void
-  /** Answers all who wait: nothing changed. */
+  /** Answers all who wait: nothing changed; who comes later over the network is answered at once. */
   close(): void
 }
 
@@ -146,13 +146,14 @@ class HostAgents implements Agents {
   ): Promise<Desired | null> {
     await this.#seen(await this.#host(agent))
     // Waiting begins before the look, so that no change falls between the two.
-    const waitMs = Math.min(call.waitMs ?? LONG_POLL_MS, LONG_POLL_MS)
+    // At the end no connection is held; an agent in this process holds none, and would ask again at once, for ever.
+    const isLeaving = this.#isClosed && call.waitMs !== undefined
+    const waitMs = isLeaving ? 0 : Math.min(call.waitMs ?? LONG_POLL_MS, LONG_POLL_MS)
     const wait = this.#waiters.add(agent.hostId, call.signal, waitMs)
     try {
       const host = await this.#host(agent)
       // Also when it is lower: the store was restored from a backup.
       if (host.desiredRevision !== since) return await desiredOf(this.#deployment, host)
-      if (this.#isClosed) return null
       if (!(await wait.done)) return null
       return await desiredOf(this.#deployment, await this.#host(agent))
     } finally {

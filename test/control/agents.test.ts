@@ -261,6 +261,28 @@ await t.test(
   },
 )
 
+await t.test(
+  'a server about to end answers who waits; an agent in its process waits on, and does not ask in a loop',
+  async (t) => {
+    const server = await serve(t)
+    const ada = await server.setUp()
+    const control = server.control.embeddedAgent()
+    await control.register(agentKey().registration(server.clock.now), call())
+    const revision = (await control.desired(-1, call()))?.revision ?? 0
+    const waiting = control.desired(revision, call())
+    for (let n = 0; n < 5; n++) await ada.call('GET', '/api/v1/limits')
+    server.control.release()
+    t.equal(await waiting, null)
+    const leave = new AbortController()
+    const again = control.desired(revision, { signal: leave.signal })
+    again.catch(() => undefined)
+    for (let n = 0; n < 5; n++) await ada.call('GET', '/api/v1/limits')
+    const reason = new Error('the agent is closed')
+    leave.abort(reason)
+    t.equal(await again.catch((err: unknown) => err), reason, 'nothing else ended its wait')
+  },
+)
+
 await t.test('after a pause of the server, hosts have their time to come back', async (t) => {
   const stateDirectory = join(root, 'pause')
   const before = await controlServer({ stateDirectory })
