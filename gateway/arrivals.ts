@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net'
 import { readProxyHeader } from './proxy-protocol.ts'
 import type { Peer } from './trust.ts'
-import { endSoon } from './upgrade.ts'
+import { destroyThis, endSoon } from './upgrade.ts'
 
 /** What unknown connections may take. */
 export interface ArrivalLimits {
@@ -170,8 +170,4 @@ export class Arrivals {
     this.#open.delete(socket)
     if (this.#shaking.get(arrival.address)?.socket === socket) this.#shaking.delete(arrival.address)
   }
-}
-
-function destroyThis(this: Socket): void {
-  this.destroy()
 }

@@ -24,7 +24,7 @@ import { RouteClass } from './seen/classes.ts'
 import { Seen } from './seen/seen.ts'
 import { tellWhenClosed } from './seen/tell.ts'
 import { canonicalAddress, chainOf, type Peer } from './trust.ts'
-import { answerOn, reinject } from './upgrade.ts'
+import { answerOn, destroyThis, reinject } from './upgrade.ts'
 
 /** More header fields than any program sends; Node would drop some unseen where it is let to count. */
 const FIELDS_MAX = 512
@@ -161,11 +161,6 @@ export function handleExpectation(edge: Edge, req: IncomingMessage, res: ServerR
   const scan = scanHeaders(req.rawHeaders)
   const visit = admit(edge, { req, res, scan, socket: null, head: null, expectsContinue: false })
   if (visit !== null) answerCode(visit, 'expectation_failed')
-}
-
-// Not a closure: one would keep the whole request for as long as the WebSocket is open.
-function destroyThis(this: Duplex): void {
-  this.destroy()
 }
 
 /** The `connect` event: there is no tunnel through the edge. */

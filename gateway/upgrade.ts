@@ -128,7 +128,8 @@ function onClose(this: Joined): void {
   if (!isFlushing) peer.destroy()
 }
 
-function destroyThis(this: Duplex): void {
+/** A listener that ends the stream it is on. One for all: a closure would keep what it was made beside for as long as that is open. */
+export function destroyThis(this: Duplex): void {
   this.destroy()
 }
 

@@ -3,6 +3,7 @@ import { Agent, type ClientRequest } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { ApiError } from '../../control/wire/index.ts'
+import { destroyThis } from '../upgrade.ts'
 
 /** Makes one connection; `done` is called once. */
 export type Dial = (done: (err: Error | null, stream: Duplex | null) => void) => void
@@ -14,10 +15,6 @@ type Kept = Duplex & { [K in 'setKeepAlive' | 'setTimeout' | 'ref' | 'unref']?: 
 const IDLE_MS = 4000
 
 const nothing = (): void => undefined
-
-function destroyThis(this: Duplex): void {
-  this.destroy()
-}
 
 /** A stream with all that Node's agent calls on a socket; a runtime's own stream has not all of it. */
 function asSocket(stream: Kept): Duplex {

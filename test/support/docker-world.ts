@@ -28,28 +28,6 @@ export async function leftovers(docker: Docker, host: Ids): Promise<string[]> {
   ]
 }
 
-/** A running container with the plugin's name for the workspace and labels of `ids`, made without the plugin. */
-export async function foreignContainer(docker: Docker, ids: Ids, spec: WorkspaceSpec, image: string) {
-  const labels = {
-    'dev.postern.deployment': ids.deploymentId,
-    'dev.postern.host': ids.hostId,
-    'dev.postern.workspace': spec.id,
-    'dev.postern.generation': String(spec.generation),
-    'dev.postern.role': 'container',
-  }
-  const name = containerName(ids, spec.id)
-  const container = await docker.createContainer({ name, Image: image, Labels: labels })
-  await container.start()
-  const before = (await container.inspect()).State.StartedAt
-  return {
-    async isUntouched() {
-      const { State: state } = await container.inspect()
-      return state.Running && state.StartedAt === before
-    },
-    remove: () => container.remove({ force: true, v: true }).then(() => undefined),
-  }
-}
-
 /** A host of a fresh deployment, which says nothing. */
 export function quietHost(ids: Partial<Ids> = {}): Host {
   const say = () => undefined

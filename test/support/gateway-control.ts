@@ -48,6 +48,19 @@ export const routeRow = (name: string, more: Partial<EdgeRoute> = {}): EdgeRoute
   ...more,
 })
 
+const never = (): Promise<never> => Promise.reject(new Error('nothing here signs in'))
+
+/** For edges on given facts, where nobody signs in. */
+export const noControl: EdgeControl = {
+  setupOpen: () => Promise.resolve(false),
+  setup: never,
+  signIn: never,
+  signOut: never,
+  issueCode: never,
+  redeemCode: never,
+  startWorkspace: never,
+}
+
 /** The fake: what it makes is in the sink before its promises resolve. */
 export class FakeControl implements EdgeControl {
   sink: EdgeSink | null = null

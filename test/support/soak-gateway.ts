@@ -3,8 +3,8 @@ import { readdirSync } from 'node:fs'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as pause } from 'node:timers/promises'
 import { startGateway } from '../../gateway/index.ts'
-import { portDefaults, type EdgeControl, type EdgeFact } from '../../control/wire/index.ts'
-import { hashOf, routeRow, userRow } from './gateway-control.ts'
+import { portDefaults, type EdgeFact } from '../../control/wire/index.ts'
+import { hashOf, noControl, routeRow, userRow } from './gateway-control.ts'
 import { memoryLog } from './gateway-edge.ts'
 
 /** Its one argument. */
@@ -51,17 +51,6 @@ function factsOf(userId: 'ada' | 'bob', name: string): EdgeFact[] {
   ]
 }
 
-const never = (): Promise<never> => Promise.reject(new Error('nothing here signs in'))
-const control: EdgeControl = {
-  setupOpen: () => Promise.resolve(false),
-  setup: never,
-  signIn: never,
-  signOut: never,
-  issueCode: never,
-  redeemCode: never,
-  startWorkspace: never,
-}
-
 const warnings: string[] = []
 process.on('warning', (warning) => warnings.push(String(warning)))
 const log = memoryLog()
@@ -71,7 +60,7 @@ const gateway = await startGateway({
   publicUrl: 'http://localhost:8090',
   baseDomain: 'ws.localhost',
   trustedProxies: [],
-  control,
+  control: noControl,
   app: { request: (_req, res) => res.end(), upgrade: (_req, socket) => socket.destroy() },
   log,
   caps,

@@ -8,7 +8,8 @@ import type { ListenAddress } from '../../../gateway/seams.ts'
 import type { CertificateFiles } from '../../../gateway/tls/certificates.ts'
 import { AccessLog } from '../../../control/cli/access-log.ts'
 import { jsonLogger } from '../../../control/cli/log.ts'
-import { type EdgeControl, type EdgeFact, portDefaults } from '../../../control/wire/index.ts'
+import { type EdgeFact, portDefaults } from '../../../control/wire/index.ts'
+import { noControl } from '../../support/gateway-control.ts'
 import { argument } from './listen.ts'
 
 const { upstreamPort, tls } = argument<{ upstreamPort: number; tls?: CertificateFiles }>()
@@ -77,17 +78,6 @@ const facts: EdgeFact[] = [
   },
 ]
 
-const never = (): Promise<never> => Promise.reject(new Error('nothing here signs in'))
-const control: EdgeControl = {
-  setupOpen: () => Promise.resolve(false),
-  setup: never,
-  signIn: never,
-  signOut: never,
-  issueCode: never,
-  redeemCode: never,
-  startWorkspace: never,
-}
-
 const folder = mkdtempSync(join(tmpdir(), 'postern-bench-'))
 const loopback = { host: '127.0.0.1', port: 0 }
 const gateway = await startGateway({
@@ -97,7 +87,7 @@ const gateway = await startGateway({
   publicUrl: 'http://localhost:8090',
   baseDomain: 'ws.localhost',
   trustedProxies: [],
-  control,
+  control: noControl,
   app: { request: (_req, res) => res.end(), upgrade: (_req, socket) => socket.destroy() },
   // On, but one user of the benchmark is as thousands.
   caps: { userSockets: 20_000, userUpgrades: 10_000, workspaceSockets: 20_000, workspaceUpgrades: 10_000 },
