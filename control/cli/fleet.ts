@@ -65,7 +65,8 @@ export class Fleet {
     this.#settings = options.settings
     this.#workers = options.workers
     this.#counts = new CountSum(options.ownMetrics)
-    cluster.schedulingPolicy = cluster.SCHED_RR
+    // Workers take connections by themselves: what this process has handed to one that was just killed would hang for ever.
+    cluster.schedulingPolicy = cluster.SCHED_NONE
     cluster.setupPrimary({ exec: fileURLToPath(new URL('gateway-worker.js', import.meta.url)), args: [] })
   }
 

@@ -1,9 +1,8 @@
 /** A path comes in; a private directory, held by this process alone, and the machine's id come out. */
 import { randomBytes } from 'node:crypto'
-import { access, chmod, constants, mkdir, open, readFile, rename, unlink, writeFile } from 'node:fs/promises'
-import { connect, createServer, type Server } from 'node:net'
-import { platform } from 'node:os'
+import { access, chmod, constants, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import sqlite3 from 'sqlite3'
 import { StartupError } from './startup-error.ts'
 
 /** A state directory that nobody else uses until `release`. */
@@ -30,44 +29,29 @@ export async function holdStateDirectory(path: string): Promise<HeldDirectory> {
 }
 
 /**
- * The lock is a listening unix socket: the kernel frees it with the process, and it works across containers that
- * share the directory, where a file with a process id would not.
+ * The lock is SQLite's on a file of its own: the kernel frees it with the process, it works across containers that share
+ * the directory, where a file with a process id would not, and of many that start at once exactly one gets it.
  */
 async function takeLock(path: string): Promise<HeldDirectory> {
-  const directory = await open(path, 'r')
-  // The path of a socket ends at about 100 bytes; through the open directory it is always short enough.
-  const base = platform() === 'linux' ? `/proc/self/fd/${directory.fd}` : path
+  const lock = await openLock(join(path, 'lock.sqlite'))
   try {
-    const server = await listenOrMoveStale(base, path)
-    return {
-      path,
-      release: async () => {
-        await new Promise<void>((done) => server.close(() => done()))
-        await directory.close()
-      },
-    }
+    // A writer's reservation: one holds it, and asking for it hinders nobody else who asks.
+    await settled((done) => lock.exec('BEGIN IMMEDIATE', done))
   } catch (err) {
-    await directory.close()
-    throw err
+    await settled((done) => lock.close(done))
+    throw (err as NodeJS.ErrnoException).code === 'SQLITE_BUSY' ? inUse(path) : err
   }
+  return { path, release: () => settled((done) => lock.close(done)) }
 }
 
-async function listenOrMoveStale(base: string, path: string): Promise<Server> {
-  const socket = join(base, 'lock')
-  for (let attempt = 0; ; attempt++) {
-    const server = await tryListen(socket)
-    if (server !== null) return server
-    // Moved before it is judged, so that two starters can't both remove what the other has just made.
-    const aside = join(base, `lock.${randomBytes(4).toString('hex')}`)
-    if (await answers(socket)) throw inUse(path)
-    await rename(socket, aside).catch(ignoreAbsent)
-    if (await answers(aside)) {
-      await rename(aside, socket)
-      throw inUse(path)
-    }
-    await unlink(aside).catch(ignoreAbsent)
-    if (attempt === 4) throw inUse(path)
-  }
+function openLock(file: string): Promise<sqlite3.Database> {
+  return new Promise((done, fail) => {
+    const lock = new sqlite3.Database(file, (err) => (err === null ? done(lock) : fail(err)))
+  })
+}
+
+function settled(run: (done: (err: Error | null) => void) => void): Promise<void> {
+  return new Promise((done, fail) => run((err) => (err === null ? done() : fail(err))))
 }
 
 const inUse = (path: string) =>
@@ -75,32 +59,6 @@ const inUse = (path: string) =>
     message: `Another Postern uses the state directory ${path}.`,
     next: 'Stop that one, or name another directory with --state-directory.',
   })
-
-function tryListen(socket: string): Promise<Server | null> {
-  return new Promise((done, fail) => {
-    const server = createServer((peer) => peer.destroy())
-    server.once('error', (err: NodeJS.ErrnoException) => (err.code === 'EADDRINUSE' ? done(null) : fail(err)))
-    server.listen(socket, () => {
-      server.unref()
-      done(server)
-    })
-  })
-}
-
-function answers(socket: string): Promise<boolean> {
-  return new Promise((done) => {
-    const peer = connect(socket)
-    peer.once('connect', () => {
-      peer.destroy()
-      done(true)
-    })
-    peer.once('error', () => done(false))
-  })
-}
-
-function ignoreAbsent(err: NodeJS.ErrnoException): void {
-  if (err.code !== 'ENOENT') throw err
-}
 
 /** `/etc/machine-id`, else an id that is made once and kept in the state directory. */
 export async function readMachineId(stateDirectory: string): Promise<string> {

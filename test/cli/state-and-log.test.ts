@@ -35,16 +35,17 @@ t.test('one holder at a time; free again after release, and after a kill', async
   await afterKill.release()
 })
 
-t.test('of many that find a stale lock at once, one holds it', async (t) => {
-  const path = t.testdir({ lock: 'left by a crash' })
+t.test('of many that find the lock of a crash at once, one holds it', async (t) => {
+  const path = t.testdir({ 'lock.sqlite': '' })
   const tries = await Promise.allSettled(Array.from({ length: 8 }, () => holdStateDirectory(path)))
   const held = tries.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
   t.equal(held.length, 1)
   for (const each of tries) if (each.status === 'rejected') t.match(each.reason, { code: 'state_in_use' })
   await held[0]?.release()
+  await (await holdStateDirectory(path)).release()
 })
 
-t.test('a path that is too long for a socket, and one that is no directory', async (t) => {
+t.test('a very long path, and one that is no directory', async (t) => {
   const folder = t.testdir({ file: 'x' })
   const long = join(folder, 'd'.repeat(120), 'e'.repeat(120))
   await (await holdStateDirectory(long)).release()

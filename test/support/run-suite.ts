@@ -32,7 +32,7 @@ async function isAlone(file: string): Promise<boolean> {
 }
 
 /** Longer than any file takes on a slow machine, in seconds; one that is still there then is killed and has failed. */
-const fileTimeoutSeconds = 1200
+const fileTimeoutSeconds = 480
 
 /**
  * One file in a Node of its own, its TAP read as it comes. Not by tap's command: that loads itself into every Node which

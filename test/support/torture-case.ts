@@ -21,7 +21,7 @@ export interface Expectation {
   /** Matches no field line or trailer of any request. */
   readonly requestLacks?: RegExp
   readonly requestBody?: string
-  readonly requestFraming?: Framing
+  readonly requestFraming?: Framing | 'any'
   /** Field lines of the last answer. */
   readonly answerHas?: readonly string[]
   readonly answerLacks?: RegExp

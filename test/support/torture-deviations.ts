@@ -55,6 +55,10 @@ const nginx: Deviations = {
   'another scheme': takes('GET /', 'nginx doesn’t look at the scheme'),
   'OPTIONS * is answered by the edge itself': answers(400, 'nginx refuses it'),
   'HTTP/1.2': takes('GET /a', 'nginx takes every 1.x'),
+  'chunks in pieces, coding in capitals': {
+    requestFraming: 'any',
+    why: 'nginx sends a length where it has the whole body before a connection to Postern',
+  },
   'TRACE passes': answers(405, 'nginx refuses it'),
   'an empty field, and one of odd characters': NGINX_NAMES,
   '__proto__ and its like are names': NGINX_NAMES,
