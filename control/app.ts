@@ -2,6 +2,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import Koa from 'koa'
 import Router from 'koa-router'
+import { routeActions, tellingOf } from './audit-actions.ts'
+import type { Telling } from './audit-actions.ts'
+import { audited, tellDenied } from './audited.ts'
 import type { Need, Person } from './authorization.ts'
 import { authorize, routeNeeds } from './authorization.ts'
 import { BODY_MAX, drain, readJson } from './body.ts'
@@ -20,6 +23,7 @@ interface Given {
 
 export interface ApiOptions {
   readonly needs?: Needs
+  readonly actions?: Readonly<Record<string, Telling>>
   /** Resolves when gateways in other processes know of all changes so far: then the answer to a change is given. */
   readonly acknowledged?: () => Promise<void>
 }
@@ -72,13 +76,13 @@ class HttpApi implements Api {
     deployment: Deployment,
     sessions: SessionKeeper,
     routes: readonly Route[],
-    { needs = routeNeeds, acknowledged = () => Promise.resolve() }: ApiOptions,
+    { needs = routeNeeds, actions = routeActions, acknowledged = () => Promise.resolve() }: ApiOptions,
   ) {
     this.#deployment = deployment
     this.#sessions = sessions
     this.#acknowledged = acknowledged
     this.router = new Router({ sensitive: true, strict: true })
-    for (const route of routes) this.#mount(route, needs)
+    for (const route of routes) this.#mount(route, needs, actions)
     const app = new Koa()
     app.silent = true
     app.use((ctx, next) => this.#answer(ctx, next))
@@ -130,10 +134,11 @@ class HttpApi implements Api {
     }
   }
 
-  #mount(route: Route, needs: Needs): void {
+  #mount(route: Route, needs: Needs, actions: Readonly<Record<string, Telling>>): void {
     const key = `${route.method} ${route.path}`
     const need = needs[key]
     if (need === undefined) throw new Error(`${key} has no row in the authorisation table`)
+    const telling = tellingOf(key, actions)
     this.router.register(route.path, [route.method.toLowerCase()], async (ctx) => {
       await route.admit?.(ctx.req.headers)
       const body = await readJson(ctx.req, route.bodyMax ?? BODY_MAX)
@@ -143,7 +148,7 @@ class HttpApi implements Api {
       ctx.res.once('close', () => {
         if (!ctx.res.writableFinished) leave.abort(new ApiError('bad_request', 'The client went away.'))
       })
-      const reply = await this.#run(route, need, given, {
+      const reply = await this.#run({ route, need, telling }, given, {
         params: ctx.params as Record<string, string>,
         query: new URLSearchParams(ctx.querystring),
         headers: ctx.req.headers,
@@ -155,20 +160,35 @@ class HttpApi implements Api {
     })
   }
 
-  async #run(
+  /** Who asks, and the workspace that the path names, if it is theirs. */
+  async #admit(
     route: Route,
     need: Need,
+    identity: Identity,
+    call: Pick<Call, 'params' | 'origin'>,
+  ): Promise<{ person: Person | null; workspace: Workspace | null }> {
+    try {
+      const person = authorize(need, identity)
+      const isOfOwner = need.who === 'owner' && person !== null
+      const workspace = isOfOwner
+        ? await workspaceOf(this.#deployment, person, call.params['id'] ?? '')
+        : null
+      return { person, workspace }
+    } catch (err) {
+      await tellDenied(this.#deployment, err, route, identity, call)
+      throw err
+    }
+  }
+
+  async #run(
+    { route, need, telling }: { route: Route; need: Need; telling: Telling },
     { identity }: Given,
     call: Omit<Call, 'person' | 'workspace'>,
   ): Promise<Reply> {
-    const person = authorize(need, identity)
+    const { person, workspace } = await this.#admit(route, need, identity, call)
     if (person !== null && identity.kind === 'session') await this.#sessions.used(identity.sessionHash)
     if (person !== null && identity.kind === 'token') this.#sessions.tokenUsed(identity.tokenId)
-    const workspace =
-      need.who === 'owner' && person !== null
-        ? await workspaceOf(this.#deployment, person, call.params['id'] ?? '')
-        : null
-    const reply = await route.run({
+    const full: Call = {
       ...call,
       get person(): Person {
         if (person === null) throw new Error(`${route.path} has nobody behind it`)
@@ -178,7 +198,9 @@ class HttpApi implements Api {
         if (workspace === null) throw new Error(`${route.path} has no workspace in its path`)
         return workspace
       },
-    })
+    }
+    const act = { route, telling, identity, person, workspace }
+    const reply = await audited(this.#deployment, act, call, () => route.run(full))
     if (route.method !== 'GET' && need.who !== 'agent') await this.#acknowledged()
     return reply
   }

@@ -1,7 +1,8 @@
 /** What a route is given and what it gives: the whole of HTTP that a route sees. */
 import type { Need, Person } from './authorization.ts'
 import type { Workspace } from './store/workspaces.ts'
-import type { NewSession, Origin } from './wire/index.ts'
+import type { AuditEntry } from './store/audit.ts'
+import type { AuditAction, NewSession, Origin } from './wire/index.ts'
 
 export interface Call {
   readonly params: Readonly<Record<string, string>>
@@ -23,6 +24,14 @@ export interface Reply {
   readonly body?: unknown
   /** Sets or clears the dashboard's session cookie. */
   readonly session?: NewSession | 'clear'
+  /** What the audit says beyond what path and answer say; never a secret. */
+  readonly audit?: {
+    /** A more exact one than the route's. */
+    readonly action?: AuditAction
+    readonly object?: AuditEntry['object']
+    readonly workspace?: AuditEntry['workspace']
+    readonly details?: AuditEntry['details']
+  }
 }
 
 /** One route: `key` is a row of the authorisation table. */

@@ -1,7 +1,8 @@
-/** What every part of control is given: the feed of the store, the operator's options, the vault, the templates. */
+/** What every part of control is given: the feed of the store, the operator's options, the vault, the audit, the templates. */
 import type { Logger } from '@postern/plugin'
 import type { Feed } from './feed.ts'
 import type { Vault } from './secrets.ts'
+import type { Audit } from './service/audit.ts'
 import type { ControlOptions } from './seams.ts'
 import type { Template } from './spec.ts'
 
@@ -11,6 +12,7 @@ export interface Deployment {
   readonly feed: Feed
   readonly options: ControlOptions
   readonly vault: Vault
+  readonly audit: Audit
   readonly templates: ReadonlyMap<string, Template>
   readonly log: Logger
   now(): number

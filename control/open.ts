@@ -26,6 +26,7 @@ import { loadVault } from './secrets.ts'
 import { localAccounts } from './service/accounts.ts'
 import type { AgentIdentity, Agents } from './service/agents.ts'
 import { hostAgents } from './service/agents.ts'
+import { auditLog } from './service/audit.ts'
 import { edgeControl } from './service/edge.ts'
 import { FLOW_PURPOSE, knownGateways } from './service/gateways.ts'
 import { keepSessions } from './service/sessions.ts'
@@ -47,7 +48,9 @@ async function openDeployment(options: ControlOptions, database: Database): Prom
   const id = await settleFact(database.db, 'deployment_id', newId())
   const vault = await loadVault(database.db, options.stateDirectory, database.dialect === 'postgres')
   const feed = await openFeed(database, options.log)
-  return { id, feed, options, vault, templates, log: options.log, now: () => options.now() }
+  const now = (): number => options.now()
+  const audit = auditLog(database.db, options.log, now)
+  return { id, feed, options, vault, audit, templates, log: options.log, now }
 }
 
 /** The contract with agents in this process: what HTTP checks on each call is held by the closure. */
@@ -159,6 +162,9 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
     async close() {
       this.release()
       await feed.close()
+      await deployment.audit
+        .flush()
+        .catch((err: unknown) => options.log.error('the audit is not whole', { err }))
       await database.close()
     },
   }

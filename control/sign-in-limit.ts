@@ -15,7 +15,7 @@ const perAddress: Allowance = { burst: 30, refillMs: 4_000 }
 const KEYS_MAX = 20_000
 
 /** Neighbours in one IPv6 /64 are one address. */
-function network(ip: string): string {
+export function networkOf(ip: string): string {
   if (!ip.includes(':') || ip.startsWith('::ffff:')) return ip
   return ip.split(':').slice(0, 4).join(':')
 }
@@ -31,8 +31,8 @@ export function signInLimit(now: () => number): SignInLimit {
   // Per key the time at which its debt is paid: one number is the whole bucket.
   const paidAtMs = new Map<string, number>()
   const keys = (username: string, ip: string): [string, Allowance][] => [
-    [`u ${network(ip)} ${username.slice(0, 64)}`, perUser],
-    [`a ${network(ip)}`, perAddress],
+    [`u ${networkOf(ip)} ${username.slice(0, 64)}`, perUser],
+    [`a ${networkOf(ip)}`, perAddress],
   ]
   const forget = (time: number): void => {
     for (const [key, paid] of paidAtMs) if (paid <= time) paidAtMs.delete(key)

@@ -13,5 +13,6 @@ export async function sweep(deployment: Deployment, agents: Agents, sessions: Se
   await agents.sweep()
   await sessions.sweep()
   await emptyTrash(deployment)
+  await deployment.audit.flush()
   await pruneChanges(deployment.feed.db, CHANGES_KEPT)
 }

@@ -26,7 +26,8 @@ export function gatewayRoutes(gateways: Gateways, links: GatewayLinks): Route[] 
       path: paths.gatewayTokens,
       async run({ body }) {
         const { name } = parseBody(wire.createGatewayTokenSchema, body)
-        return { status: 201, body: await gateways.newToken(name) }
+        const made = await gateways.newToken(name)
+        return { status: 201, body: made, audit: { object: { id: made.id, name } } }
       },
     },
     {

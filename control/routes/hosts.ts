@@ -40,7 +40,7 @@ export function hostRoutes({ feed, now }: Deployment): Route[] {
         const [id, token, expiresAtMs] = [newId(), newToken('psj_'), now() + JOIN_MS]
         await deleteJoinTokens(feed.db, now())
         await insertJoinToken(feed.db, { hash: hashToken(token), id, name, expiresAtMs })
-        return { status: 201, body: { id, token, expiresAtMs } }
+        return { status: 201, body: { id, token, expiresAtMs }, audit: { object: { id, name } } }
       },
     },
   ]

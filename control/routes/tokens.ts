@@ -47,21 +47,21 @@ export function tokenRoutes({ feed, now }: Deployment): Route[] {
           })
           await w.changed('token', hashToken(token), person.id)
         })
-        return { status: 201, body: { id, token } }
+        return { status: 201, body: { id, token }, audit: { object: { id, name } } }
       },
     },
     {
       method: 'DELETE',
       path: paths.token,
       async run({ person, params }) {
-        await feed.write(async (w) => {
-          const found = await listTokens(w.db, { userId: person.id, id: params['id'] ?? '' })
-          if (found.length === 0) throw new ApiError('not_found')
-          const hashes = found.map(({ hash }) => hash)
-          await deleteTokens(w.db, hashes)
-          for (const hash of hashes) await w.changed('token', hash, person.id)
+        const { id, name } = await feed.write(async (w) => {
+          const [found] = await listTokens(w.db, { userId: person.id, id: params['id'] ?? '' })
+          if (found === undefined) throw new ApiError('not_found')
+          await deleteTokens(w.db, [found.hash])
+          await w.changed('token', found.hash, person.id)
+          return found
         })
-        return { status: 204 }
+        return { status: 204, audit: { object: { id, name } } }
       },
     },
   ]

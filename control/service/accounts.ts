@@ -16,8 +16,9 @@ import {
 import { listWorkspaces } from '../store/workspaces.ts'
 import { hashToken, newId, newToken } from '../tokens.ts'
 import { ApiError } from '../wire/index.ts'
-import type { NewSession, Origin, Role } from '../wire/index.ts'
+import type { ApiCode, NewSession, Origin, Role } from '../wire/index.ts'
 import { beginSession, endAllOf } from './sessions.ts'
+import { tellRefused } from './told-sessions.ts'
 
 export interface NewUser {
   readonly username: string
@@ -101,7 +102,7 @@ class LocalAccounts implements Accounts {
     body: { token: string; username: string; password: string; email?: string | undefined },
     origin: Origin,
   ): Promise<{ session: NewSession; user: User }> {
-    const { feed, now } = this.#deployment
+    const { feed, audit, now } = this.#deployment
     this.#limit.spend('', origin.ip)
     const isKnown = await hasSetupToken(feed.db, hashToken(body.token))
     // Asked after the link: who set up in between has taken all links away.
@@ -119,6 +120,8 @@ class LocalAccounts implements Accounts {
       await insertUser(w.db, user)
       await deleteSetupTokens(w.db)
       await w.changed('user', user.id, user.id)
+      const actor = { kind: 'user', id: user.id, name: user.username } as const
+      await audit.record({ action: 'deployment.set-up', actor, origin }, w.db)
       return beginSession(w, user.id, origin, now())
     })
     this.#limit.refund('', origin.ip)
@@ -131,12 +134,19 @@ class LocalAccounts implements Accounts {
   ): Promise<{ session: NewSession; user: User }> {
     const { feed, now, log } = this.#deployment
     const username = body.username.trim().toLowerCase()
-    this.#limit.spend(username, origin.ip)
     const found = await findUser(feed.db, { username })
+    const refused = (code: ApiCode): Promise<void> => tellRefused(this.#deployment, code, found, origin)
+    try {
+      this.#limit.spend(username, origin.ip)
+    } catch (err) {
+      await refused('rate_limited')
+      throw err
+    }
     const right = await this.#passwords.verify(body.password, found?.passwordHash ?? null)
     const { ip, requestId } = origin
     if (!right || found === null || found.disabled) {
       log.warn('a sign-in was refused', { username: username.slice(0, 40), ip, requestId })
+      await refused('invalid_credentials')
       throw new ApiError('invalid_credentials')
     }
     const session = await feed.write(async (w) => {

@@ -10,6 +10,7 @@ import { hashToken, newToken } from '../tokens.ts'
 import { ApiError, setupSchema, signInSchema } from '../wire/index.ts'
 import type { EdgeControl } from '../wire/index.ts'
 import type { Accounts } from './accounts.ts'
+import type { AuditEntry } from './audit.ts'
 import type { SessionKeeper } from './sessions.ts'
 import { beginChild, endSessions } from './sessions.ts'
 import { commandWorkspace } from './workspaces.ts'
@@ -34,7 +35,7 @@ export function edgeControl(
   accounts: Accounts,
   sessions: SessionKeeper,
 ): EdgeControl {
-  const { feed, now } = deployment
+  const { feed, audit, now } = deployment
   return {
     setupOpen: () => accounts.setupOpen(),
     async setup(body, origin) {
@@ -44,7 +45,15 @@ export function edgeControl(
       return (await accounts.signIn(parseBody(signInSchema, body), origin)).session
     },
     async signOut(sessionHash) {
-      await feed.write(async (w) => endSessions(w, await listSessions(w.db, { hash: sessionHash })))
+      await feed.write(async (w) => {
+        const [session] = await listSessions(w.db, { hash: sessionHash })
+        if (session === undefined) return
+        const { id, userId } = session
+        const name = (await findUser(w.db, { id: userId }))?.username ?? ''
+        const actor = { kind: 'user', id: userId, name, via: { kind: 'session', id } } as const
+        await audit.record({ action: 'session.end', actor, object: { id } }, w.db)
+        await endSessions(w, [session])
+      })
     },
     async issueCode(grant) {
       const { parentHash, userId, ...rest } = parseBody(grantSchema, grant)
@@ -85,12 +94,19 @@ export function edgeControl(
         return beginChild(w, parent, { workspaceId: grant.workspaceId, label }, now())
       })
     },
-    async startWorkspace(workspaceId, userId) {
+    async startWorkspace(workspaceId, userId, origin) {
       const user = await findUser(feed.db, { id: userId })
       const workspace = await findWorkspace(feed.db, { id: workspaceId })
       if (user === null || user.disabled || workspace === null || workspace.ownerId !== userId)
         throw new ApiError('not_found')
-      await commandWorkspace(deployment, workspaceId, 'start', user.username)
+      const entry: AuditEntry = {
+        action: 'workspace.start',
+        actor: { kind: 'user', id: user.id, name: user.username },
+        object: { id: workspace.id, name: workspace.name },
+        workspace,
+        origin,
+      }
+      await audit.doing(entry, () => commandWorkspace(deployment, workspaceId, 'start', user.username))
     },
   }
 }

@@ -13,6 +13,7 @@ import {
 import { deleteTokens, listTokens, markTokenUsed } from '../store/tokens.ts'
 import type { NewSession, Origin } from '../wire/index.ts'
 import { hashToken, newId, newToken } from '../tokens.ts'
+import { tellBegun } from './told-sessions.ts'
 
 const DAY = 86_400_000
 /** A session ends after so long without use, in ms. */
@@ -43,6 +44,7 @@ export async function beginSession(
     userAgent: origin.userAgent,
   }
   await insertSession(w.db, session)
+  await tellBegun(w.db, session, origin)
   await w.changed('session', session.hash, userId)
   return { token, expiresAtMs: session.endsAtMs }
 }

@@ -3,6 +3,7 @@ import type { Knex } from 'knex'
 import { up as init } from './0001-init.ts'
 import { up as edgePorts } from './0002-edge-ports.ts'
 import { up as gateways } from './0003-gateways.ts'
+import { up as audit } from './0004-audit.ts'
 
 export interface Migration {
   readonly name: string
@@ -13,4 +14,5 @@ export const migrations: readonly Migration[] = [
   { name: '0001-init', up: init },
   { name: '0002-edge-ports', up: edgePorts },
   { name: '0003-gateways', up: gateways },
+  { name: '0004-audit', up: audit },
 ]

@@ -1,0 +1,52 @@
+/** The one table of what is told of whom: every route that changes something has its action here, beside its need. */
+import { paths } from './wire/index.ts'
+import type { AuditAction } from './wire/index.ts'
+
+/**
+ * An action: the dispatch tells it. `itself`: what the route calls tells it, since there are other doors to the same
+ * act. `nothing`: no person acts there (reports of agents and gateways).
+ */
+export type Telling = AuditAction | 'itself' | 'nothing'
+
+/** `METHOD path` → what is told; a route that isn't GET and has no row does not start. */
+export const routeActions: Readonly<Record<string, Telling>> = {
+  [`POST ${paths.setup}`]: 'itself',
+  [`POST ${paths.sessions}`]: 'itself',
+  [`DELETE ${paths.currentSession}`]: 'session.end',
+  [`DELETE ${paths.session}`]: 'session.end',
+  [`POST ${paths.password}`]: 'password.change',
+  [`POST ${paths.tokens}`]: 'token.create',
+  [`DELETE ${paths.token}`]: 'token.delete',
+  [`POST ${paths.users}`]: 'user.create',
+  [`PATCH ${paths.user}`]: 'user.change',
+  [`DELETE ${paths.user}`]: 'user.delete',
+  [`POST ${paths.workspaces}`]: 'workspace.create',
+  [`PATCH ${paths.workspace}`]: 'workspace.change',
+  [`DELETE ${paths.workspace}`]: 'workspace.delete',
+  [`POST ${paths.workspaceStart}`]: 'workspace.start',
+  [`POST ${paths.workspaceStop}`]: 'workspace.stop',
+  [`POST ${paths.workspaceRestart}`]: 'workspace.restart',
+  [`POST ${paths.workspaceRestore}`]: 'workspace.restore',
+  [`POST ${paths.hostTokens}`]: 'host.invite',
+  [`DELETE ${paths.host}`]: 'host.delete',
+  [`DELETE ${paths.reservedName}`]: 'name.free',
+  [`POST ${paths.gatewayTokens}`]: 'gateway.invite',
+  [`DELETE ${paths.gateway}`]: 'gateway.delete',
+  [`POST ${paths.agentRegister}`]: 'itself',
+  [`POST ${paths.agentReport}`]: 'nothing',
+  [`POST ${paths.gatewayJoin}`]: 'itself',
+  [`POST ${paths.gatewaySetup}`]: 'itself',
+  [`POST ${paths.gatewaySignIn}`]: 'itself',
+  [`POST ${paths.gatewaySignOut}`]: 'itself',
+  [`POST ${paths.gatewayCode}`]: 'nothing',
+  [`POST ${paths.gatewayRedeem}`]: 'nothing',
+  [`POST ${paths.gatewayStart}`]: 'itself',
+}
+
+/** What is told of a route. @throws Error for one that changes something and has no row */
+export function tellingOf(key: string, actions: Readonly<Record<string, Telling>>): Telling {
+  const telling = actions[key]
+  if (telling !== undefined) return telling
+  if (key.startsWith('GET ')) return 'nothing'
+  throw new Error(`${key} has no row in the table of audited actions`)
+}

@@ -1,0 +1,124 @@
+/** A call of the API goes in with what would be done; it is written down before, done, and completed after. */
+import type { Person } from './authorization.ts'
+import type { Telling } from './audit-actions.ts'
+import type { Call, Reply, Route } from './call.ts'
+import type { Deployment } from './deployment.ts'
+import type { AuditActor, AuditEntry } from './service/audit.ts'
+import { findSession } from './store/sessions.ts'
+import type { Workspace } from './store/workspaces.ts'
+import { ApiError, auditObjectOf } from './wire/index.ts'
+import type { ApiCode, Identity } from './wire/index.ts'
+
+/** What a route is refused for before it runs, counted for so long in one row, in ms. */
+const DENIED_MS = 10 * 60_000
+
+const NOBODY: AuditActor = { kind: 'anonymous', id: '', name: '' }
+
+/** Who acts, as the audit names them; by which session only where `sessionId` is known. */
+export function auditActorOf(identity: Identity, sessionId: string | null = null): AuditActor {
+  if (identity.kind === 'anonymous') return NOBODY
+  const { id, username } = identity.user
+  if (identity.kind === 'token')
+    return { kind: 'user', id, name: username, via: { kind: 'token', id: identity.tokenId } }
+  return {
+    kind: 'user',
+    id,
+    name: username,
+    via: sessionId === null ? null : { kind: 'session', id: sessionId },
+  }
+}
+
+/** A refusal before a route ran: counted by code and person, with one of its routes as the sample. */
+export async function tellDenied(
+  { audit }: Deployment,
+  err: unknown,
+  route: Route,
+  identity: Identity,
+  call: Pick<Call, 'origin'>,
+): Promise<void> {
+  if (!(err instanceof ApiError)) return
+  const actor = auditActorOf(identity)
+  const entry: AuditEntry = {
+    action: 'access.denied',
+    actor,
+    object: { kind: 'route', id: `${route.method} ${route.path}` },
+    outcome: err.code,
+    origin: call.origin,
+  }
+  await audit.count(`api ${err.code} ${actor.id}`, entry, DENIED_MS)
+}
+
+interface Act {
+  readonly route: Route
+  readonly telling: Telling
+  readonly identity: Identity
+  readonly person: Person | null
+  readonly workspace: Workspace | null
+}
+
+type Given = Pick<Call, 'params' | 'origin' | 'body'>
+
+function objectAtFirst({ workspace }: Act, { params }: Given): NonNullable<AuditEntry['object']> {
+  if (workspace !== null) return { id: workspace.id, name: workspace.name }
+  const name = params['name']
+  return name === undefined ? { id: params['id'] ?? '' } : { id: name, name }
+}
+
+/** What was made is known by its own id and name; nothing else of an answer is taken. */
+function objectMade(body: unknown): AuditEntry['object'] | null {
+  if (typeof body !== 'object' || body === null) return null
+  const { id, name, username } = body as { id?: unknown; name?: unknown; username?: unknown }
+  if (typeof id !== 'string') return null
+  const called = typeof name === 'string' ? name : typeof username === 'string' ? username : ''
+  return { id, name: called }
+}
+
+function made(act: Act, first: AuditEntry, call: Given, { body, audit }: Reply): AuditEntry {
+  const action = audit?.action ?? first.action
+  const fromBody = objectMade(body)
+  const isSame = first.object?.id === '' || first.object?.id === fromBody?.id
+  const object = audit?.object ?? (isSame ? fromBody : null) ?? first.object
+  // Of a change, which fields it named; never what they hold.
+  const isPatch = act.route.method === 'PATCH' && typeof call.body === 'object' && call.body !== null
+  const fields = isPatch ? { fields: Object.keys(call.body) } : {}
+  const isWorkspace = (object?.kind ?? auditObjectOf(action)) === 'workspace' && object !== undefined
+  const workspace =
+    audit?.workspace ??
+    first.workspace ??
+    (isWorkspace && act.person !== null ? { id: object.id, ownerId: act.person.id } : null)
+  return {
+    ...first,
+    action,
+    ...(object === undefined ? {} : { object }),
+    workspace,
+    details: { ...fields, ...audit?.details },
+  }
+}
+
+/** Does what a route does, told before and after. @throws what it throws; ApiError unavailable when it can't be told */
+export async function audited(
+  deployment: Deployment,
+  act: Act,
+  call: Given,
+  run: () => Promise<Reply>,
+): Promise<Reply> {
+  const { telling, identity, workspace } = act
+  if (telling === 'itself' || telling === 'nothing') return run()
+  const { feed, audit } = deployment
+  const session = identity.kind === 'session' ? await findSession(feed.db, identity.sessionHash) : null
+  const first: AuditEntry = {
+    action: telling,
+    actor: auditActorOf(identity, session?.id ?? null),
+    object: objectAtFirst(act, call),
+    workspace: workspace === null ? null : { id: workspace.id, ownerId: workspace.ownerId },
+    origin: call.origin,
+  }
+  const begun = await audit.begin(first)
+  const refused = (code: ApiCode): Promise<void> => begun.end({ ...first, outcome: code })
+  const reply = await run().catch(async (err: unknown) => {
+    await refused(err instanceof ApiError ? err.code : 'internal')
+    throw err
+  })
+  await begun.end(made(act, first, call, reply))
+  return reply
+}

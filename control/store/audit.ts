@@ -1,0 +1,152 @@
+/** The audit at rest: row ⇄ object. What comes in is cut to its bounds here, so that nobody fills the disk by a name. */
+import type {
+  AuditAction,
+  AuditActorKind,
+  AuditDetail,
+  AuditOutcome,
+  AuditRow,
+  Origin,
+} from '../wire/index.ts'
+import { auditObjectOf } from '../wire/index.ts'
+import type { Db } from './open.ts'
+
+export interface AuditActor {
+  readonly kind: AuditActorKind
+  readonly id: string
+  readonly name: string
+  readonly via?: AuditRow['actor']['via']
+}
+
+/** One act, as whoever saw it tells it. `details` never holds a secret. */
+export interface AuditEntry {
+  readonly actor: AuditActor
+  readonly action: AuditAction
+  /** Absent: nothing but what the action's name says. */
+  readonly object?: { readonly kind?: string; readonly id: string; readonly name?: string }
+  readonly workspace?: { readonly id: string; readonly ownerId: string } | null
+  /** Absent: `ok`. */
+  readonly outcome?: AuditOutcome
+  readonly origin?: Origin | null
+  readonly details?: Readonly<Record<string, AuditDetail>>
+}
+
+interface Row {
+  id: number
+  at_ms: number
+  actor_kind: string
+  actor_id: string
+  actor_name: string
+  via_kind: string
+  via_id: string
+  action: string
+  object_kind: string
+  object_id: string
+  object_name: string
+  workspace_id: string | null
+  owner_id: string | null
+  outcome: string
+  count: number
+  ip: string
+  user_agent: string
+  request_id: string
+  details: string
+}
+
+const fromRow = (row: Row): AuditRow => ({
+  id: Number(row.id),
+  atMs: row.at_ms,
+  actor: {
+    kind: row.actor_kind as AuditActorKind,
+    id: row.actor_id,
+    name: row.actor_name,
+    via: row.via_kind === '' ? null : ({ kind: row.via_kind, id: row.via_id } as AuditRow['actor']['via']),
+  },
+  action: row.action as AuditAction,
+  object: { kind: row.object_kind, id: row.object_id, name: row.object_name },
+  workspaceId: row.workspace_id,
+  outcome: row.outcome,
+  count: row.count,
+  ip: row.ip,
+  userAgent: row.user_agent,
+  requestId: row.request_id,
+  details: JSON.parse(row.details) as AuditRow['details'],
+})
+
+const DETAILS_MAX = 20
+const DETAIL_MAX = 200
+
+/** One line of printable text of at most `max` UTF-16 units, never half a character. */
+function line(text: string, max: number): string {
+  // PostgreSQL takes no NUL, and a reader's terminal no control bytes.
+  const plain = text.replace(/[\p{Cc}\p{Cs}\u2028\u2029]/gu, ' ')
+  return plain.length <= max ? plain : plain.slice(0, max).replace(/[\uD800-\uDBFF]$/, '')
+}
+
+function detailText(details: AuditEntry['details'] = {}): string {
+  const short = (value: AuditDetail): AuditDetail =>
+    typeof value === 'string'
+      ? line(value, DETAIL_MAX)
+      : typeof value === 'object' && value !== null
+        ? value.slice(0, DETAILS_MAX).map((each) => line(each, DETAIL_MAX))
+        : value
+  const kept = Object.entries(details).slice(0, DETAILS_MAX)
+  return JSON.stringify(Object.fromEntries(kept.map(([key, value]) => [line(key, 40), short(value)])))
+}
+
+function subject({ action, object, workspace, outcome, details }: Omit<AuditEntry, 'actor'>): Partial<Row> {
+  return {
+    action,
+    object_kind: object?.kind ?? auditObjectOf(action),
+    object_id: line(object?.id ?? '', 64),
+    object_name: line(object?.name ?? '', 120),
+    workspace_id: workspace?.id ?? null,
+    owner_id: workspace?.ownerId ?? null,
+    outcome: outcome ?? 'ok',
+    details: detailText(details),
+  }
+}
+
+/** Gives the new row's id. */
+export async function insertAudit(db: Db, entry: AuditEntry, atMs: number, count = 1): Promise<number> {
+  const { actor, origin } = entry
+  const rows = await db<Row>('audit')
+    .insert({
+      at_ms: atMs,
+      actor_kind: actor.kind,
+      actor_id: line(actor.id, 40),
+      actor_name: line(actor.name, 80),
+      via_kind: actor.via?.kind ?? '',
+      via_id: line(actor.via?.id ?? '', 40),
+      ...subject(entry),
+      count,
+      ip: line(origin?.ip ?? '', 64),
+      user_agent: line(origin?.userAgent ?? '', 200),
+      request_id: line(origin?.requestId ?? '', 64),
+    })
+    .returning('id')
+  return Number((rows[0] as { id: number }).id)
+}
+
+/** Says how what was begun has ended, and what it was about where that came out on the way. */
+export async function endAudit(db: Db, id: number, entry: Omit<AuditEntry, 'actor'>): Promise<void> {
+  await db<Row>('audit').where({ id }).update(subject(entry))
+}
+
+export async function deleteAudit(db: Db, id: number): Promise<void> {
+  await db<Row>('audit').where({ id }).delete()
+}
+
+/** `more` of the same happened. */
+export async function raiseAudit(db: Db, id: number, more: number): Promise<void> {
+  await db<Row>('audit').where({ id }).increment('count', more)
+}
+
+/** Newest first, those with an id below `before` where it is given. */
+export async function listAudit(
+  db: Db,
+  page: { before?: number | undefined; limit: number },
+): Promise<AuditRow[]> {
+  const query = db<Row>('audit')
+  if (page.before !== undefined) query.where('id', '<', page.before)
+  return (await query.orderBy('id', 'desc').limit(page.limit)).map(fromRow)
+}

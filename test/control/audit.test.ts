@@ -1,0 +1,188 @@
+/** Who did what: every act by the API has its row, refusals are counted, and an act that can't be told is not done. */
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { httpApi } from '../../control/app.ts'
+import { routeActions } from '../../control/audit-actions.ts'
+import { COUNTED_ROWS_PER_MINUTE } from '../../control/service/audit.ts'
+import { listAudit } from '../../control/store/audit.ts'
+import { auditActions } from '../../control/wire/index.ts'
+import type { AuditRow } from '../../control/wire/index.ts'
+import { pretendAgent } from '../support/control-agent.ts'
+import { startPostgres } from '../support/control-postgres.ts'
+import { controlServer, password } from '../support/control-server.ts'
+import type { ControlServer } from '../support/control-server.ts'
+
+const root = t.testdir({})
+let count = 0
+
+const postgres = await startPostgres()
+t.teardown(() => postgres?.stop())
+
+/** The same on each database. */
+const databases = postgres === null ? (['sqlite'] as const) : (['sqlite', 'postgres'] as const)
+
+async function serve(t: Test, database: 'sqlite' | 'postgres'): Promise<ControlServer> {
+  const name = `a${++count}`
+  const databaseUrl = database === 'postgres' ? ((await postgres?.database(name)) ?? null) : null
+  const server = await controlServer({ stateDirectory: join(root, name), databaseUrl })
+  t.teardown(() => server.close())
+  return server
+}
+
+const rowsOf = async ({ deployment }: ControlServer): Promise<AuditRow[]> =>
+  (await listAudit(deployment.feed.db, { limit: 1000 })).reverse()
+const short = ({ action, actor, object, outcome }: AuditRow): string =>
+  [action, actor.name, object.name || object.kind, outcome].join(' ')
+
+for (const database of databases)
+  await t.test(`${database}: an act is told with who, what, whose and from where`, async (t) => {
+    const server = await serve(t, database)
+    const ada = await server.setUp()
+    await pretendAgent(server.control.embeddedAgent(), server.clock.now)
+    await server.member(ada, 'bob')
+    const made = await ada.call(
+      'POST',
+      '/api/v1/workspaces',
+      { name: 'shop', image: 'alpine:3' },
+      { 'user-agent': 'curl\u0085/8', 'x-test-ip': '192.0.2.7' },
+    )
+    t.equal(made.status, 202, made.text)
+    await ada.call('PATCH', '/api/v1/workspaces/shop', {
+      env: [{ name: 'KEY', value: 'hush', secret: true }],
+    })
+    await ada.call('POST', '/api/v1/workspaces/shop/stop')
+    await ada.call('DELETE', '/api/v1/workspaces/shop')
+    const token = await ada.call('POST', '/api/v1/tokens', { name: 'laptop' })
+    t.equal(token.status, 201)
+    const byToken = server.client(token.json.token)
+    await byToken.call('POST', '/api/v1/workspaces/shop/restore')
+    await ada.call('DELETE', '/api/v1/sessions/current')
+    const rows = await rowsOf(server)
+    t.same(rows.map(short), [
+      'deployment.set-up ada deployment ok',
+      'session.begin ada session ok',
+      'user.create ada bob ok',
+      'session.begin bob session ok',
+      'workspace.create ada shop ok',
+      'workspace.change ada shop ok',
+      'workspace.stop ada shop ok',
+      'workspace.delete ada shop ok',
+      'token.create ada laptop ok',
+      'workspace.restore ada shop ok',
+      'session.end ada session ok',
+    ])
+    const ids = rows.map(({ id }) => id)
+    t.same(
+      ids,
+      [...ids].sort((a, b) => a - b),
+      'ids grow',
+    )
+    const [created, changed] = rows.filter(({ action }) => action.startsWith('workspace.'))
+    t.equal(created?.workspaceId, made.json.id)
+    t.equal(created?.ip, '192.0.2.7')
+    t.equal(created?.userAgent, 'curl\u00c2 /8', 'no control bytes')
+    t.match(created?.requestId, /^r\d+$/)
+    t.equal(created?.actor.via?.kind, 'session')
+    t.same(changed?.details, { fields: ['env'] }, 'which fields, never what they hold')
+    const restored = rows.find(({ action }) => action === 'workspace.restore')
+    t.same(restored?.actor.via, { kind: 'token', id: (token.json as unknown as { id: string }).id })
+    t.notMatch(JSON.stringify(rows), /hush|pst_/)
+    t.ok(!JSON.stringify(rows).includes(password))
+  })
+
+for (const database of databases)
+  await t.test(`${database}: refusals are counted, floods of them do not fill the disk`, async (t) => {
+    const server = await serve(t, database)
+    const ada = await server.setUp()
+    const bob = await server.member(ada, 'bob')
+    const before = (await rowsOf(server)).length
+    for (let i = 0; i < 5; i++) {
+      t.equal((await bob.call('GET', '/api/v1/users')).status, 403)
+      t.equal((await bob.call('POST', '/api/v1/workspaces', { name: 'NO' })).status, 422)
+    }
+    const stranger = server.client()
+    for (let i = 0; i < 12; i++)
+      await stranger.call('POST', '/api/v1/sessions', { username: 'bob', password: 'wrong wrong' })
+    await stranger.call('POST', '/api/v1/sessions', { username: 'my secret pass', password: 'oh' })
+    await server.sweep()
+    const rows = (await rowsOf(server)).slice(before)
+    t.same(
+      rows.map((row) => `${short(row)} ${row.count}`).sort(),
+      [
+        'access.denied bob route forbidden 5',
+        'session.begin  bob invalid_credentials 5',
+        'session.begin  bob rate_limited 7',
+        'session.begin  user invalid_credentials 1',
+        'workspace.create bob workspace invalid_name 5',
+      ].sort(),
+    )
+    t.notMatch(JSON.stringify(rows), /my secret/, 'people type their password as a name')
+    for (let i = 0; i < 2 * COUNTED_ROWS_PER_MINUTE; i++)
+      await server.deployment.audit.count(`key ${i}`, {
+        action: 'access.denied',
+        actor: { kind: 'user', id: `u${i}`, name: '' },
+        outcome: 'not_found',
+      })
+    await server.sweep()
+    const flood = (await rowsOf(server)).filter(({ outcome }) => outcome === 'not_found')
+    t.ok(flood.length <= COUNTED_ROWS_PER_MINUTE + 1, `${flood.length} rows`)
+    t.equal(
+      flood.reduce((sum, row) => sum + row.count, 0),
+      2 * COUNTED_ROWS_PER_MINUTE,
+      'and each is counted',
+    )
+    server.clock.now += 60_000
+    await stranger.call('POST', '/api/v1/sessions', { username: 'bob', password: 'wrong wrong' })
+    const again = (await rowsOf(server)).filter(({ outcome }) => outcome === 'invalid_credentials')
+    t.same(
+      again.map((row) => row.count),
+      [5, 1, 1],
+      'another minute, another row',
+    )
+  })
+
+await t.test('what can’t be written down is not done, and what is done is not lost', async (t) => {
+  const server = await serve(t, 'sqlite')
+  const ada = await server.setUp()
+  const { db } = server.deployment.feed
+  await db.schema.renameTable('audit', 'audit_away')
+  const refused = await ada.call('POST', '/api/v1/users', { username: 'eve', password })
+  t.equal(refused.status, 503)
+  t.equal(refused.json.code, 'unavailable')
+  await db.schema.renameTable('audit_away', 'audit')
+  t.notMatch((await ada.call('GET', '/api/v1/users')).text, /eve/)
+  // The end can't be written: the row stays begun, the answer is the act's.
+  await db.raw(
+    "CREATE TRIGGER no_end BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the disk is full'); END",
+  )
+  t.equal((await ada.call('POST', '/api/v1/users', { username: 'eve', password })).status, 201)
+  t.ok(server.log.lines.some((line) => line.startsWith('error the end of an act')))
+  t.equal((await rowsOf(server)).at(-1)?.outcome, 'begun')
+  await db.raw('DROP TRIGGER no_end')
+})
+
+await t.test('a route that changes something and is not told does not start', async (t) => {
+  const server = await serve(t, 'sqlite')
+  const known = new Set<string>([...auditActions, 'itself', 'nothing'])
+  for (const [key, telling] of Object.entries(routeActions)) t.ok(known.has(telling), `${key}: ${telling}`)
+  const mounted = server.router.stack.flatMap(({ methods, path }) =>
+    methods.filter((method) => method !== 'HEAD').map((method) => `${method} ${String(path)}`),
+  )
+  const changing = mounted.filter((key) => !key.startsWith('GET '))
+  t.same(
+    changing.filter((key) => !(key in routeActions)),
+    [],
+  )
+  t.same(
+    Object.keys(routeActions).filter((key) => !mounted.includes(key)),
+    [],
+    'and no row is left over',
+  )
+  const none = { used: async () => undefined, tokenUsed: () => undefined, sweep: async () => undefined }
+  const route = { method: 'POST', path: '/api/v1/new', run: async () => ({ status: 204 }) } as const
+  const needs = { 'POST /api/v1/new': { who: 'public' } } as const
+  t.throws(() => httpApi(server.deployment, none, [route], { needs }), /table of audited actions/)
+  t.doesNotThrow(() =>
+    httpApi(server.deployment, none, [route], { needs, actions: { 'POST /api/v1/new': 'nothing' } }),
+  )
+})
