@@ -16,6 +16,7 @@ import { challengeOf, type Flow, FLOW_SECONDS } from './flow.ts'
 import { queryOf, readForm } from './form.ts'
 import { authorizeInChain, chainAt, finishInChain } from './join.ts'
 import { flowCookie, flowOf, workspaceCookie } from './remembered.ts'
+import { withoutTossed } from './tossed.ts'
 import { usable } from './usable.ts'
 
 const ATTEMPTS_MAX = 3
@@ -42,7 +43,7 @@ export function beginHandOff(visit: Visit, place: WorkspacePlace, target: string
   if (attempts > ATTEMPTS_MAX) {
     const lead =
       'This browser comes back without its cookie again and again. Allow cookies for this site, wait a minute, then try again.'
-    return answerCode(visit, 'forbidden', { card: handOffCard(lead, '/') })
+    return answerCode(visit, 'forbidden', { card: handOffCard(lead, '/'), headers: withoutTossed(visit) })
   }
   const nonce = randomBytes(32).toString('base64url')
   const flow: Flow = {
@@ -57,6 +58,7 @@ export function beginHandOff(visit: Visit, place: WorkspacePlace, target: string
   sendRedirect(visit, location, [
     ...flowCookie(visit, place, flow, FLOW_SECONDS),
     ...clearCookie(edge.site, edge.site.cookies.workspace),
+    ...withoutTossed(visit),
   ])
 }
 
@@ -159,7 +161,7 @@ function unfinished(visit: Visit, place: WorkspacePlace, flow: Flow | null): voi
   answerCode(visit, 'forbidden', {
     detail: lead,
     card: handOffCard(lead, flow?.path ?? '/'),
-    headers: clearCookie(edge.site, edge.site.cookies.flow),
+    headers: [...clearCookie(edge.site, edge.site.cookies.flow), ...withoutTossed(visit)],
   })
 }
 

@@ -8,6 +8,7 @@ import { isLocalPath } from '../host.ts'
 import { setupCard, setupClosedCard, signInCard } from '../pages/forms.ts'
 import { clearCookie, setCookie } from './cookie.ts'
 import { queryOf, readForm } from './form.ts'
+import { withoutTossed } from './tossed.ts'
 
 const nextOf = (fields: URLSearchParams): string => {
   const next = fields.get('next') ?? '/'
@@ -29,7 +30,7 @@ export async function showSignIn(visit: Visit): Promise<void> {
       ...signInCard({ next, username: '', error: null }),
       small: ['Nobody can sign in yet: open the setup link that the server printed when it started.'],
     })
-  sendCard(visit, 200, signInCard({ next, username: '', error: null }))
+  sendCard(visit, 200, signInCard({ next, username: '', error: null }), withoutTossed(visit))
 }
 
 /** `POST /sign-in`: a new session, never one that the browser brought; the one that it brought ends. */
@@ -46,7 +47,7 @@ export async function signIn(visit: Visit): Promise<void> {
     )
     const { identity } = dashboardIdentity(visit)
     if (identity.kind === 'session') await edge.control.signOut(identity.sessionHash)
-    sendRedirect(visit, next, sessionCookie(visit, session))
+    sendRedirect(visit, next, [...sessionCookie(visit, session), ...withoutTossed(visit)])
   } catch (err) {
     if (!(err instanceof ApiError) || (err.code !== 'invalid_credentials' && err.code !== 'rate_limited'))
       throw err

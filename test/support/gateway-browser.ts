@@ -59,6 +59,8 @@ export class Browser {
 
   #keep(host: string, line: string): void {
     const [pair = '', ...attributes] = line.split(';').map((part) => part.trim())
+    // With a domain it is another cookie, of hosts that this jar keeps apart.
+    if (attributes.some((attribute) => /^domain=/i.test(attribute))) return
     const at = pair.indexOf('=')
     const isGone = attributes.some((attribute) => /^max-age=0$/i.test(attribute))
     if (isGone) this.cookies(host).delete(pair.slice(0, at))

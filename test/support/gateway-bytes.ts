@@ -128,7 +128,7 @@ export async function rawClient(port: number): Promise<RawClient> {
     socket,
     text: () => text,
     send: (bytes) => void socket.write(bytes, 'latin1'),
-    async received(pattern, timeoutMs = 5000) {
+    async received(pattern, timeoutMs = 20_000) {
       await until(() => pattern.test(text), {
         timeoutMs,
         everyMs: 2,
@@ -136,7 +136,7 @@ export async function rawClient(port: number): Promise<RawClient> {
       })
       return text
     },
-    async closed(timeoutMs = 5000) {
+    async closed(timeoutMs = 20_000) {
       await until(() => isClosed, {
         timeoutMs,
         everyMs: 2,

@@ -1,0 +1,51 @@
+// Pure. The cookies of a visit come in; fields that take away what pages of other workspaces put beside ours go out.
+import { readCookies } from '../cookies.ts'
+import type { Visit } from '../edge.ts'
+import { pathOf, type Place } from '../host.ts'
+import type { Site } from '../site.ts'
+
+const DEPTH_MAX = 6
+
+/** Every domain that a page of a neighbour may set a cookie for, and that it comes to this host from. */
+function domainsOf(host: string): string[] {
+  const labels = host.split('.')
+  return labels.slice(0, -1).map((_, n) => labels.slice(n).join('.'))
+}
+
+/** Every Path whose cookies come with a request for `path` (RFC 6265 §5.1.4), down to six segments. */
+function pathsOf(path: string): string[] {
+  const paths = ['/']
+  let to = path.indexOf('/', 1)
+  for (let depth = 0; depth < DEPTH_MAX && path.length > 1; depth++) {
+    const end = to < 0 ? path.length : to
+    paths.push(path.slice(0, end))
+    if (to < 0) break
+    if (end + 1 < path.length || path.endsWith('/')) paths.push(path.slice(0, end + 1))
+    to = path.indexOf('/', end + 1)
+  }
+  return paths.filter((each) => /^[\x21-\x3a\x3c-\x7e]+$/.test(each))
+}
+
+/** The fields for one host; nothing where none of our names came along. */
+export function tossedAway(site: Site, place: Place, cookie: string | null, target: string): string[] {
+  // Names with `__Host-` no page of another host can set (RFC 6265bis §4.1.3.2).
+  if (site.secure || cookie === null || place.kind === 'elsewhere') return []
+  const { hashes } = readCookies(cookie)
+  const { session, workspace, flow } = site.cookies
+  const own = place.kind === 'workspace' ? [workspace, flow] : [session]
+  const host = place.kind === 'workspace' ? `${place.label}.${site.baseDomain}` : site.publicHost
+  const fields: string[] = []
+  for (const name of own.filter((each) => hashes.has(each)))
+    for (const domain of domainsOf(host))
+      for (const path of pathsOf(pathOf(target)))
+        fields.push('Set-Cookie', `${name}=; Path=${path}; Domain=${domain}; Max-Age=0`)
+  return fields
+}
+
+/**
+ * For a visit that proves nobody. Two cookies of one name are none, and one that another host's page set for all hosts
+ * can't be told from ours: without this, whoever set it would lock a browser out for as long as they like.
+ */
+export function withoutTossed(visit: Visit): string[] {
+  return tossedAway(visit.edge.site, visit.place, visit.scan.cookie, visit.target)
+}
