@@ -49,6 +49,7 @@ export const routeNeeds: Readonly<Record<string, Need>> = {
   [`GET ${paths.reservedNames}`]: { who: 'administrator' },
   [`DELETE ${paths.reservedName}`]: { who: 'administrator' },
   [`GET ${paths.openapi}`]: { who: 'public' },
+  [`GET ${paths.jwks}`]: { who: 'public' },
   [`POST ${paths.agentRegister}`]: { who: 'agent' },
   [`GET ${paths.agentDesired}`]: { who: 'agent' },
   [`POST ${paths.agentReport}`]: { who: 'agent' },

@@ -2,6 +2,7 @@
 import type { Reach } from '@postern/plugin'
 import type { Deployment } from './deployment.ts'
 import type { Batch } from './feed.ts'
+import { signingFact } from './service/signing.ts'
 import type { Db } from './store/open.ts'
 import type { Host } from './store/hosts.ts'
 import { hostIdsOf, listHosts } from './store/hosts.ts'
@@ -72,9 +73,9 @@ const subnetFact = (hosts: readonly Host[]): EdgeFact => ({
 
 /** Everything, for a gateway that starts on the machine `machineId` (the server's own unless said otherwise). */
 export async function allFacts(
-  { options }: Deployment,
+  deployment: Deployment,
   db: Db,
-  machineId = options.machineId,
+  machineId = deployment.options.machineId,
 ): Promise<EdgeFact[]> {
   const hosts = await listHosts(db)
   const byId = new Map(hosts.map((host) => [host.id, host]))
@@ -84,15 +85,16 @@ export async function allFacts(
     ...(await listTokens(db, 'all')).map(tokenFact),
     ...(await listWorkspaces(db, {})).map((row) => routeFact(row, byId.get(row.hostId ?? ''), machineId)),
     subnetFact(hosts),
+    await signingFact(deployment, db),
   ]
 }
 
 /** The facts of what changed, as it is now; what is no longer there is `gone`. */
 export async function changedFacts(
-  { options }: Deployment,
+  deployment: Deployment,
   db: Db,
   batch: Batch,
-  machineId = options.machineId,
+  machineId = deployment.options.machineId,
 ): Promise<EdgeFact[]> {
   const subjects = (kind: string): string[] => [
     ...new Set(batch.changes.filter((change) => change.kind === kind).map(({ subject }) => subject)),
@@ -105,6 +107,7 @@ export async function changedFacts(
   const hosts = await listHosts(db, hostIds.length > 0 ? undefined : hostIdsOf(rows))
   const byId = new Map(hosts.map((host) => [host.id, host]))
   if (hostIds.length > 0) facts.push(subnetFact(hosts))
+  if (subjects('signing').length > 0) facts.push(await signingFact(deployment, db))
   for (const id of subjects('user')) {
     const user = await findUser(db, { id })
     facts.push(user === null ? { kind: 'gone', of: 'user', key: id } : userFact(user))

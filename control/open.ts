@@ -18,6 +18,7 @@ import { hostRoutes } from './routes/hosts.ts'
 import { nameRoutes } from './routes/names.ts'
 import { offerRoutes } from './routes/offers.ts'
 import { sessionRoutes } from './routes/sessions.ts'
+import { signingRoutes } from './routes/signing.ts'
 import { tokenRoutes } from './routes/tokens.ts'
 import { userRoutes } from './routes/users.ts'
 import { workspaceRoutes } from './routes/workspaces.ts'
@@ -30,6 +31,7 @@ import { auditLog } from './service/audit.ts'
 import { edgeControl } from './service/edge.ts'
 import { FLOW_PURPOSE, knownGateways } from './service/gateways.ts'
 import { keepSessions } from './service/sessions.ts'
+import { keepSigningKeys } from './service/signing.ts'
 import { signInLimit } from './sign-in-limit.ts'
 import { settleFact } from './store/facts.ts'
 import type { Database } from './store/open.ts'
@@ -104,6 +106,7 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
     throw err
   })
   const { feed } = deployment
+  await keepSigningKeys(deployment)
   const accounts = localAccounts(deployment, signInLimit(deployment.now), passwordsOf(cost))
   const sessions = keepSessions(deployment)
   const agents = hostAgents(deployment)
@@ -120,6 +123,7 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
     ...offerRoutes(deployment),
     ...hostRoutes(deployment),
     ...nameRoutes(deployment),
+    ...signingRoutes(deployment),
     ...agentRoutes(agents),
     ...gatewayRoutes(gateways, links),
     ...gatewayCallRoutes(gateways, edge),
@@ -143,7 +147,8 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
       ),
     app: {
       request(req, res, identity, origin) {
-        if (req.url?.startsWith('/api/') === true) api.request(req, res, identity, origin)
+        if (req.url?.startsWith('/api/') === true || req.url === paths.jwks)
+          api.request(req, res, identity, origin)
         else pages(req, res)
       },
       upgrade(req, socket, head, identity, origin) {

@@ -79,6 +79,10 @@ export const operations: Readonly<Record<string, Operation>> = {
     body: wire.changePasswordSchema,
     answers: { 204: null },
   },
+  [`GET ${paths.jwks}`]: {
+    summary: 'The public keys of identity assertions.',
+    answers: { 200: wire.jwksSchema },
+  },
   [`GET ${paths.tokens}`]: { summary: 'My API tokens.', answers: { 200: list(wire.tokenViewSchema) } },
   [`POST ${paths.tokens}`]: {
     summary: 'Make an API token; it is shown once.',

@@ -2,6 +2,7 @@
 import type { Deployment } from './deployment.ts'
 import type { Agents } from './service/agents.ts'
 import type { SessionKeeper } from './service/sessions.ts'
+import { keepSigningKeys } from './service/signing.ts'
 import { emptyTrash } from './service/workspaces.ts'
 import { pruneChanges } from './store/changes.ts'
 
@@ -14,5 +15,6 @@ export async function sweep(deployment: Deployment, agents: Agents, sessions: Se
   await sessions.sweep()
   await emptyTrash(deployment)
   await deployment.audit.flush()
+  await keepSigningKeys(deployment)
   await pruneChanges(deployment.feed.db, CHANGES_KEPT)
 }

@@ -5,6 +5,7 @@ import { constants } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import type { Logger } from '@postern/plugin'
 import type { EdgeControl, Origin } from '../control/wire/index.ts'
+import type { Assertions } from './assertion.ts'
 import type { Caps, Seat } from './caps.ts'
 import type { Place } from './host.ts'
 import type { Drain } from './drain.ts'
@@ -27,6 +28,7 @@ export interface Edge extends Witness {
   readonly control: EdgeControl
   readonly app: InnerApp
   readonly pools: Pools
+  readonly assertions: Assertions
   readonly live: LiveSet
   readonly caps: Caps
   /** Null: no spans. */

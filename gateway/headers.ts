@@ -10,6 +10,8 @@ export interface Forwarding {
   readonly forwardedFor: string
   readonly proto: 'http' | 'https'
   readonly identity: Identity
+  /** The same, signed, for programs that check it; '' where nobody is known. */
+  readonly assertion: string
   /** HTTP version of the visitor's request, for `Via`. */
   readonly httpVersion: string
   /** Given to the app where the visitor sent no id of their own. */
@@ -151,7 +153,7 @@ function addForwarding(out: string[], scan: Scan, forwarding: Forwarding): void 
   )
   if (scan.requestId === null) out.push('X-Request-Id', forwarding.requestId)
   if (forwarding.trace !== null) out.push('traceparent', forwarding.trace.traceparent)
-  out.push(...identityHeaders(forwarding.identity))
+  out.push(...identityHeaders(forwarding.identity), 'X-Postern-Assertion', forwarding.assertion)
 }
 
 /** What an answer's head says beside its fields. */

@@ -6,6 +6,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { paths } from '../control/wire/index.ts'
 import { ownPages } from './app.ts'
+import { Assertions } from './assertion.ts'
 import { Caps, usualCaps } from './caps.ts'
 import { dialledOnThisMachine } from './authz/allow.ts'
 import { authzHandler } from './authz/index.ts'
@@ -63,11 +64,13 @@ function build(options: GatewayOptions, certificates: CertificateStore | null): 
   const trusted = blocksOf(options.trustedProxies)
   const peers = new WeakMap<Duplex, Peer>()
   const drain: Drain = { isOn: false }
+  const site = siteOf(options.publicUrl, options.baseDomain)
   const isHttp2 = certificates !== null && options.http2 !== 'off'
   const http2 = isHttp2 ? http2Sessions(() => edge, options.http2 === 'websockets') : null
   const edge: Edge = {
-    site: siteOf(options.publicUrl, options.baseDomain),
+    site,
     table,
+    assertions: new Assertions(site, () => table.signing),
     control: options.control,
     app: options.app,
     pools,

@@ -6,6 +6,7 @@ import type {
   EdgeSink,
   EdgeToken,
   EdgeUser,
+  SigningKey,
 } from '../control/wire/index.ts'
 
 /** The keys that one change touched; `all` after a reset. */
@@ -46,6 +47,8 @@ export class Table implements EdgeSink, TableView {
   isSuspended = false
   /** Hosts' workspace networks, as CIDR. */
   subnets: readonly string[] = []
+  /** Of statements on who a visitor is. */
+  signing: readonly SigningKey[] = []
   /** Changes alone, before the first reset, make no table. */
   #isFilled = false
   readonly #now: () => number
@@ -82,6 +85,7 @@ export class Table implements EdgeSink, TableView {
     for (const map of [this.#routes, this.#names, this.#users, this.#sessions, this.#tokens, this.#running])
       map.clear()
     this.subnets = []
+    this.signing = []
     this.#isFilled = true
     for (const fact of facts) this.#take(fact, Number.NEGATIVE_INFINITY)
     for (const [id, since] of before)
@@ -100,7 +104,7 @@ export class Table implements EdgeSink, TableView {
     }
     for (const fact of facts) {
       this.#take(fact, this.#now())
-      if (fact.kind === 'subnets') continue
+      if (fact.kind === 'subnets' || fact.kind === 'signing') continue
       change[`${fact.kind === 'gone' ? fact.of : fact.kind}s`].add(fact.key)
     }
     this.revision = revision
@@ -154,6 +158,9 @@ export class Table implements EdgeSink, TableView {
         return
       case 'subnets':
         this.subnets = fact.row
+        return
+      case 'signing':
+        this.signing = fact.row
         return
       case 'gone':
         this.#forget(fact.of, fact.key)

@@ -2,7 +2,7 @@
 import type { Db } from './open.ts'
 
 export type ChangeKind =
-  'workspace' | 'timeline' | 'user' | 'session' | 'token' | 'host' | 'desired' | 'gateway'
+  'workspace' | 'timeline' | 'user' | 'session' | 'token' | 'host' | 'desired' | 'gateway' | 'signing'
 
 /** `subject` is the id (of a session or token: the hash) of what changed; `audience` the user it concerns, null: administrators. */
 export interface Change {

@@ -54,6 +54,16 @@ export interface EdgeToken {
   readonly expiresAtMs: number | null
 }
 
+/** An Ed25519 key that says who a visitor is (RFC 8037): the newest whose time has come signs. */
+export interface SigningKey {
+  readonly kid: string
+  /** The public part, base64url. */
+  readonly x: string
+  /** The private part, base64url. */
+  readonly d: string
+  readonly signsFromMs: number
+}
+
 export type EdgeFact =
   | { readonly kind: 'route'; readonly key: string; readonly row: EdgeRoute }
   | { readonly kind: 'user'; readonly key: string; readonly row: EdgeUser }
@@ -62,6 +72,7 @@ export type EdgeFact =
   | { readonly kind: 'gone'; readonly of: 'route' | 'user' | 'session' | 'token'; readonly key: string }
   /** CIDR blocks of all hosts' workspaces: listeners drop such peers unread. */
   | { readonly kind: 'subnets'; readonly row: readonly string[] }
+  | { readonly kind: 'signing'; readonly row: readonly SigningKey[] }
 
 /** Receives facts in revision order. `reset` replaces all; `apply` changes some. Both act before they return. */
 export interface EdgeSink {

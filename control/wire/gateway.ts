@@ -85,6 +85,10 @@ export const edgeFactSchema: z.ZodType<EdgeFact> = z.discriminatedUnion('kind', 
   z.object({ kind: z.literal('token'), key: z.string(), row: tokenSchema }),
   z.object({ kind: z.literal('gone'), of: z.enum(['route', 'user', 'session', 'token']), key: z.string() }),
   z.object({ kind: z.literal('subnets'), row: z.array(z.string()) }),
+  z.object({
+    kind: z.literal('signing'),
+    row: z.array(z.looseObject({ kid: z.string(), x: z.string(), d: z.string(), signsFromMs: z.number() })),
+  }),
 ])
 
 /**

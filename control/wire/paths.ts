@@ -26,6 +26,7 @@ export const paths = {
   reservedName: '/api/v1/names/:name',
   events: '/api/v1/events',
   openapi: '/api/v1/openapi.json',
+  jwks: '/.well-known/postern/jwks.json',
   agentRegister: '/api/agent/v1/register',
   agentDesired: '/api/agent/v1/desired',
   agentReport: '/api/agent/v1/report',

@@ -30,6 +30,8 @@ function authorizationOf(scan: Scan, again: boolean): string {
 /** What an allowing answer says, before it is put into words. */
 export interface Allowed {
   readonly identity: Identity
+  /** Of who they are, for the program; '' where nobody is known. */
+  readonly assertion: string
   /** `address:port` for the front to send the request to. */
   readonly upstream: string
   /** That is Postern itself: it gets all that it needs to decide there again. */
@@ -40,6 +42,9 @@ export interface Allowed {
    */
   readonly allowOrigin: string | null
 }
+
+/** Its value is ours alone, and needs no check. */
+export const ASSERTION = 'X-Postern-Assertion'
 
 /** In every allowing answer, in this order, before what it says of the user. */
 export const always: readonly string[] = [
@@ -72,7 +77,13 @@ export function ownFields(scan: Scan, { upstream, again, allowOrigin }: Allowed)
  * visitor's own in place of an absent one.
  */
 export function allowHeaders(scan: Scan, allowed: Allowed): string[] {
-  return [...always, ...identityHeaders(allowed.identity), ...ownFields(scan, allowed)]
+  return [
+    ...always,
+    ...identityHeaders(allowed.identity),
+    ASSERTION,
+    allowed.assertion,
+    ...ownFields(scan, allowed),
+  ]
 }
 
 /** `address:port` of the first TCP listener, as a front on this machine dials it; '' where there is none. */

@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { identityHeaders } from '../headers.ts'
 import type { Scan } from '../scan.ts'
-import { type Allowed, allowHeaders, always, ownFields } from './allow.ts'
+import { type Allowed, allowHeaders, always, ASSERTION, ownFields } from './allow.ts'
 
 /** Node's own place for the head of an answer that is yet to be sent: `headersSent` is its truth. */
 interface WithHead {
@@ -44,7 +44,9 @@ function beginningOf(user: readonly string[]): string | null {
 function headOf(scan: Scan, allowed: Allowed): string | null {
   const beginning = beginningOf(identityHeaders(allowed.identity))
   const own = textOf(ownFields(scan, allowed))
-  return beginning === null || own === null ? null : `${beginning}${own}\r\n`
+  return beginning === null || own === null
+    ? null
+    : `${beginning}${ASSERTION}: ${allowed.assertion}\r\n${own}\r\n`
 }
 
 /**

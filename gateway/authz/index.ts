@@ -83,7 +83,8 @@ function answer(edge: Edge, door: AuthzDoor, sub: Sub): void {
   if (asked.target.startsWith(paths.edgePrefix)) return refuseQuestion(res, family, 'not_found')
   const scan = scanHeaders(req.rawHeaders)
   const { method, target, upgrade } = asked
-  const facts = factsOf({ table, site, place, scan, method, target, upgrade, nowMs: edge.now() })
+  const nowMs = edge.now()
+  const facts = factsOf({ table, site, place, scan, method, target, upgrade, nowMs })
   const decision = decide(facts)
   const allowOrigin = readingOrigin(facts, decision)
   if (decision.kind !== 'allow')
@@ -94,6 +95,7 @@ function answer(edge: Edge, door: AuthzDoor, sub: Sub): void {
   if (door.isEnding()) res.shouldKeepAlive = false
   answerAllowed(req, res, scan, {
     identity: decision.identity,
+    assertion: edge.assertions.of(decision.identity, place.label, decision.route.workspaceId, nowMs),
     upstream: dialled ?? door.posternAddress(),
     again: dialled === null,
     allowOrigin,

@@ -72,6 +72,7 @@ export abstract class Relay implements LiveStream {
       forwardedFor: visit.chain.forwardedFor,
       proto: visit.peer.trusted && (proto === 'http' || proto === 'https') ? proto : edge.site.scheme,
       identity: allowed.identity,
+      assertion: edge.assertions.of(allowed.identity, allowed.place.label, this.workspaceId, edge.now()),
       httpVersion: req.httpVersion,
       requestId: visit.requestId,
       trace:

@@ -26,6 +26,6 @@ export class HeldFacts {
 
   #put(fact: EdgeFact): void {
     if (fact.kind === 'gone') this.#facts.delete(`${fact.of} ${fact.key}`)
-    else this.#facts.set(fact.kind === 'subnets' ? 'subnets' : `${fact.kind} ${fact.key}`, fact)
+    else this.#facts.set('key' in fact ? `${fact.kind} ${fact.key}` : fact.kind, fact)
   }
 }

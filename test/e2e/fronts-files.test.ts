@@ -19,6 +19,7 @@ const text = (file: string): string => readFileSync(new URL(file, folder), 'utf8
 /** Every header of an allowing answer that a front must set, in small letters. */
 const answered = allowHeaders(scanHeaders([]), {
   identity: { kind: 'anonymous' },
+  assertion: '',
   upstream: '127.0.0.1:3000',
   again: false,
   allowOrigin: null,

@@ -144,6 +144,7 @@ t.test(
         'X-Postern-User: alice',
         'X-Postern-Email: alice@example.com',
         'X-Postern-Groups: ',
+        'X-Postern-Assertion: ',
         'Connection: keep-alive',
       ],
     )

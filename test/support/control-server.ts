@@ -46,7 +46,7 @@ export function factTable(): EdgeSink & {
   const said: { revision: number; facts: readonly EdgeFact[] }[] = []
   const put = (fact: EdgeFact): void => {
     if (fact.kind === 'gone') rows.delete(`${fact.of} ${fact.key}`)
-    else rows.set(fact.kind === 'subnets' ? 'subnets' : `${fact.kind} ${fact.key}`, fact)
+    else rows.set('key' in fact ? `${fact.kind} ${fact.key}` : fact.kind, fact)
   }
   return {
     rows,

@@ -4,6 +4,7 @@ import { up as init } from './0001-init.ts'
 import { up as edgePorts } from './0002-edge-ports.ts'
 import { up as gateways } from './0003-gateways.ts'
 import { up as audit } from './0004-audit.ts'
+import { up as signingKeys } from './0005-signing-keys.ts'
 
 export interface Migration {
   readonly name: string
@@ -15,4 +16,5 @@ export const migrations: readonly Migration[] = [
   { name: '0002-edge-ports', up: edgePorts },
   { name: '0003-gateways', up: gateways },
   { name: '0004-audit', up: audit },
+  { name: '0005-signing-keys', up: signingKeys },
 ]

@@ -10,6 +10,7 @@ import { AccessLog } from '../../../control/cli/access-log.ts'
 import { jsonLogger } from '../../../control/cli/log.ts'
 import { type EdgeFact, portDefaults } from '../../../control/wire/index.ts'
 import { noControl } from '../../support/gateway-control.ts'
+import { signingFact, signingKey } from '../../support/signing-keys.ts'
 import { argument } from './listen.ts'
 
 const { upstreamPort, tls } = argument<{ upstreamPort: number; tls?: CertificateFiles }>()
@@ -20,6 +21,7 @@ const hash = sha256('bench-session-of-the-workspace-host-0123456789')
 const nearHash = sha256('bench-session-of-the-workspace-near-0123456789')
 
 const facts: EdgeFact[] = [
+  signingFact(signingKey(0)),
   {
     kind: 'user',
     key: 'u',

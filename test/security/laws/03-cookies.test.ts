@@ -124,7 +124,12 @@ t.test('nothing of ours reaches an app, over HTTP or a WebSocket', async (t) => 
     t.ok(fields.includes('Cookie: a=1; b="2;3";c'), 'the other cookies keep their bytes and order')
     t.same(
       fields.filter((field) => /^x-postern-/i.test(field)),
-      ['X-Postern-User: alice', 'X-Postern-Email: alice@example.com', 'X-Postern-Groups: '],
+      [
+        'X-Postern-User: alice',
+        'X-Postern-Email: alice@example.com',
+        'X-Postern-Groups: ',
+        'X-Postern-Assertion: ',
+      ],
     )
   }
   await http?.try({ host: HOST, headers: [`Cookie: ${cookie}`] })
