@@ -13,7 +13,7 @@ import type { Deployment } from './deployment.ts'
 import type { SessionKeeper } from './service/sessions.ts'
 import type { Workspace } from './store/workspaces.ts'
 import { findWorkspace } from './store/workspaces.ts'
-import { ApiError, nameProblem } from './wire/index.ts'
+import { ApiError, DEVICE_COOKIE_SECONDS, nameProblem } from './wire/index.ts'
 import type { Identity, NewSession, Origin } from './wire/index.ts'
 
 interface Given {
@@ -35,13 +35,16 @@ export interface Api {
 
 /** The dashboard's cookie: host-only, `__Host-` where TLS is. */
 export function sessionCookie(publicUrl: string, session: NewSession | 'clear', now: number): string {
+  return session === 'clear'
+    ? cookie(publicUrl, 'session', '', 0)
+    : cookie(publicUrl, 'session', session.token, (session.expiresAtMs - now) / 1000)
+}
+
+function cookie(publicUrl: string, name: 'session' | 'device', value: string, seconds: number): string {
   const secure = publicUrl.startsWith('https:')
-  const name = secure ? '__Host-postern_session' : 'postern_session'
-  const [value, maxAge] =
-    session === 'clear'
-      ? ['', 0]
-      : [session.token, Math.max(0, Math.floor((session.expiresAtMs - now) / 1000))]
-  return `${name}=${value}; Path=/; Max-Age=${maxAge}; HttpOnly; SameSite=Lax${secure ? '; Secure' : ''}`
+  const age = Math.max(0, Math.floor(seconds))
+  const start = `${secure ? '__Host-' : ''}postern_${name}=${value}`
+  return `${start}; Path=/; Max-Age=${age}; HttpOnly; SameSite=Lax${secure ? '; Secure' : ''}`
 }
 
 /** The workspace that a path names by id or name, if it is this person's: absent and not theirs are one answer. */
@@ -183,13 +186,14 @@ class HttpApi implements Api {
   async #run(
     { route, need, telling }: { route: Route; need: Need; telling: Telling },
     { identity }: Given,
-    call: Omit<Call, 'person' | 'workspace'>,
+    call: Omit<Call, 'person' | 'workspace' | 'sessionHash'>,
   ): Promise<Reply> {
     const { person, workspace } = await this.#admit(route, need, identity, call)
     if (person !== null && identity.kind === 'session') await this.#sessions.used(identity.sessionHash)
     if (person !== null && identity.kind === 'token') this.#sessions.tokenUsed(identity.tokenId)
     const full: Call = {
       ...call,
+      sessionHash: identity.kind === 'session' ? identity.sessionHash : null,
       get person(): Person {
         if (person === null) throw new Error(`${route.path} has nobody behind it`)
         return person
@@ -208,8 +212,13 @@ class HttpApi implements Api {
   #write(ctx: Koa.Context, reply: Reply): void {
     const { options, now } = this.#deployment
     ctx.status = reply.status
-    if (reply.session !== undefined)
-      ctx.set('Set-Cookie', sessionCookie(options.publicUrl, reply.session, now()))
+    const { session } = reply
+    if (session !== undefined) {
+      const own = sessionCookie(options.publicUrl, session, now())
+      const device = session === 'clear' ? undefined : session.device
+      const known = device && cookie(options.publicUrl, 'device', device, DEVICE_COOKIE_SECONDS)
+      ctx.set('Set-Cookie', known === undefined ? [own] : [own, known])
+    }
     if (reply.body === undefined) {
       ctx.body = null
       ctx.status = reply.status

@@ -13,6 +13,8 @@ export interface Call {
   readonly origin: Origin
   /** Aborts when the client goes away. */
   readonly signal: AbortSignal
+  /** Of the dashboard session that the request came with, also on public routes; null: none that lives. */
+  readonly sessionHash: string | null
   /** @throws Error on a public route: there is nobody to ask for. */
   readonly person: Person
   /** The workspace in the path, on routes that need its owner. */

@@ -6,6 +6,7 @@ import type { Api } from './app.ts'
 import { httpApi } from './app.ts'
 import { dashboardPages } from './dashboard.ts'
 import type { Deployment } from './deployment.ts'
+import { knownDevices } from './devices.ts'
 import { allFacts, changedFacts } from './facts.ts'
 import { openFeed } from './feed.ts'
 import type { PasswordCost } from './passwords.ts'
@@ -107,7 +108,11 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
   })
   const { feed } = deployment
   await keepSigningKeys(deployment)
-  const accounts = localAccounts(deployment, signInLimit(deployment.now), passwordsOf(cost))
+  const accounts = localAccounts(deployment, {
+    limit: signInLimit(deployment.now),
+    passwords: passwordsOf(cost),
+    devices: knownDevices(deployment.vault),
+  })
   const sessions = keepSessions(deployment)
   const agents = hostAgents(deployment)
   const streams = eventStreams(deployment)

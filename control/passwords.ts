@@ -17,24 +17,32 @@ const QUEUE_MAX = 64
 
 let running = 0
 const queue: (() => void)[] = []
+/** Those who are known to have signed in before go first: a flood of strangers keeps nobody out. */
+const first: (() => void)[] = []
 
-async function slot(): Promise<void> {
+async function slot(isKnown: boolean): Promise<void> {
   if (running < PARALLEL) {
     running++
     return
   }
-  if (queue.length >= QUEUE_MAX) throw new ApiError('overloaded', undefined, { retryAfterSeconds: 5 })
-  await new Promise<void>((ready) => queue.push(ready))
+  const line = isKnown ? first : queue
+  if (line.length >= QUEUE_MAX) throw new ApiError('overloaded', undefined, { retryAfterSeconds: 5 })
+  await new Promise<void>((ready) => line.push(ready))
 }
 
 function release(): void {
-  const waiting = queue.shift()
+  const waiting = first.shift() ?? queue.shift()
   if (waiting === undefined) running--
   else waiting()
 }
 
-async function derive(password: string, salt: Buffer, { n, r, p }: PasswordCost): Promise<Buffer> {
-  await slot()
+async function derive(
+  password: string,
+  salt: Buffer,
+  { n, r, p }: PasswordCost,
+  isKnown: boolean,
+): Promise<Buffer> {
+  await slot(isKnown)
   try {
     return await new Promise((resolve, reject) => {
       const options = { N: 2 ** n, r, p, maxmem: 256 * 2 ** n * r }
@@ -51,31 +59,28 @@ async function derive(password: string, salt: Buffer, { n, r, p }: PasswordCost)
 export interface Passwords {
   /** `scrypt$n$r$p$salt$hash`: the cost travels with the hash. */
   hash(password: string): Promise<string>
-  /** Takes the same time whether or not there is a hash. */
-  verify(password: string, hash: string | null): Promise<boolean>
+  /** Takes the same time whether or not there is a hash; `isKnown` goes before those who aren't. */
+  verify(password: string, hash: string | null, isKnown?: boolean): Promise<boolean>
 }
 
 export function passwordsOf(cost: PasswordCost): Passwords {
   return {
     async hash(password) {
       const salt = randomBytes(16)
-      const key = await derive(password, salt, cost)
+      const key = await derive(password, salt, cost, true)
       return ['scrypt', cost.n, cost.r, cost.p, salt.toString('base64url'), key.toString('base64url')].join(
         '$',
       )
     },
-    async verify(password, hash) {
+    async verify(password, hash, isKnown = false) {
       const [, n, r, p, salt, key] = hash?.split('$') ?? []
       if (n === undefined || r === undefined || p === undefined || salt === undefined || key === undefined) {
-        await derive(password, randomBytes(16), cost)
+        await derive(password, randomBytes(16), cost, isKnown)
         return false
       }
       const wanted = Buffer.from(key, 'base64url')
-      const found = await derive(password, Buffer.from(salt, 'base64url'), {
-        n: Number(n),
-        r: Number(r),
-        p: Number(p),
-      })
+      const at = { n: Number(n), r: Number(r), p: Number(p) }
+      const found = await derive(password, Buffer.from(salt, 'base64url'), at, isKnown)
       return timingSafeEqual(found, wanted)
     },
   }

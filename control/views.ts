@@ -147,6 +147,8 @@ export const sessionView = (session: Session, currentHash: string | null): Sessi
   lastUsedAtMs: session.lastUsedAtMs,
   expiresAtMs: session.expiresAtMs,
   device: session.userAgent === '' ? session.ip : `${session.userAgent} (${session.ip})`,
+  address: session.ip,
+  via: session.via,
 })
 
 export const hostView = (host: Host, workspaces: number): HostView => ({

@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream'
 import type { Logger } from '@postern/plugin'
 import type { EdgeControl, Origin } from '../control/wire/index.ts'
 import type { Assertions } from './assertion.ts'
+import { cookieValue } from './cookies.ts'
 import type { Caps, Seat } from './caps.ts'
 import type { Place } from './host.ts'
 import type { Drain } from './drain.ts'
@@ -94,11 +95,11 @@ const USER_AGENT_MAX = 256
 
 /** Where a visit came from, for control's limits, lists and audit. */
 export function originOf(visit: Visit): Origin {
-  return {
-    ip: visit.chain.client,
-    userAgent: visit.scan.userAgent.slice(0, USER_AGENT_MAX),
-    requestId: visit.requestId,
-  }
+  const { scan, edge, chain, requestId } = visit
+  const origin = { ip: chain.client, userAgent: scan.userAgent.slice(0, USER_AGENT_MAX), requestId }
+  // Only who signs in is asked for it, and that is a POST.
+  const device = visit.method === 'POST' ? cookieValue(scan.cookie, edge.site.cookies.device) : null
+  return device === null ? origin : { ...origin, device: device.slice(0, 200) }
 }
 
 /**

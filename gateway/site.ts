@@ -5,6 +5,8 @@ export interface CookieNames {
   readonly session: string
   readonly workspace: string
   readonly flow: string
+  /** Of browsers that somebody has signed in with. */
+  readonly device: string
 }
 
 /** What the edge knows of itself: everything that a request is compared with. */
@@ -51,6 +53,7 @@ export function siteOf(publicUrl: string, baseDomain: string): Site {
       session: `${prefix}postern_session`,
       workspace: `${prefix}postern_workspace`,
       flow: `${prefix}postern_flow`,
+      device: `${prefix}postern_device`,
     },
   }
 }

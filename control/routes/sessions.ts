@@ -28,8 +28,11 @@ export function sessionRoutes(deployment: Deployment, accounts: Accounts): Route
     {
       method: 'POST',
       path: paths.sessions,
-      async run({ body, origin }) {
+      async run({ body, origin, sessionHash }) {
         const { session, user } = await accounts.signIn(parseBody(signInSchema, json(body)), origin)
+        // Never goes on in a session that the browser brought: somebody else may have put it there.
+        if (sessionHash !== null)
+          await feed.write(async (w) => endSessions(w, await listSessions(w.db, { hash: sessionHash })))
         return { status: 201, body: userView(user), session }
       },
     },

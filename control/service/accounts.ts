@@ -1,6 +1,7 @@
 /** Set-up, sign-in and the accounts of people: commands go in, rows and facts change. */
 import { timingSafeEqual } from 'node:crypto'
 import type { Deployment } from '../deployment.ts'
+import type { Devices } from '../devices.ts'
 import type { Passwords } from '../passwords.ts'
 import type { SignInLimit } from '../sign-in-limit.ts'
 import { deleteSetupTokens, hasSetupToken, insertSetupToken, settleFact } from '../store/facts.ts'
@@ -15,8 +16,9 @@ import {
 } from '../store/users.ts'
 import { listWorkspaces } from '../store/workspaces.ts'
 import { hashToken, newId, newToken } from '../tokens.ts'
-import { ApiError } from '../wire/index.ts'
-import type { ApiCode, NewSession, Origin, Role } from '../wire/index.ts'
+import { ApiError, passwordProblem } from '../wire/index.ts'
+import type { ApiCode, NewSession, Origin, PasswordOwner, Role } from '../wire/index.ts'
+import { attemptOf, linkAttempt } from './familiar.ts'
 import { beginSession, endAllOf } from './sessions.ts'
 import { tellRefused } from './told-sessions.ts'
 
@@ -55,10 +57,24 @@ export interface Accounts {
   ): Promise<void>
 }
 
+/** What signing in needs beside the store. */
+export interface SignInParts {
+  readonly limit: SignInLimit
+  readonly passwords: Passwords
+  readonly devices: Devices
+}
+
 /** Links of earlier starts that nobody used open set-up for so long, in ms. */
 const SETUP_TOKEN_MS = 30 * 86_400_000
 
+/** @throws ApiError invalid_body, with the sentence at the field `path` */
+export function checkPassword(path: string, password: string, owner: PasswordOwner): void {
+  const message = passwordProblem(password, owner)
+  if (message !== null) throw new ApiError('invalid_body', undefined, { errors: [{ path, message }] })
+}
+
 async function makeUser({ now }: Deployment, passwords: Passwords, given: NewUser): Promise<User> {
+  checkPassword('password', given.password, given)
   return {
     id: newId(),
     username: given.username,
@@ -74,10 +90,12 @@ class LocalAccounts implements Accounts {
   readonly #deployment: Deployment
   readonly #limit: SignInLimit
   readonly #passwords: Passwords
+  readonly #devices: Devices
   #setupToken: string | null = null
 
-  constructor(deployment: Deployment, limit: SignInLimit, passwords: Passwords) {
+  constructor(deployment: Deployment, { limit, passwords, devices }: SignInParts) {
     this.#passwords = passwords
+    this.#devices = devices
     this.#deployment = deployment
     this.#limit = limit
   }
@@ -103,7 +121,8 @@ class LocalAccounts implements Accounts {
     origin: Origin,
   ): Promise<{ session: NewSession; user: User }> {
     const { feed, audit, now } = this.#deployment
-    this.#limit.spend('', origin.ip)
+    const attempt = linkAttempt(origin)
+    this.#limit.spend(attempt)
     const isKnown = await hasSetupToken(feed.db, hashToken(body.token))
     // Asked after the link: who set up in between has taken all links away.
     if (!(await this.setupOpen())) throw new ApiError('setup_closed')
@@ -122,10 +141,10 @@ class LocalAccounts implements Accounts {
       await w.changed('user', user.id, user.id)
       const actor = { kind: 'user', id: user.id, name: user.username } as const
       await audit.record({ action: 'deployment.set-up', actor, origin }, w.db)
-      return beginSession(w, user.id, origin, now())
+      return beginSession(w, user.id, origin, now(), 'setup')
     })
-    this.#limit.refund('', origin.ip)
-    return { session, user }
+    this.#limit.refund(attempt)
+    return { session: this.#remembered(session, user, origin), user }
   }
 
   async signIn(
@@ -136,13 +155,15 @@ class LocalAccounts implements Accounts {
     const username = body.username.trim().toLowerCase()
     const found = await findUser(feed.db, { username })
     const refused = (code: ApiCode): Promise<void> => tellRefused(this.#deployment, code, found, origin)
+    const attempt = await attemptOf(feed.db, this.#devices, { id: found?.id ?? null, username }, origin)
     try {
-      this.#limit.spend(username, origin.ip)
+      this.#limit.spend(attempt)
     } catch (err) {
       await refused('rate_limited')
       throw err
     }
-    const right = await this.#passwords.verify(body.password, found?.passwordHash ?? null)
+    const isKnown = attempt.familiar.by !== 'nothing'
+    const right = await this.#passwords.verify(body.password, found?.passwordHash ?? null, isKnown)
     const { ip, requestId } = origin
     if (!right || found === null || found.disabled) {
       log.warn('a sign-in was refused', { username: username.slice(0, 40), ip, requestId })
@@ -156,11 +177,17 @@ class LocalAccounts implements Accounts {
         !user.disabled &&
         timingSafeEqual(Buffer.from(hashToken(user.passwordHash)), Buffer.from(hashToken(found.passwordHash)))
       if (!unchanged) throw new ApiError('invalid_credentials')
-      return beginSession(w, user.id, origin, now())
+      return beginSession(w, user.id, origin, now(), 'password')
     })
-    this.#limit.refund(username, ip)
+    this.#limit.refund(attempt)
     log.info('signed in', { userId: found.id, ip, requestId })
-    return { session, user: found }
+    return { session: this.#remembered(session, found, origin), user: found }
+  }
+
+  /** The session, with a device cookie where the browser has none of this user. */
+  #remembered(session: NewSession, { username }: User, origin: Origin): NewSession {
+    const isKnown = this.#devices.idOf(origin.device, username) !== null
+    return isKnown ? session : { ...session, device: this.#devices.mint(username) }
   }
 
   async createUser(given: NewUser): Promise<User> {
@@ -175,6 +202,11 @@ class LocalAccounts implements Accounts {
   }
 
   async patchUser(id: string, change: UserChange): Promise<User> {
+    if (change.password !== undefined) {
+      const known = await findUser(this.#deployment.feed.db, { id })
+      if (known === null) throw new ApiError('not_found')
+      checkPassword('password', change.password, known)
+    }
     const passwordHash =
       change.password === undefined ? undefined : await this.#passwords.hash(change.password)
     return this.#deployment.feed.write(async (w) => {
@@ -210,10 +242,12 @@ class LocalAccounts implements Accounts {
   ): Promise<void> {
     const user = await findUser(this.#deployment.feed.db, { id: who.id })
     if (user === null) throw new ApiError('not_found')
-    this.#limit.spend(user.username, origin.ip)
-    if (!(await this.#passwords.verify(given.currentPassword, user.passwordHash)))
+    const attempt = await attemptOf(this.#deployment.feed.db, this.#devices, user, origin)
+    this.#limit.spend(attempt)
+    if (!(await this.#passwords.verify(given.currentPassword, user.passwordHash, true)))
       throw new ApiError('invalid_credentials', 'The current password is not right.')
-    this.#limit.refund(user.username, origin.ip)
+    this.#limit.refund(attempt)
+    checkPassword('newPassword', given.newPassword, user)
     const passwordHash = await this.#passwords.hash(given.newPassword)
     await this.#deployment.feed.write(async (w) => {
       await updateUser(w.db, user.id, { passwordHash })
@@ -222,6 +256,6 @@ class LocalAccounts implements Accounts {
   }
 }
 
-export function localAccounts(deployment: Deployment, limit: SignInLimit, passwords: Passwords): Accounts {
-  return new LocalAccounts(deployment, limit, passwords)
+export function localAccounts(deployment: Deployment, parts: SignInParts): Accounts {
+  return new LocalAccounts(deployment, parts)
 }

@@ -23,12 +23,13 @@ export const SESSION_MAX_MS = 90 * DAY
 /** Use is written down at most so often, in ms. */
 const SLIDE_MS = 5 * 60_000
 
-/** Begins a dashboard session; the cookie may live as long as the session ever can. */
+/** Begins a dashboard session, signed in by `via`; the cookie may live as long as the session ever can. */
 export async function beginSession(
   w: Writer,
   userId: string,
   origin: Origin,
   now: number,
+  via: string,
 ): Promise<NewSession> {
   const token = newToken('')
   const session: Session = {
@@ -42,6 +43,7 @@ export async function beginSession(
     endsAtMs: now + SESSION_MAX_MS,
     ip: origin.ip,
     userAgent: origin.userAgent,
+    via,
   }
   await insertSession(w.db, session)
   await tellBegun(w.db, session, origin)

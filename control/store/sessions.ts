@@ -19,6 +19,8 @@ export interface Session {
   readonly endsAtMs: number
   readonly ip: string
   readonly userAgent: string
+  /** By what it was signed in: `password`, `setup`, `reset`, `invitation`, `oidc:<provider>`. */
+  readonly via: string
 }
 
 interface Row {
@@ -34,6 +36,7 @@ interface Row {
   ends_at_ms: number
   ip: string
   user_agent: string
+  via: string
 }
 
 const fromRow = (row: Row): Session => ({
@@ -50,6 +53,7 @@ const fromRow = (row: Row): Session => ({
   endsAtMs: row.ends_at_ms,
   ip: row.ip,
   userAgent: row.user_agent,
+  via: row.via,
 })
 
 export async function insertSession(db: Db, session: Session): Promise<void> {
@@ -66,6 +70,7 @@ export async function insertSession(db: Db, session: Session): Promise<void> {
     ends_at_ms: session.endsAtMs,
     ip: session.ip.slice(0, 64),
     user_agent: session.userAgent.slice(0, 400),
+    via: session.via.slice(0, 80),
   })
 }
 

@@ -1,5 +1,6 @@
 /** People, sessions, tokens and hosts, as the users' API takes and gives them. */
 import { z } from 'zod'
+import { PASSWORD_MAX, PASSWORD_MIN } from './password-rules.ts'
 
 export const roles = ['administrator', 'member'] as const
 export const roleSchema = z.enum(roles)
@@ -10,7 +11,11 @@ export const usernameSchema = z
   .min(1)
   .max(40)
   .regex(/^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?$/, 'small letters, digits, dot, hyphen and underscore')
-export const passwordSchema = z.string().min(10, 'at least 10 characters').max(1024)
+/** Its length; what else a password must be, depends on whose it is: `passwordProblem`. */
+export const passwordSchema = z
+  .string()
+  .min(PASSWORD_MIN, `at least ${PASSWORD_MIN} characters`)
+  .max(PASSWORD_MAX, `at most ${PASSWORD_MAX} characters`)
 export const emailSchema = z.email().max(254)
 
 export const setupSchema = z.strictObject({
@@ -76,7 +81,12 @@ export const sessionViewSchema = z.object({
   createdAtMs: z.number(),
   lastUsedAtMs: z.number(),
   expiresAtMs: z.number(),
+  /** The browser's User-Agent with its address. */
   device: z.string(),
+  /** Where it was signed in from. */
+  address: z.string(),
+  /** By what it was signed in: `password`, `setup`, `reset`, `invitation`, or `oidc:<provider>`. */
+  via: z.string(),
 })
 export type SessionView = z.infer<typeof sessionViewSchema>
 

@@ -96,12 +96,19 @@ export interface Origin {
   readonly ip: string
   readonly userAgent: string
   readonly requestId: string
+  /** The device cookie that the browser brought. */
+  readonly device?: string | undefined
 }
+
+/** How long a browser keeps its device cookie, in seconds: as long as browsers keep any. */
+export const DEVICE_COOKIE_SECONDS = 400 * 86_400
 
 export interface NewSession {
   /** The cookie's value. */
   readonly token: string
   readonly expiresAtMs: number
+  /** A device cookie for a browser that has none for this user: what it gets wrong next, it gets wrong alone. */
+  readonly device?: string | undefined
 }
 
 /** What a gateway asks of control. Each rejects with ApiError. The sink knows what was made before the promise resolves. */

@@ -118,6 +118,7 @@ const originSchema = z.object({
   ip: z.string().max(64),
   userAgent: z.string().max(400),
   requestId: z.string().max(64),
+  device: z.string().max(200).optional(),
 })
 
 /** The bodies of a gateway's calls; what is inside is checked where the server's own edge is, too. */
@@ -153,7 +154,11 @@ export const gatewayStartSchema = z.object({
   origin: originSchema,
 })
 
-export const newSessionSchema = z.object({ token: z.string(), expiresAtMs: z.number() })
+export const newSessionSchema = z.object({
+  token: z.string(),
+  expiresAtMs: z.number(),
+  device: z.string().optional(),
+})
 export const setupOpenSchema = z.object({ open: z.boolean() })
 export const issuedCodeSchema = z.object({ code: z.string() })
 

@@ -1,5 +1,5 @@
 // Forms of the dashboard's host come in; sessions are made and ended by control; cookies and redirects go out.
-import { ApiError, type NewSession, paths } from '../../control/wire/index.ts'
+import { ApiError, DEVICE_COOKIE_SECONDS, type NewSession, paths } from '../../control/wire/index.ts'
 import { answerCode, sendCard, sendRedirect } from '../answer.ts'
 import { deniesNothing, provesOwnOrigin } from '../decide.ts'
 import { dashboardIdentity } from '../dashboard.ts'
@@ -15,10 +15,15 @@ const nextOf = (fields: URLSearchParams): string => {
   return isLocalPath(next) ? next : '/'
 }
 
-function sessionCookie(visit: Visit, session: NewSession): string[] {
+/** The cookies of a new session: its own, and the one by which this browser is known at the next sign-in. */
+export function sessionCookies(visit: Visit, session: NewSession): string[] {
   const { site } = visit.edge
   const seconds = (session.expiresAtMs - visit.edge.now()) / 1000
-  return setCookie(site, site.cookies.session, session.token, seconds)
+  const { device } = session
+  return [
+    ...setCookie(site, site.cookies.session, session.token, seconds),
+    ...(device === undefined ? [] : setCookie(site, site.cookies.device, device, DEVICE_COOKIE_SECONDS)),
+  ]
 }
 
 /** `GET /sign-in`: the form, or on to `next` for somebody who is signed in. */
@@ -47,12 +52,13 @@ export async function signIn(visit: Visit): Promise<void> {
     )
     const { identity } = dashboardIdentity(visit)
     if (identity.kind === 'session') await edge.control.signOut(identity.sessionHash)
-    sendRedirect(visit, next, [...sessionCookie(visit, session), ...withoutTossed(visit)])
+    sendRedirect(visit, next, [...sessionCookies(visit, session), ...withoutTossed(visit)])
   } catch (err) {
     if (!(err instanceof ApiError) || (err.code !== 'invalid_credentials' && err.code !== 'rate_limited'))
       throw err
     const retry = err.retryAfterSeconds === undefined ? [] : ['Retry-After', String(err.retryAfterSeconds)]
-    const error = `${err.problem('').title} ${err.problem('').hint}`
+    const { title, detail, hint } = err.problem('')
+    const error = `${detail ?? title} ${hint}`
     sendCard(visit, err.status, signInCard({ next, username, error }), retry)
   }
 }
@@ -85,7 +91,7 @@ export async function setUp(visit: Visit): Promise<void> {
   try {
     const body = { token, username, password, ...(email === '' ? {} : { email }) }
     const session = await edge.control.setup(body, originOf(visit))
-    sendRedirect(visit, '/', sessionCookie(visit, session))
+    sendRedirect(visit, '/', sessionCookies(visit, session))
   } catch (err) {
     if (!(err instanceof ApiError)) throw err
     if (err.code === 'setup_closed') return sendCard(visit, 409, setupClosedCard())

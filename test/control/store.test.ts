@@ -62,6 +62,7 @@ const session = (hash: string, userId: string, parent: string | null = null): Se
   endsAtMs: late + 2,
   ip: '127.0.0.1',
   userAgent: 'tests',
+  via: 'password',
 })
 
 const host = (id: string): Host => ({

@@ -104,6 +104,8 @@ export interface Answer<T = Shown> {
 /** A caller with one cookie jar or one token. */
 export interface Client {
   cookie: string
+  /** The cookie by which the browser is known to have been signed in with; '' at first. */
+  device: string
   call<T = Shown>(
     method: string,
     path: string,
@@ -171,6 +173,7 @@ export async function controlServer(
     ip: String(req.headers['x-test-ip'] ?? '127.0.0.1'),
     userAgent: String(req.headers['user-agent'] ?? ''),
     requestId: `r${++counter}`,
+    device: /(?:^|; )postern_device=([^;]+)/.exec(req.headers.cookie ?? '')?.[1],
   })
   const server: Server = createServer((req, res) =>
     parts.control.app.request(req, res, identify(facts.rows, req.headers, clock.now), originOf(req)),
@@ -222,6 +225,7 @@ export async function controlServer(
 function makeClient(port: number, answers: string[], bearer?: string): Client {
   const self: Client = {
     cookie: '',
+    device: '',
     call: <T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) =>
       new Promise<Answer<T>>((resolve, reject) => {
         const sent = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body)
@@ -237,7 +241,9 @@ function makeClient(port: number, answers: string[], bearer?: string): Client {
                 ? {}
                 : { 'content-length': String(Buffer.byteLength(sent)) }),
               ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }),
-              ...(self.cookie === '' ? {} : { cookie: self.cookie }),
+              ...(self.cookie + self.device === ''
+                ? {}
+                : { cookie: [self.cookie, self.device].filter(Boolean).join('; ') }),
               ...headers,
             },
           },
@@ -247,8 +253,10 @@ function makeClient(port: number, answers: string[], bearer?: string): Client {
             res.on('end', () => {
               const text = Buffer.concat(chunks).toString('utf8')
               answers.push(JSON.stringify(res.headers) + text)
-              const set = res.headers['set-cookie']?.find((each) => each.startsWith('postern_session='))
-              if (set !== undefined) self.cookie = set.split(';')[0] ?? ''
+              const set = (name: string): string | undefined =>
+                res.headers['set-cookie']?.find((each) => each.startsWith(`${name}=`))?.split(';')[0]
+              self.cookie = set('postern_session') ?? self.cookie
+              self.device = set('postern_device') ?? self.device
               let json: unknown
               try {
                 json = JSON.parse(text)

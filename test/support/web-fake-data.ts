@@ -152,6 +152,8 @@ export function fakeSessions(): SessionView[] {
       lastUsedAtMs: now,
       expiresAtMs,
       device: 'Chromium on Linux',
+      address: '127.0.0.1',
+      via: 'password',
     },
     {
       id: 's2',
@@ -160,6 +162,8 @@ export function fakeSessions(): SessionView[] {
       lastUsedAtMs: now - day,
       expiresAtMs,
       device: 'Firefox on Android',
+      address: '10.0.0.7',
+      via: 'oidc:company',
     },
   ]
 }

@@ -5,6 +5,7 @@ import { up as edgePorts } from './0002-edge-ports.ts'
 import { up as gateways } from './0003-gateways.ts'
 import { up as audit } from './0004-audit.ts'
 import { up as signingKeys } from './0005-signing-keys.ts'
+import { up as sessionVia } from './0006-session-via.ts'
 
 export interface Migration {
   readonly name: string
@@ -17,4 +18,5 @@ export const migrations: readonly Migration[] = [
   { name: '0003-gateways', up: gateways },
   { name: '0004-audit', up: audit },
   { name: '0005-signing-keys', up: signingKeys },
+  { name: '0006-session-via', up: sessionVia },
 ]

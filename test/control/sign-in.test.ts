@@ -1,0 +1,178 @@
+/** Who may try how often to sign in, and by what password: floods from many addresses, both sides of them. */
+import { join } from 'node:path'
+import fc from 'fast-check'
+import t, { type Test } from 'tap'
+import { BUDGETS_MAX, signInLimit } from '../../control/sign-in-limit.ts'
+import type { Attempt } from '../../control/sign-in-limit.ts'
+import { passwordProblem } from '../../control/wire/index.ts'
+import type { SessionView } from '../../control/wire/index.ts'
+import { controlServer, password } from '../support/control-server.ts'
+import type { Client, ControlServer } from '../support/control-server.ts'
+
+const root = t.testdir({})
+let count = 0
+async function serve(t: Test): Promise<ControlServer> {
+  const server = await controlServer({ stateDirectory: join(root, `s${++count}`) })
+  t.teardown(() => server.close())
+  return server
+}
+
+const address = (n: number): string => `10.${(n >> 16) & 255}.${(n >> 8) & 255}.${n & 255}`
+const guess = (client: Client, ip: string, username: string, secret = 'not the password') =>
+  client.call('POST', '/api/v1/sessions', { username, password: secret }, { 'x-test-ip': ip })
+
+/** 300 addresses guess one name; what each was told. */
+async function flood(server: ControlServer, username: string): Promise<number[]> {
+  const statuses: number[] = []
+  for (let n = 0; n < 300; n++)
+    statuses.push((await guess(server.client(), address(n + 1000), username)).status)
+  return statuses
+}
+
+await t.test('who floods one name from many addresses keeps its owner out of nothing', async (t) => {
+  const server = await serve(t)
+  const ada = await server.setUp()
+  const known = server.client()
+  await guess(known, '192.0.2.1', 'ada', password)
+  t.match(known.device, /^postern_device=[\w-]{22}\.[\w-]{43}$/, 'the browser is remembered')
+  const statuses = await flood(server, 'ada')
+  t.equal(statuses.filter((status) => status === 401).length, 20, 'the flood had twenty guesses in all')
+  t.equal(statuses.filter((status) => status === 429).length, 280)
+  t.same(await flood(server, 'nobody-of-that-name'), statuses, 'and learns nothing of who has an account')
+
+  const roaming = server.client()
+  roaming.device = known.device
+  t.equal(
+    (await guess(roaming, '198.51.100.7', 'ada', password)).status,
+    201,
+    'the owner’s browser, anywhere',
+  )
+  t.equal(
+    (await guess(server.client(), '192.0.2.1', 'ada', password)).status,
+    201,
+    'another browser at an address that the owner is signed in from',
+  )
+  const stranger = await guess(server.client(), '203.0.113.9', 'ada', password)
+  t.match(stranger, { status: 429, json: { code: 'rate_limited', detail: /signed in with/ } })
+  t.ok(Number(stranger.headers['retry-after']) > 0)
+  t.equal((await ada.call('GET', '/api/v1/me')).status, 200)
+  server.clock.now += 61_000
+  t.equal((await guess(server.client(), '203.0.113.9', 'ada', password)).status, 201, 'a place a minute')
+})
+
+await t.test('a remembered browser has a budget, and it is of its own user and its own', async (t) => {
+  const server = await serve(t)
+  const ada = await server.setUp()
+  await server.member(ada, 'bob')
+  const browser = server.client()
+  await guess(browser, '192.0.2.1', 'bob', password)
+  const { device } = browser
+  const tries: number[] = []
+  for (let n = 0; n < 14; n++) {
+    const client = server.client()
+    client.device = device
+    tries.push((await guess(client, address(n), 'bob')).status)
+  }
+  t.same(
+    tries,
+    [...Array<number>(10).fill(401), ...Array<number>(4).fill(429)],
+    'ten guesses, wherever it is',
+  )
+  const other = server.client()
+  await guess(other, '192.0.2.1', 'bob', password)
+  t.match(other.cookie, /postern_session/, 'another browser of the same user goes on')
+  for (const [name, cookie] of [
+    ['of bob', device],
+    ['made up', `postern_device=${'a'.repeat(22)}.${'b'.repeat(43)}`],
+    ['broken', 'postern_device=x'],
+  ] as const) {
+    const eve = server.client()
+    eve.device = cookie
+    for (let n = 0; n < 5; n++) await guess(eve, `198.51.100.${name.length}`, 'ada')
+    t.equal((await guess(eve, `198.51.100.${name.length}`, 'ada')).status, 429, `${name}: a stranger to ada`)
+  }
+})
+
+await t.test('an address that guesses many names is stopped, a /64 counts as one', async (t) => {
+  const server = await serve(t)
+  await server.setUp()
+  const statuses: number[] = []
+  for (let n = 0; n < 40; n++)
+    statuses.push((await guess(server.client(), `2001:db8:1:2::${n}`, `name${n}`)).status)
+  t.equal(statuses.filter((status) => status === 401).length, 30)
+  t.equal((await guess(server.client(), '2001:db8:1:3::1', 'ada', password)).status, 201)
+})
+
+await t.test('a million of names and addresses fill no memory, and free nobody who owes', async (t) => {
+  let now = 1_000_000
+  const limit = signInLimit(() => now)
+  const attempt = (username: string, ip: string): Attempt => ({ username, ip, familiar: { by: 'nothing' } })
+  for (let n = 0; n < 20; n++) limit.spend(attempt('ada', address(n)))
+  t.throws(() => limit.spend(attempt('ada', '192.0.2.1')), { code: 'rate_limited' })
+  for (let n = 0; n < 120_000; n++) limit.spend(attempt(`name${n}`, address(n + 100)))
+  t.ok(limit.size <= 4 * BUDGETS_MAX, `${limit.size} budgets`)
+  t.throws(() => limit.spend(attempt('ada', '192.0.2.1')), { code: 'rate_limited' }, 'still locked')
+  now += 61_000
+  limit.spend(attempt('ada', '192.0.2.1'))
+  t.throws(() => limit.spend(attempt('ada', '192.0.2.2')), { code: 'rate_limited' }, 'one a minute')
+})
+
+await t.test('passwords that guessers try first are refused, with a sentence at the field', async (t) => {
+  const ada = { username: 'ada', email: 'ada.lovelace@example.org' }
+  const refused = [
+    ['short', /at least 10/],
+    ['x'.repeat(1025), /at most 1024/],
+    ['ada.lovelace@example.org', /user name or e-mail/],
+    ['ADA.LOVELACE', /user name or e-mail/],
+    ['adaadaada2026', /user name and digits/],
+    ['Password123', /most common/],
+    ['QWERTYUIOP', /most common/],
+    ['1234567890', /most common/],
+    ['ｐａｓｓｗｏｒｄ１２３', /most common/],
+    ['aaaaaaaaaaaa', /repeated/],
+    ['abcabcabcabc', /repeated/],
+  ] as const
+  for (const [secret, says] of refused) t.match(passwordProblem(secret, ada), says, secret.slice(0, 30))
+  for (const secret of [password, '8472910384', 'ada likes hats', 'a new and longer one', 'ünïcödé wörds'])
+    t.equal(passwordProblem(secret, ada), null, secret)
+  fc.assert(
+    fc.property(fc.string({ minLength: 10, maxLength: 40 }), fc.string(), (secret, username) => {
+      const problem = passwordProblem(secret, { username })
+      return problem === null || problem.length > 10
+    }),
+  )
+  const server = await serve(t)
+  const admin = await server.setUp('root')
+  const weak = await admin.call('POST', '/api/v1/users', { username: 'bob', password: 'password123' })
+  t.match(weak, { status: 422, json: { errors: [{ path: 'password', message: /most common/ }] } })
+  const bob = await server.member(admin, 'bob')
+  const { id } = (await bob.call('GET', '/api/v1/me')).json
+  t.match(await admin.call('PATCH', `/api/v1/users/${id}`, { password: 'bob-1234567890' }), {
+    status: 422,
+    json: { errors: [{ path: 'password', message: /user name and digits/ }] },
+  })
+  const change = { currentPassword: password, newPassword: '1234567890' }
+  t.match(await bob.call('POST', '/api/v1/me/password', change), {
+    status: 422,
+    json: { errors: [{ path: 'newPassword', message: /most common/ }] },
+  })
+  t.equal((await bob.call('GET', '/api/v1/me')).status, 200, 'a refused change changes nothing')
+})
+
+await t.test('a session that was planted before the sign-in is dead after it', async (t) => {
+  const server = await serve(t)
+  const ada = await server.setUp()
+  const eve = await server.member(ada, 'eve')
+  const planted = eve.cookie
+  const victim = server.client()
+  victim.cookie = planted
+  t.equal((await guess(victim, '192.0.2.1', 'ada', password)).status, 201)
+  t.not(victim.cookie, planted)
+  t.match(await victim.call('GET', '/api/v1/me'), { json: { username: 'ada' } })
+  t.equal((await eve.call('GET', '/api/v1/me')).status, 401, 'what eve planted opens nothing')
+  const { items } = (await victim.call<{ items: SessionView[] }>('GET', '/api/v1/sessions')).json
+  t.match(
+    items.find(({ current }) => current),
+    { via: 'password', address: '192.0.2.1' },
+  )
+})
