@@ -1,20 +1,14 @@
 /** A control over real HTTP: cookies and tokens are found by the edge's facts, as a gateway does, but without one. */
 import { createHash, generateKeyPairSync, sign } from 'node:crypto'
 import type { IncomingMessage, Server } from 'node:http'
-import { createServer, request } from 'node:http'
+import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Logger } from '@postern/plugin'
 import { openParts } from '../../control/open.ts'
 import type { Parts } from '../../control/open.ts'
 import type { ControlOptions } from '../../control/seams.ts'
-import type {
-  EdgeFact,
-  EdgeSink,
-  Identity,
-  Problem,
-  Register,
-  WorkspaceView,
-} from '../../control/wire/index.ts'
+import type { EdgeFact, EdgeSink, Identity, Register } from '../../control/wire/index.ts'
+import { makeClient, type Client } from './control-client.ts'
 
 /** Collects everything that was logged, for the search for secrets. */
 export function listeningLog(): Logger & { readonly lines: string[] } {
@@ -90,29 +84,7 @@ export function identify(
   return { kind: 'anonymous' }
 }
 
-/** One answer as it may be: a workspace, a list of them, a problem, a token. */
-export type Shown = WorkspaceView & Problem & { items: readonly WorkspaceView[]; next: string; token: string }
-
-export interface Answer<T = Shown> {
-  readonly status: number
-  readonly headers: IncomingMessage['headers']
-  readonly text: string
-  /** The body as JSON, by the shapes that tests look at. */
-  readonly json: T
-}
-
-/** A caller with one cookie jar or one token. */
-export interface Client {
-  cookie: string
-  /** The cookie by which the browser is known to have been signed in with; '' at first. */
-  device: string
-  call<T = Shown>(
-    method: string,
-    path: string,
-    body?: unknown,
-    headers?: Record<string, string>,
-  ): Promise<Answer<T>>
-}
+export type { Answer, Client, Shown } from './control-client.ts'
 
 export interface ControlServer extends Parts {
   readonly url: string
@@ -218,58 +190,6 @@ export async function controlServer(
       server.closeAllConnections()
       await new Promise((closed) => server.close(closed))
     },
-  }
-  return self
-}
-
-function makeClient(port: number, answers: string[], bearer?: string): Client {
-  const self: Client = {
-    cookie: '',
-    device: '',
-    call: <T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) =>
-      new Promise<Answer<T>>((resolve, reject) => {
-        const sent = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body)
-        const req = request(
-          {
-            port,
-            host: '127.0.0.1',
-            method,
-            path,
-            headers: {
-              ...(sent === undefined ? {} : { 'content-type': 'application/json' }),
-              ...(sent === undefined || 'transfer-encoding' in headers
-                ? {}
-                : { 'content-length': String(Buffer.byteLength(sent)) }),
-              ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }),
-              ...(self.cookie + self.device === ''
-                ? {}
-                : { cookie: [self.cookie, self.device].filter(Boolean).join('; ') }),
-              ...headers,
-            },
-          },
-          (res) => {
-            const chunks: Buffer[] = []
-            res.on('data', (chunk: Buffer) => chunks.push(chunk))
-            res.on('end', () => {
-              const text = Buffer.concat(chunks).toString('utf8')
-              answers.push(JSON.stringify(res.headers) + text)
-              const set = (name: string): string | undefined =>
-                res.headers['set-cookie']?.find((each) => each.startsWith(`${name}=`))?.split(';')[0]
-              self.cookie = set('postern_session') ?? self.cookie
-              self.device = set('postern_device') ?? self.device
-              let json: unknown
-              try {
-                json = JSON.parse(text)
-              } catch {
-                json = undefined
-              }
-              resolve({ status: res.statusCode ?? 0, headers: res.headers, text, json: json as T })
-            })
-          },
-        )
-        req.on('error', reject)
-        req.end(sent)
-      }),
   }
   return self
 }
