@@ -12,9 +12,10 @@ import type { Call, Needs, Reply, Route } from './call.ts'
 import type { Deployment } from './deployment.ts'
 import type { SessionKeeper } from './service/sessions.ts'
 import type { Workspace } from './store/workspaces.ts'
-import { findWorkspace } from './store/workspaces.ts'
-import { ApiError, DEVICE_COOKIE_SECONDS, nameProblem } from './wire/index.ts'
-import type { Identity, NewSession, Origin } from './wire/index.ts'
+import type { Found } from './whose.ts'
+import { workspaceFor } from './whose.ts'
+import { ApiError, DEVICE_COOKIE_SECONDS } from './wire/index.ts'
+import type { AccessRole, Identity, NewSession, Origin } from './wire/index.ts'
 
 interface Given {
   readonly identity: Identity
@@ -45,18 +46,6 @@ function cookie(publicUrl: string, name: 'session' | 'device', value: string, se
   const age = Math.max(0, Math.floor(seconds))
   const start = `${secure ? '__Host-' : ''}postern_${name}=${value}`
   return `${start}; Path=/; Max-Age=${age}; HttpOnly; SameSite=Lax${secure ? '; Secure' : ''}`
-}
-
-/** The workspace that a path names by id or name, if it is this person's: absent and not theirs are one answer. */
-export async function workspaceOf(deployment: Deployment, person: Person, ref: string): Promise<Workspace> {
-  const { db } = deployment.feed
-  // Only what can be a name is looked up as one; an id of 20 letters could be a name too, so ids go first.
-  const found =
-    (await findWorkspace(db, { id: ref.slice(0, 64) })) ??
-    (nameProblem(ref) === null ? await findWorkspace(db, { name: ref }) : null)
-  if (found === null || (found.ownerId !== person.id && !person.administrator))
-    throw new ApiError('not_found')
-  return found
 }
 
 function problemOf(err: unknown): ApiError {
@@ -169,14 +158,13 @@ class HttpApi implements Api {
     need: Need,
     identity: Identity,
     call: Pick<Call, 'params' | 'origin'>,
-  ): Promise<{ person: Person | null; workspace: Workspace | null }> {
+  ): Promise<{ person: Person | null; found: Found | null }> {
+    const { feed, now } = this.#deployment
     try {
       const person = authorize(need, identity)
-      const isOfOwner = need.who === 'owner' && person !== null
-      const workspace = isOfOwner
-        ? await workspaceOf(this.#deployment, person, call.params['id'] ?? '')
-        : null
-      return { person, workspace }
+      const isOfOne = need.who === 'workspace' && person !== null
+      const found = isOfOne ? await workspaceFor(feed.db, person, call.params['id'] ?? '', need, now()) : null
+      return { person, found }
     } catch (err) {
       await tellDenied(this.#deployment, err, route, identity, call)
       throw err
@@ -186,11 +174,15 @@ class HttpApi implements Api {
   async #run(
     { route, need, telling }: { route: Route; need: Need; telling: Telling },
     { identity }: Given,
-    call: Omit<Call, 'person' | 'workspace' | 'sessionHash'>,
+    call: Omit<Call, 'person' | 'workspace' | 'role' | 'sessionHash'>,
   ): Promise<Reply> {
-    const { person, workspace } = await this.#admit(route, need, identity, call)
+    const { person, found } = await this.#admit(route, need, identity, call)
     if (person !== null && identity.kind === 'session') await this.#sessions.used(identity.sessionHash)
     if (person !== null && identity.kind === 'token') this.#sessions.tokenUsed(identity.tokenId)
+    const inPath = (): Found => {
+      if (found === null) throw new Error(`${route.path} has no workspace in its path`)
+      return found
+    }
     const full: Call = {
       ...call,
       sessionHash: identity.kind === 'session' ? identity.sessionHash : null,
@@ -199,11 +191,13 @@ class HttpApi implements Api {
         return person
       },
       get workspace(): Workspace {
-        if (workspace === null) throw new Error(`${route.path} has no workspace in its path`)
-        return workspace
+        return inPath().workspace
+      },
+      get role(): AccessRole | null {
+        return inPath().role
       },
     }
-    const act = { route, telling, identity, person, workspace }
+    const act = { route, telling, identity, person, workspace: found?.workspace ?? null }
     const reply = await audited(this.#deployment, act, call, () => route.run(full))
     if (route.method !== 'GET' && need.who !== 'agent') await this.#acknowledged()
     return reply

@@ -1,59 +1,84 @@
 /** The one table of who may do what: every route, every kind of live message. A route without a row does not start. */
-import { ApiError, paths } from './wire/index.ts'
-import type { Identity, Scope, StreamKind } from './wire/index.ts'
+import { ApiError, paths, reaches } from './wire/index.ts'
+import type { AccessRole, Accessing, Identity, Role, Scope, StreamKind } from './wire/index.ts'
 
 /**
- * `public`: anybody. `signed-in`: any user, about their own things. `owner`: the workspace in the path is theirs, or
- * they are an administrator. `agent`, `gateway`: a host's or a gateway's own credential, checked by the route. `scopes`:
- * a token needs one of them (`admin` always does); without, a token needs `admin`.
+ * `public`: anybody. `signed-in`: any user, about their own things. `workspace`: who is at least `level` to the workspace
+ * in the path. `reads-all`: administrators and auditors. `agent`, `gateway`: a host's or a gateway's own credential,
+ * checked by the route. `scopes`: a token needs one of them (`admin` always does); without, a token needs `admin`.
  */
 export interface Need {
-  readonly who: 'public' | 'signed-in' | 'owner' | 'administrator' | 'agent' | 'gateway'
+  readonly who: 'public' | 'signed-in' | 'workspace' | 'administrator' | 'reads-all' | 'agent' | 'gateway'
+  readonly level?: AccessRole
+  /** Who else may, whatever they are to the workspace. */
+  readonly also?: 'administrator' | 'reads-all'
   readonly scopes?: readonly Scope[]
+  /** A change of one's own account: auditors make no other. */
+  readonly own?: true
+  /** It changes something. */
+  readonly changes?: boolean
 }
 
 const sees = ['workspaces:read', 'workspaces:write'] as const
 const changes = ['workspaces:write'] as const
+const looks: Need = { who: 'workspace', level: 'viewer', also: 'reads-all', scopes: sees }
+const steers: Need = { who: 'workspace', level: 'editor', also: 'administrator', scopes: changes }
+const manages: Need = { who: 'workspace', level: 'manager', scopes: changes }
+const trashes: Need = { ...manages, also: 'administrator' }
 
-/** `METHOD path` → what it needs. */
-export const routeNeeds: Readonly<Record<string, Need>> = {
+/** `DELETE …?purge=true`: beyond what its route needs. */
+export const purgeNeed: Need = { who: 'workspace', level: 'owner', also: 'administrator', changes: true }
+/** Beyond what the routes of grants need, on a workspace. */
+export const shareNeed: Need = { ...manages, changes: true }
+export const sharesNeed: Need = { who: 'workspace', level: 'manager', also: 'reads-all' }
+
+const rows: Readonly<Record<string, Need>> = {
   [`POST ${paths.setup}`]: { who: 'public' },
   [`POST ${paths.sessions}`]: { who: 'public' },
   [`GET ${paths.sessions}`]: { who: 'signed-in' },
-  [`DELETE ${paths.currentSession}`]: { who: 'signed-in' },
-  [`DELETE ${paths.session}`]: { who: 'signed-in' },
+  [`DELETE ${paths.currentSession}`]: { who: 'signed-in', own: true },
+  [`DELETE ${paths.session}`]: { who: 'signed-in', own: true },
   [`GET ${paths.me}`]: { who: 'signed-in', scopes: ['workspaces:read', 'workspaces:write', 'connect'] },
-  [`POST ${paths.password}`]: { who: 'signed-in' },
+  [`POST ${paths.password}`]: { who: 'signed-in', own: true },
   [`GET ${paths.tokens}`]: { who: 'signed-in' },
-  [`POST ${paths.tokens}`]: { who: 'signed-in' },
-  [`DELETE ${paths.token}`]: { who: 'signed-in' },
-  [`GET ${paths.users}`]: { who: 'administrator' },
+  [`POST ${paths.tokens}`]: { who: 'signed-in', own: true },
+  [`DELETE ${paths.token}`]: { who: 'signed-in', own: true },
+  [`GET ${paths.users}`]: { who: 'reads-all' },
   [`POST ${paths.users}`]: { who: 'administrator' },
   [`PATCH ${paths.user}`]: { who: 'administrator' },
   [`DELETE ${paths.user}`]: { who: 'administrator' },
   [`GET ${paths.workspaces}`]: { who: 'signed-in', scopes: sees },
   [`POST ${paths.workspaces}`]: { who: 'signed-in', scopes: changes },
-  [`GET ${paths.workspace}`]: { who: 'owner', scopes: sees },
-  [`PATCH ${paths.workspace}`]: { who: 'owner', scopes: changes },
-  [`DELETE ${paths.workspace}`]: { who: 'owner', scopes: changes },
-  [`POST ${paths.workspaceStart}`]: { who: 'owner', scopes: changes },
-  [`POST ${paths.workspaceStop}`]: { who: 'owner', scopes: changes },
-  [`POST ${paths.workspaceRestart}`]: { who: 'owner', scopes: changes },
-  [`POST ${paths.workspaceRestore}`]: { who: 'owner', scopes: changes },
-  [`GET ${paths.workspaceEvents}`]: { who: 'owner', scopes: sees },
+  [`GET ${paths.workspace}`]: looks,
+  [`PATCH ${paths.workspace}`]: manages,
+  [`DELETE ${paths.workspace}`]: trashes,
+  [`POST ${paths.workspaceStart}`]: steers,
+  [`POST ${paths.workspaceStop}`]: steers,
+  [`POST ${paths.workspaceRestart}`]: steers,
+  [`POST ${paths.workspaceRestore}`]: trashes,
+  [`GET ${paths.workspaceEvents}`]: looks,
   [`GET ${paths.templates}`]: { who: 'signed-in', scopes: sees },
   [`GET ${paths.limits}`]: { who: 'signed-in', scopes: sees },
-  [`GET ${paths.hosts}`]: { who: 'administrator' },
+  [`GET ${paths.groups}`]: { who: 'signed-in', scopes: sees },
+  [`POST ${paths.groups}`]: { who: 'administrator' },
+  [`GET ${paths.group}`]: { who: 'signed-in', scopes: sees },
+  [`DELETE ${paths.group}`]: { who: 'administrator' },
+  [`POST ${paths.groupMember}`]: { who: 'administrator' },
+  [`DELETE ${paths.groupMember}`]: { who: 'administrator' },
+  [`GET ${paths.grants}`]: { who: 'signed-in', scopes: sees },
+  [`POST ${paths.grants}`]: { who: 'signed-in', scopes: changes },
+  [`DELETE ${paths.grant}`]: { who: 'signed-in', scopes: changes },
+  [`GET ${paths.hosts}`]: { who: 'reads-all' },
   [`POST ${paths.hostTokens}`]: { who: 'administrator' },
   [`DELETE ${paths.host}`]: { who: 'administrator' },
-  [`GET ${paths.reservedNames}`]: { who: 'administrator' },
+  [`GET ${paths.reservedNames}`]: { who: 'reads-all' },
   [`DELETE ${paths.reservedName}`]: { who: 'administrator' },
   [`GET ${paths.openapi}`]: { who: 'public' },
   [`GET ${paths.jwks}`]: { who: 'public' },
   [`POST ${paths.agentRegister}`]: { who: 'agent' },
   [`GET ${paths.agentDesired}`]: { who: 'agent' },
   [`POST ${paths.agentReport}`]: { who: 'agent' },
-  [`GET ${paths.gateways}`]: { who: 'administrator' },
+  [`GET ${paths.gateways}`]: { who: 'reads-all' },
   [`POST ${paths.gatewayTokens}`]: { who: 'administrator' },
   [`DELETE ${paths.gateway}`]: { who: 'administrator' },
   [`POST ${paths.gatewayJoin}`]: { who: 'gateway' },
@@ -66,6 +91,11 @@ export const routeNeeds: Readonly<Record<string, Need>> = {
   [`POST ${paths.gatewayStart}`]: { who: 'gateway' },
 }
 
+/** `METHOD path` → what it needs. */
+export const routeNeeds: Readonly<Record<string, Need>> = Object.fromEntries(
+  Object.entries(rows).map(([key, need]) => [key, { ...need, changes: !key.startsWith('GET ') }]),
+)
+
 /** Upgrades of the API → what they need. */
 export const realtimeNeeds: Readonly<Record<string, Need>> = {
   [paths.events]: { who: 'signed-in', scopes: sees },
@@ -74,32 +104,38 @@ export const realtimeNeeds: Readonly<Record<string, Need>> = {
 
 /** Kinds of message on the live stream → who is sent them. */
 export const messageNeeds: Readonly<Record<StreamKind, Need>> = {
-  workspace: { who: 'owner' },
-  'workspace-gone': { who: 'owner' },
-  timeline: { who: 'owner' },
-  host: { who: 'administrator' },
-  'host-gone': { who: 'administrator' },
+  workspace: looks,
+  'workspace-gone': looks,
+  timeline: looks,
+  host: { who: 'reads-all' },
+  'host-gone': { who: 'reads-all' },
   limits: { who: 'signed-in' },
   live: { who: 'signed-in' },
   resync: { who: 'signed-in' },
 }
 
 /** A signed-in user with what the session or token lets them do. */
-export interface Person {
-  readonly id: string
+export interface Person extends Accessing {
   readonly username: string
+  readonly role: Role
   /** Role and scopes together allow all that an administrator may. */
   readonly administrator: boolean
+  /** They allow to read all that an administrator may read. */
+  readonly readsAll: boolean
   /** Null for a token. */
   readonly sessionHash: string | null
 }
 
 function person(identity: Exclude<Identity, { kind: 'anonymous' }>): Person {
   const whole = identity.kind === 'session' || identity.scopes.includes('admin')
+  const { id, username, role, groups } = identity.user
   return {
-    id: identity.user.id,
-    username: identity.user.username,
-    administrator: whole && identity.user.role === 'administrator',
+    id,
+    username,
+    role,
+    groups,
+    administrator: whole && role === 'administrator',
+    readsAll: whole && role !== 'member',
     sessionHash: identity.kind === 'session' ? identity.sessionHash : null,
   }
 }
@@ -114,6 +150,20 @@ export function authorize(need: Need, identity: Identity): Person | null {
       throw new ApiError('missing_scope', `It needs ${need.scopes?.join(' or ') ?? 'admin'}.`)
   }
   const found = person(identity)
+  if (found.role === 'auditor' && need.changes === true && need.own !== true)
+    throw new ApiError('forbidden', 'Auditors read everything and change nothing.')
   if (need.who === 'administrator' && !found.administrator) throw new ApiError('forbidden')
+  if (need.who === 'reads-all' && !found.readsAll) throw new ApiError('forbidden')
   return found
+}
+
+/**
+ * What stands between a person who is `role` to a workspace and what needs `need`; null: nothing. Who doesn't see the
+ * workspace is told that it isn't there.
+ */
+export function barrier(need: Need, who: Person, role: AccessRole | null): 'forbidden' | 'not_found' | null {
+  const byOffice =
+    (need.also === 'administrator' && who.administrator) || (need.also === 'reads-all' && who.readsAll)
+  if (byOffice || reaches(role, need.level ?? 'owner')) return null
+  return role !== null || who.readsAll ? 'forbidden' : 'not_found'
 }

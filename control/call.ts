@@ -2,7 +2,7 @@
 import type { Need, Person } from './authorization.ts'
 import type { Workspace } from './store/workspaces.ts'
 import type { AuditEntry } from './store/audit.ts'
-import type { AuditAction, NewSession, Origin } from './wire/index.ts'
+import type { AccessRole, AuditAction, NewSession, Origin } from './wire/index.ts'
 
 export interface Call {
   readonly params: Readonly<Record<string, string>>
@@ -17,8 +17,10 @@ export interface Call {
   readonly sessionHash: string | null
   /** @throws Error on a public route: there is nobody to ask for. */
   readonly person: Person
-  /** The workspace in the path, on routes that need its owner. */
+  /** The workspace in the path, on routes about one. */
   readonly workspace: Workspace
+  /** What the person is to it; null: they see it by office. */
+  readonly role: AccessRole | null
 }
 
 export interface Reply {

@@ -4,6 +4,10 @@ import type { Deployment } from './deployment.ts'
 import type { Batch } from './feed.ts'
 import { signingFact } from './service/signing.ts'
 import type { Db } from './store/open.ts'
+import { grantsOnWorkspaces } from './store/grants.ts'
+import type { Grant } from './store/grants.ts'
+import { listGroups, listMemberships } from './store/groups.ts'
+import type { Membership } from './store/groups.ts'
 import type { Host } from './store/hosts.ts'
 import { hostIdsOf, listHosts } from './store/hosts.ts'
 import type { Session } from './store/sessions.ts'
@@ -15,7 +19,9 @@ import { findUser, listUsers } from './store/users.ts'
 import type { Workspace } from './store/workspaces.ts'
 import { listWorkspaces } from './store/workspaces.ts'
 import type { StoredPort } from './spec.ts'
-import type { EdgeFact, EdgePort } from './wire/index.ts'
+import type { AccessGrant, EdgeFact, EdgePort, EdgeUser } from './wire/index.ts'
+
+type EdgeGroup = EdgeUser['groups'][number]
 
 const edgePort = ({ port, visibility, lenient, hostHeader, scheme, cors }: StoredPort): EdgePort => ({
   port,
@@ -26,9 +32,25 @@ const edgePort = ({ port, visibility, lenient, hostHeader, scheme, cors }: Store
   cors,
 })
 
-function routeFact(workspace: Workspace, host: Host | undefined, machineId: string): EdgeFact {
-  const { id, name, ownerId, phase, resolved, status, reason } = workspace
+const edgeGrant = ({ subjectKind, subjectId, role, ports, expiresAtMs }: Grant): AccessGrant => ({
+  subjectKind,
+  subjectId,
+  role,
+  ports,
+  expiresAtMs,
+})
+
+/** What a route is made of besides its own row. */
+interface Around {
+  readonly hosts: ReadonlyMap<string, Host>
+  readonly grants: ReadonlyMap<string, readonly Grant[]>
+  readonly machineId: string
+}
+
+function routeFact(workspace: Workspace, { hosts, grants, machineId }: Around): EdgeFact {
+  const { id, name, ownerId, ownerGroupId, phase, resolved, status, reason } = workspace
   const live = status !== null && (status.state === 'running' || status.state === 'starting')
+  const host = hosts.get(workspace.hostId ?? '')
   const near = host !== undefined && host.machineId === machineId
   return {
     kind: 'route',
@@ -37,6 +59,8 @@ function routeFact(workspace: Workspace, host: Host | undefined, machineId: stri
       workspaceId: id,
       name,
       ownerId,
+      ownerGroupId,
+      grants: (grants.get(id) ?? []).map(edgeGrant),
       aliases: [],
       phase,
       reason: phase === 'running' ? '' : (reason?.message ?? ''),
@@ -49,10 +73,26 @@ function routeFact(workspace: Workspace, host: Host | undefined, machineId: stri
   }
 }
 
-const userFact = ({ id, username, email, role, disabled }: User): EdgeFact =>
+/** The groups that people are in, by user. */
+async function groupsByUser(db: Db, memberships: readonly Membership[]): Promise<Map<string, EdgeGroup[]>> {
+  const byUser = new Map<string, EdgeGroup[]>()
+  if (memberships.length === 0) return byUser
+  const names = new Map((await listGroups(db)).map(({ id, name }) => [id, name]))
+  for (const { userId, groupId } of memberships) {
+    const groups = byUser.get(userId) ?? []
+    if (!groups.some(({ id }) => id === groupId)) groups.push({ id: groupId, name: names.get(groupId) ?? '' })
+    byUser.set(userId, groups)
+  }
+  return byUser
+}
+
+const userFact = (
+  { id, username, email, role, disabled }: User,
+  groups: readonly EdgeGroup[] = [],
+): EdgeFact =>
   disabled
     ? { kind: 'gone', of: 'user', key: id }
-    : { kind: 'user', key: id, row: { id, username, email: email ?? '', role, groups: [] } }
+    : { kind: 'user', key: id, row: { id, username, email: email ?? '', role, groups } }
 
 const sessionFact = ({ hash, userId, expiresAtMs, workspace }: Session): EdgeFact => ({
   kind: 'session',
@@ -79,11 +119,16 @@ export async function allFacts(
 ): Promise<EdgeFact[]> {
   const hosts = await listHosts(db)
   const byId = new Map(hosts.map((host) => [host.id, host]))
+  const grants = await grantsOnWorkspaces(db)
+  const groups = await groupsByUser(db, await listMemberships(db))
+  const around = { hosts: byId, grants, machineId }
   return [
-    ...(await listUsers(db)).filter((user) => !user.disabled).map(userFact),
+    ...(await listUsers(db))
+      .filter((user) => !user.disabled)
+      .map((user) => userFact(user, groups.get(user.id))),
     ...(await listSessions(db, 'all')).map(sessionFact),
     ...(await listTokens(db, 'all')).map(tokenFact),
-    ...(await listWorkspaces(db, {})).map((row) => routeFact(row, byId.get(row.hostId ?? ''), machineId)),
+    ...(await listWorkspaces(db, {})).map((row) => routeFact(row, around)),
     subnetFact(hosts),
     await signingFact(deployment, db),
   ]
@@ -108,9 +153,11 @@ export async function changedFacts(
   const byId = new Map(hosts.map((host) => [host.id, host]))
   if (hostIds.length > 0) facts.push(subnetFact(hosts))
   if (subjects('signing').length > 0) facts.push(await signingFact(deployment, db))
-  for (const id of subjects('user')) {
+  const userIds = subjects('user')
+  const groups = await groupsByUser(db, await listMemberships(db, { userIds }))
+  for (const id of userIds) {
     const user = await findUser(db, { id })
-    facts.push(user === null ? { kind: 'gone', of: 'user', key: id } : userFact(user))
+    facts.push(user === null ? { kind: 'gone', of: 'user', key: id } : userFact(user, groups.get(id)))
   }
   for (const hash of subjects('session')) {
     const [session] = await listSessions(db, { hash })
@@ -120,13 +167,14 @@ export async function changedFacts(
     const [token] = await listTokens(db, { hash })
     facts.push(token === undefined ? { kind: 'gone', of: 'token', key: hash } : tokenFact(token))
   }
+  const grants = await grantsOnWorkspaces(db, workspaceIds)
   const rowOf = new Map(rows.map((row) => [row.id, row]))
   for (const id of workspaceIds) {
     const row = rowOf.get(id)
     facts.push(
       row === undefined
         ? { kind: 'gone', of: 'route', key: id }
-        : routeFact(row, byId.get(row.hostId ?? ''), machineId),
+        : routeFact(row, { hosts: byId, grants, machineId }),
     )
   }
   return facts

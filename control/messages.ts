@@ -4,24 +4,50 @@ import { messageNeeds } from './authorization.ts'
 import type { Deployment } from './deployment.ts'
 import { limitsOf } from './limits.ts'
 import type { Change } from './store/changes.ts'
+import { grantsOnWorkspaces } from './store/grants.ts'
 import { listHosts } from './store/hosts.ts'
 import type { Host } from './store/hosts.ts'
 import type { Db } from './store/open.ts'
 import { findTimeline } from './store/timeline.ts'
-import type { Counts } from './store/workspaces.ts'
+import type { Counts, Workspace } from './store/workspaces.ts'
 import { countByHost, countWorkspaces, listWorkspaces } from './store/workspaces.ts'
 import { hostView, workspaceViews } from './views.ts'
-import type { StreamMessage } from './wire/index.ts'
+import { roleOn } from './wire/index.ts'
+import type { Accessible, StreamMessage } from './wire/index.ts'
 
-/** What changed, read once for all sockets. `audience` is the owner; null: administrators. */
+interface LoadedMessage {
+  readonly message: StreamMessage
+  /** The workspace that it is about, as far as it says who may see it; null: about none, or it is gone. */
+  readonly of: Accessible | null
+  /** Whose the workspace was that is gone. */
+  readonly audience: string | null
+}
+
+/** What changed, read once for all sockets. */
 export interface Loaded {
-  readonly messages: readonly { readonly message: StreamMessage; readonly audience: string | null }[]
+  readonly messages: readonly LoadedMessage[]
   /** What limits are made of; null: nothing about them changed. */
   readonly limits: {
     readonly hosts: readonly Host[]
     readonly counts: Counts
     readonly revision: number
   } | null
+}
+
+/** A view that is shown to several people is each one's own only in `role`. */
+const byOffice = (): null => null
+
+async function accessibleOf(db: Db, rows: readonly Workspace[]): Promise<Map<string, Accessible>> {
+  const grants = await grantsOnWorkspaces(
+    db,
+    rows.map(({ id }) => id),
+  )
+  return new Map(
+    rows.map(({ id, ownerId, ownerGroupId }) => [
+      id,
+      { ownerId, ownerGroupId, grants: grants.get(id) ?? [] },
+    ]),
+  )
 }
 
 /** The last change of each subject, oldest first: where a reader resumes, nothing before is missing. */
@@ -40,15 +66,20 @@ export async function loadChanges(
   const compacted = compact(changes)
   const subjects = (kind: Change['kind']): string[] =>
     compacted.filter((change) => change.kind === kind).map(({ subject }) => subject)
-  const ids = subjects('workspace')
-  const rows = ids.length === 0 ? [] : await listWorkspaces(db, { ids })
-  const views = new Map((await workspaceViews(deployment, db, rows)).map((view) => [view.id, view]))
   const lines = new Map(
     (await findTimeline(db, subjects('timeline').map(Number))).map((line) => [String(line.id), line]),
   )
+  const changed = new Set(subjects('workspace'))
+  const ids = [...new Set([...changed, ...[...lines.values()].map(({ workspaceId }) => workspaceId)])]
+  const rows = ids.length === 0 ? [] : await listWorkspaces(db, { ids })
+  const shown = rows.filter(({ id }) => changed.has(id))
+  const views = new Map(
+    (await workspaceViews(deployment, db, shown, byOffice)).map((view) => [view.id, view]),
+  )
+  const accessible = await accessibleOf(db, rows)
   const hosts = await listHosts(db)
   const counts = await countByHost(db)
-  const messages: { message: StreamMessage; audience: string | null }[] = []
+  const messages: LoadedMessage[] = []
   for (const { kind, subject, revision, audience } of compacted) {
     if (kind === 'workspace') {
       const workspace = views.get(subject)
@@ -56,17 +87,18 @@ export async function loadChanges(
         workspace === undefined
           ? { type: 'workspace-gone', revision, id: subject }
           : { type: 'workspace', revision, workspace }
-      messages.push({ message, audience })
+      messages.push({ message, of: accessible.get(subject) ?? null, audience })
     } else if (kind === 'timeline') {
       const event = lines.get(subject)
-      if (event !== undefined) messages.push({ message: { type: 'timeline', revision, event }, audience })
+      const of = accessible.get(event?.workspaceId ?? '') ?? null
+      if (event !== undefined) messages.push({ message: { type: 'timeline', revision, event }, of, audience })
     } else if (kind === 'host') {
       const host = hosts.find(({ id }) => id === subject)
       const message: StreamMessage =
         host === undefined
           ? { type: 'host-gone', revision, id: subject }
           : { type: 'host', revision, host: hostView(host, counts.get(subject) ?? 0) }
-      messages.push({ message, audience: null })
+      messages.push({ message, of: null, audience: null })
     }
   }
   const isNews = always || compacted.some(({ kind }) => kind === 'workspace' || kind === 'host')
@@ -76,17 +108,21 @@ export async function loadChanges(
 
 /** Everything that there is. Its revision is 0: a reader that leaves before `live` begins anew. */
 export async function loadEverything(deployment: Deployment, db: Db): Promise<Loaded> {
-  const views = await workspaceViews(deployment, db, await listWorkspaces(db, {}))
+  const rows = await listWorkspaces(db, {})
+  const views = await workspaceViews(deployment, db, rows, byOffice)
+  const accessible = await accessibleOf(db, rows)
   const hosts = await listHosts(db)
   const counts = await countByHost(db)
   return {
     messages: [
       ...hosts.map((host) => ({
         message: { type: 'host', revision: 0, host: hostView(host, counts.get(host.id) ?? 0) } as const,
+        of: null,
         audience: null,
       })),
       ...views.map((workspace) => ({
         message: { type: 'workspace', revision: 0, workspace } as const,
+        of: accessible.get(workspace.id) ?? null,
         audience: workspace.owner.id,
       })),
     ],
@@ -94,35 +130,51 @@ export async function loadEverything(deployment: Deployment, db: Db): Promise<Lo
   }
 }
 
-function maySee(
-  message: StreamMessage,
-  audience: string | null,
-  reader: { person: Person; all: boolean },
-): boolean {
-  switch (messageNeeds[message.type].who) {
-    case 'owner':
-      return audience === reader.person.id || reader.all
+/** Who is sent messages. */
+export interface Audience {
+  readonly person: Person
+  /** Everybody's workspaces, by office. */
+  readonly all: boolean
+}
+
+/** The message as this reader is to have it; null: it is not for them. */
+function forReader(
+  { message, of, audience }: LoadedMessage,
+  { person, all }: Audience,
+  nowMs: number,
+): StreamMessage | null {
+  const need = messageNeeds[message.type]
+  switch (need.who) {
+    case 'workspace': {
+      if (of === null) return all || audience === person.id ? message : null
+      const role = roleOn(of, person, nowMs)
+      if (role === null && !all) return null
+      return message.type === 'workspace'
+        ? { ...message, workspace: { ...message.workspace, role } }
+        : message
+    }
+    case 'reads-all':
+      return person.readsAll ? message : null
     case 'administrator':
-      return reader.person.administrator
+      return person.administrator ? message : null
     case 'signed-in':
     case 'public':
-      return true
+      return message
     case 'agent':
     case 'gateway':
-      return false
+      return null
   }
 }
 
 /** What one reader is sent; limits only where they differ from those sent before. */
 export function messagesFor(
   deployment: Deployment,
-  reader: { readonly person: Person; readonly all: boolean },
+  reader: Audience,
   loaded: Loaded,
   sent: { limits: string },
 ): StreamMessage[] {
-  const messages = loaded.messages
-    .filter(({ message, audience }) => maySee(message, audience, reader))
-    .map(({ message }) => message)
+  const nowMs = deployment.now()
+  const messages = loaded.messages.flatMap((each) => forReader(each, reader, nowMs) ?? [])
   if (loaded.limits === null) return messages
   const { hosts, counts, revision } = loaded.limits
   const limits = limitsOf(deployment.options.limits, hosts, counts, reader.person)

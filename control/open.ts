@@ -15,6 +15,8 @@ import type { GatewayLinks } from './gateway-links.ts'
 import { gatewayLinks } from './gateway-links.ts'
 import { agentRoutes } from './routes/agents.ts'
 import { gatewayCallRoutes, gatewayRoutes } from './routes/gateways.ts'
+import { grantRoutes } from './routes/grants.ts'
+import { groupRoutes } from './routes/groups.ts'
 import { hostRoutes } from './routes/hosts.ts'
 import { nameRoutes } from './routes/names.ts'
 import { offerRoutes } from './routes/offers.ts'
@@ -126,6 +128,8 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
     ...userRoutes(deployment, accounts),
     ...workspaceRoutes(deployment),
     ...offerRoutes(deployment),
+    ...groupRoutes(deployment),
+    ...grantRoutes(deployment),
     ...hostRoutes(deployment),
     ...nameRoutes(deployment),
     ...signingRoutes(deployment),

@@ -59,7 +59,7 @@ async function readerOf(deployment: Deployment, req: IncomingMessage, identity: 
   if (!Number.isSafeInteger(since) || since < 0)
     throw new ApiError('invalid_body', undefined, { errors: [{ path: 'since', message: 'a revision' }] })
   const all = given.get('owner') === 'all'
-  if (all && !person.administrator) throw new ApiError('forbidden')
+  if (all && !person.readsAll) throw new ApiError('forbidden')
   const tokens =
     identity.kind === 'token'
       ? await listTokens(deployment.feed.db, { userId: person.id, id: identity.tokenId })

@@ -1,6 +1,7 @@
 /** Time goes in: what has expired ends, hosts that fell silent are away, the trash is emptied, old changes are forgotten. */
 import type { Deployment } from './deployment.ts'
 import type { Agents } from './service/agents.ts'
+import { endGrants } from './service/grants.ts'
 import type { SessionKeeper } from './service/sessions.ts'
 import { keepSigningKeys } from './service/signing.ts'
 import { emptyTrash } from './service/workspaces.ts'
@@ -13,6 +14,7 @@ const CHANGES_KEPT = 20_000
 export async function sweep(deployment: Deployment, agents: Agents, sessions: SessionKeeper): Promise<void> {
   await agents.sweep()
   await sessions.sweep()
+  await endGrants(deployment)
   await emptyTrash(deployment)
   await deployment.audit.flush()
   await keepSigningKeys(deployment)

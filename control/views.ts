@@ -2,6 +2,7 @@
 import type { Deployment } from './deployment.ts'
 import { specView } from './spec.ts'
 import type { Db } from './store/open.ts'
+import { listGroups } from './store/groups.ts'
 import type { Host } from './store/hosts.ts'
 import { hostIdsOf, listHosts } from './store/hosts.ts'
 import type { Session } from './store/sessions.ts'
@@ -11,6 +12,7 @@ import { listUsers } from './store/users.ts'
 import type { Workspace } from './store/workspaces.ts'
 import { reasonCodes } from './wire/index.ts'
 import type {
+  AccessRole,
   HostView,
   Reason,
   SessionView,
@@ -77,17 +79,26 @@ function observedGeneration({ status, generation, programGeneration }: Workspace
   return status.generation === programGeneration ? generation : status.generation
 }
 
-/** A workspace as its owner sees it. */
+/** What a view names besides the workspace itself. */
+interface Around {
+  readonly owner: { readonly id: string; readonly username: string }
+  readonly ownerGroup: WorkspaceView['ownerGroup']
+  readonly host: Host | null
+  readonly role: AccessRole | null
+}
+
+/** A workspace as who is `role` to it sees it. */
 export function workspaceView(
   deployment: Deployment,
   workspace: Workspace,
-  owner: { readonly id: string; readonly username: string },
-  host: Host | null,
+  { owner, ownerGroup, host, role }: Around,
 ): WorkspaceView {
   return {
     id: workspace.id,
     name: workspace.name,
     owner: { id: owner.id, username: owner.username },
+    ownerGroup,
+    role,
     want: workspace.want,
     phase: workspace.phase,
     ...passing(workspace),
@@ -102,23 +113,27 @@ export function workspaceView(
   }
 }
 
-/** Views in the order of the rows; the people and hosts behind them are read once. */
+/** Views in the order of the rows, for who is `roleOf` to each; the people, groups and hosts behind them are read once. */
 export async function workspaceViews(
   deployment: Deployment,
   db: Db,
   workspaces: readonly Workspace[],
+  roleOf: (workspace: Workspace) => AccessRole | null,
 ): Promise<WorkspaceView[]> {
   if (workspaces.length === 0) return []
   const users = new Map((await listUsers(db)).map((user) => [user.id, user]))
   const around = await listHosts(db, hostIdsOf(workspaces))
   const hosts = new Map(around.map((host) => [host.id, host]))
+  const groupIds = workspaces.flatMap(({ ownerGroupId }) => (ownerGroupId === null ? [] : [ownerGroupId]))
+  const owning = groupIds.length === 0 ? [] : await listGroups(db, { ids: [...new Set(groupIds)] })
+  const groups = new Map(owning.map(({ id, name }) => [id, { id, name }]))
   return workspaces.map((workspace) =>
-    workspaceView(
-      deployment,
-      workspace,
-      users.get(workspace.ownerId) ?? { id: workspace.ownerId, username: '' },
-      hosts.get(workspace.hostId ?? '') ?? null,
-    ),
+    workspaceView(deployment, workspace, {
+      owner: users.get(workspace.ownerId) ?? { id: workspace.ownerId, username: '' },
+      ownerGroup: groups.get(workspace.ownerGroupId ?? '') ?? null,
+      host: hosts.get(workspace.hostId ?? '') ?? null,
+      role: roleOf(workspace),
+    }),
   )
 }
 

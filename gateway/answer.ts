@@ -1,5 +1,13 @@
 // A visit and what is to be said come in; the edge's own answer goes out: a page to a browser's navigation, a problem to a program.
-import { type ApiCode, ApiError, apiCodes, type EdgeRoute, paths } from '../control/wire/index.ts'
+import {
+  type ApiCode,
+  ApiError,
+  apiCodes,
+  type EdgeRoute,
+  paths,
+  reaches,
+  roleOn,
+} from '../control/wire/index.ts'
 import type { CapCode } from './caps.ts'
 import { addCors, preflightHeaders } from './cors.ts'
 import type { Decision } from './decide.ts'
@@ -148,11 +156,11 @@ export function answerCapped(visit: Visit, code: CapCode): void {
 export function cardInput(
   visit: Visit,
   route: EdgeRoute,
-  isOwner: boolean,
+  maySteer: boolean,
   port: number | null,
 ): WorkspaceCardInput {
   const { site } = visit.edge
-  return { route, isOwner, port, target: visit.target, publicOrigin: site.publicOrigin }
+  return { route, maySteer, port, target: visit.target, publicOrigin: site.publicOrigin }
 }
 
 /** Notes why a decision denied a visit; the other decisions deny nobody, they say what is the matter. */
@@ -193,25 +201,25 @@ export function answerDecision(visit: Visit, decision: Exclude<Decision, { kind:
       })
     case 'no-default-port': {
       const urlOf = (to: number): string => workspaceOrigin(site, `${decision.route.name}-${to}`)
-      const card = noDefaultPortCard(cardInput(visit, decision.route, decision.isOwner, null), urlOf)
+      const card = noDefaultPortCard(cardInput(visit, decision.route, decision.maySteer, null), urlOf)
       return answerCode(visit, 'no_default_port', { card })
     }
     case 'stopped': {
-      const card = stoppedCard(cardInput(visit, decision.route, decision.isOwner, port))
-      const said = decision.isOwner && decision.route.reason !== '' ? { detail: decision.route.reason } : {}
+      const card = stoppedCard(cardInput(visit, decision.route, decision.maySteer, port))
+      const said = decision.maySteer && decision.route.reason !== '' ? { detail: decision.route.reason } : {}
       return answerCode(visit, 'workspace_stopped', { card, retryAfterSeconds: 5, ...said })
     }
     case 'starting': {
       const asked = port ?? decision.route.defaultPort
       return answerCode(visit, 'workspace_starting', {
-        card: wakingCard(cardInput(visit, decision.route, decision.isOwner, asked)),
+        card: wakingCard(cardInput(visit, decision.route, decision.maySteer, asked)),
         retryAfterSeconds: 1,
       })
     }
     case 'not-reachable':
       return answerCode(visit, 'not_reachable_directly', {
         card: failureCard(
-          cardInput(visit, decision.route, decision.isOwner, decision.port),
+          cardInput(visit, decision.route, decision.maySteer, decision.port),
           'not_reachable_directly',
         ),
       })
@@ -222,7 +230,7 @@ export function answerDecision(visit: Visit, decision: Exclude<Decision, { kind:
   }
 }
 
-/** Answers for an app that failed a request, or that isn't listening yet; `detail` is for its owner. */
+/** Answers for an app that failed a request, or that isn't listening yet; `detail` is for who may steer it. */
 export function answerFailure(
   visit: Visit,
   code: ApiCode,
@@ -232,7 +240,9 @@ export function answerFailure(
   const { table } = visit.edge
   const route = table.routeById(at.workspaceId)
   if (route === undefined) return answerCode(visit, code)
-  const input = cardInput(visit, route, route.ownerId === at.userId, at.port)
+  const user = table.user(at.userId)
+  const role = user === undefined ? null : roleOn(route, user, visit.edge.now())
+  const input = cardInput(visit, route, reaches(role, 'editor'), at.port)
   const isWaking =
     code === 'upstream_unreachable' && visit.edge.now() - table.runningSinceMs(at.workspaceId) < WAKING_MS
   if (isWaking) return answerCode(visit, 'workspace_starting', { card: wakingCard(input) })

@@ -1,5 +1,12 @@
 // Pure. Facts of one request come in; one of a closed set of decisions comes out. HTTP, Upgrade and forward auth all ask here.
-import type { EdgeRoute, Identity, Visibility } from '../control/wire/index.ts'
+import {
+  type EdgeRoute,
+  type Identity,
+  opensPort,
+  reaches,
+  roleOn,
+  type Visibility,
+} from '../control/wire/index.ts'
 import { isSibling, type Kin } from './cors.ts'
 import { corsOf, visibilityOf } from './ports.ts'
 
@@ -28,11 +35,16 @@ export interface Facts extends Provenance {
   readonly kin: Kin
   /** A browser asks whether a page may make a request, without any proof of whose browser it is. */
   readonly preflight: boolean
+  /** Grants end by it, ms. */
+  readonly nowMs: number
 }
 
 export type Refusal = 'origin' | 'scope'
 
-/** `identity` is who the app is told of: anonymous where a public port is used by somebody who proved nothing. */
+/**
+ * `identity` is who the app is told of: anonymous where a public port is used by somebody who proved nothing. `maySteer`:
+ * they may start the workspace, and are told what is the matter with it.
+ */
 export type Decision =
   | { readonly kind: 'allow'; readonly route: EdgeRoute; readonly port: number; readonly identity: Identity }
   | { readonly kind: 'unavailable' }
@@ -41,14 +53,14 @@ export type Decision =
   | { readonly kind: 'sign-in' }
   | { readonly kind: 'not-found' }
   | { readonly kind: 'refused'; readonly why: Refusal }
-  | { readonly kind: 'no-default-port'; readonly route: EdgeRoute; readonly isOwner: boolean }
-  | { readonly kind: 'stopped'; readonly route: EdgeRoute; readonly isOwner: boolean }
-  | { readonly kind: 'starting'; readonly route: EdgeRoute; readonly isOwner: boolean }
+  | { readonly kind: 'no-default-port'; readonly route: EdgeRoute; readonly maySteer: boolean }
+  | { readonly kind: 'stopped'; readonly route: EdgeRoute; readonly maySteer: boolean }
+  | { readonly kind: 'starting'; readonly route: EdgeRoute; readonly maySteer: boolean }
   | {
       readonly kind: 'not-reachable'
       readonly route: EdgeRoute
       readonly port: number
-      readonly isOwner: boolean
+      readonly maySteer: boolean
     }
 
 const UNAVAILABLE: Decision = { kind: 'unavailable' }
@@ -96,11 +108,10 @@ export function mayRideOnCookie(
   )
 }
 
-/** `shared` and `link` open to nobody but the owner until grants exist. */
-function mayUse(visibility: Visibility, route: EdgeRoute, identity: Identity): boolean {
-  if (visibility === 'public') return true
-  if (identity.kind === 'anonymous') return false
-  return visibility === 'members' || identity.user.id === route.ownerId
+/** By the table of `control/wire/access.ts`, which control asks too. */
+function mayUse(facts: Facts, visibility: Visibility, route: EdgeRoute, port: number | null): boolean {
+  const person = facts.identity.kind === 'anonymous' ? null : facts.identity.user
+  return opensPort(route, person, port, visibility, facts.nowMs)
 }
 
 const opensPorts = (identity: Identity): boolean =>
@@ -129,7 +140,9 @@ function edgeAnswers(facts: Facts): boolean {
   const visibility = visibilityOf(route, port)
   const byEdge = corsOf(route, port) === 'siblings'
   if (visibility === 'public') return byEdge && isSibling(facts)
-  return byEdge || identity.kind !== 'token' || !mayUse(visibility, route, identity) || !opensPorts(identity)
+  return (
+    byEdge || identity.kind !== 'token' || !mayUse(facts, visibility, route, port) || !opensPorts(identity)
+  )
 }
 
 /** The one decision on a request for a workspace's host. */
@@ -140,7 +153,7 @@ export function decide(facts: Facts): Decision {
   if (route === undefined) return identity.kind === 'anonymous' ? SIGN_IN : NOT_FOUND
   const port = facts.port ?? route.defaultPort
   const visibility = visibilityOf(route, port)
-  if (!mayUse(visibility, route, identity)) return identity.kind === 'anonymous' ? SIGN_IN : NOT_FOUND
+  if (!mayUse(facts, visibility, route, port)) return identity.kind === 'anonymous' ? SIGN_IN : NOT_FOUND
   const acting = actingIdentity(facts, route, port)
   if (typeof acting === 'string') {
     if (visibility !== 'public') return acting === 'origin' ? WRONG_ORIGIN : NO_SCOPE
@@ -150,7 +163,8 @@ export function decide(facts: Facts): Decision {
 }
 
 function reach(facts: Facts, route: EdgeRoute, port: number | null, identity: Identity): Decision {
-  const isOwner = identity.kind !== 'anonymous' && identity.user.id === route.ownerId
+  const role = identity.kind === 'anonymous' ? null : roleOn(route, identity.user, facts.nowMs)
+  const maySteer = reaches(role, 'editor')
   switch (route.phase) {
     case 'running':
       break
@@ -158,21 +172,21 @@ function reach(facts: Facts, route: EdgeRoute, port: number | null, identity: Id
     case 'pulling':
     case 'building':
     case 'starting':
-      return { kind: 'starting', route, isOwner }
+      return { kind: 'starting', route, maySteer }
     case 'stopping':
     case 'stopped':
     case 'failed':
-      return { kind: 'stopped', route, isOwner }
+      return { kind: 'stopped', route, maySteer }
     case 'removing':
     case 'trashed':
-      // Only its owner may know that it was there.
-      if (isOwner) return { kind: 'stopped', route, isOwner }
+      // Only who can bring it back may know that it was there.
+      if (reaches(role, 'manager')) return { kind: 'stopped', route, maySteer }
       return facts.identity.kind === 'anonymous' ? SIGN_IN : NOT_FOUND
     default:
       return UNAVAILABLE
   }
-  if (port === null) return { kind: 'no-default-port', route, isOwner }
-  if (route.reach.kind === 'none') return { kind: 'not-reachable', route, port, isOwner }
+  if (port === null) return { kind: 'no-default-port', route, maySteer }
+  if (route.reach.kind === 'none') return { kind: 'not-reachable', route, port, maySteer }
   return { kind: 'allow', route, port, identity }
 }
 

@@ -49,5 +49,6 @@ export function factsOf(input: FactsInput): GatheredFacts {
     ownOrigin,
     kin: kinOf(scan.origin, { place, ownOrigin, route }, site, table),
     preflight: input.method === 'OPTIONS' && scan.requestMethod !== null,
+    nowMs: input.nowMs,
   }
 }

@@ -119,7 +119,10 @@ function headersOf(user: EdgeUser): readonly string[] {
     'X-Postern-Email',
     headerText(user.email),
     'X-Postern-Groups',
-    user.groups.map((group) => headerText(group).replaceAll(',', '%2C')).join(','),
+    user.groups
+      .map(({ name }) => headerText(name).replaceAll(',', '%2C'))
+      .sort()
+      .join(','),
   ]
 }
 

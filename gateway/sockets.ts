@@ -1,4 +1,5 @@
 // Open streams come in with what they were allowed by; each is ended when that no longer holds.
+import { hasEnded } from '../control/wire/index.ts'
 import { decide } from './decide.ts'
 import type { Place } from './host.ts'
 import { type Credential, credentialEndsAtMs, identityOf } from './identity.ts'
@@ -80,13 +81,18 @@ export class LiveSet {
         for (const stream of this.#index.get(`${kind} ${key}`) ?? []) this.#endUnlawful(stream)
   }
 
-  /** Ends the streams whose session or token is over; called each second. */
+  /** Ends the streams whose session, token or grant is over; called each second. */
   expire(): void {
     const nowMs = this.#now()
     for (const streams of [this.#answers, this.#sockets.keys()])
       for (const stream of streams)
-        if (stream.credential.kind !== 'none' && credentialEndsAtMs(this.#table, stream.credential) <= nowMs)
-          this.#endUnlawful(stream)
+        if (stream.credential.kind !== 'none' && this.#isEnding(stream, nowMs)) this.#endUnlawful(stream)
+  }
+
+  #isEnding({ credential, workspaceId }: LiveStream, nowMs: number): boolean {
+    if (credentialEndsAtMs(this.#table, credential) <= nowMs) return true
+    const route = this.#table.routeById(workspaceId)
+    return route !== undefined && hasEnded(route, nowMs)
   }
 
   /** Ends all; for the end of the gateway. */
@@ -137,6 +143,7 @@ export class LiveSet {
       ownOrigin: '',
       kin: stream.byOrigin === null ? 'none' : 'namesake',
       preflight: false,
+      nowMs: this.#now(),
     })
     if (decision.kind !== 'allow') return false
     return (decision.identity.kind === 'anonymous' ? '' : decision.identity.user.id) === stream.userId

@@ -1,18 +1,26 @@
 /** Workspaces: create, look, change, command. */
+import { barrier, purgeNeed } from '../authorization.ts'
 import type { Call, Reply, Route } from '../call.ts'
 import type { Deployment } from '../deployment.ts'
 import type { Command } from '../lifecycle.ts'
 import { pageOf, paged } from '../paging.ts'
 import { parseBody } from '../parse.ts'
 import { commandWorkspace, createWorkspace, patchWorkspace } from '../service/workspaces.ts'
+import { grantsOnWorkspaces } from '../store/grants.ts'
 import { listTimeline } from '../store/timeline.ts'
 import type { Workspace } from '../store/workspaces.ts'
 import { listWorkspaces } from '../store/workspaces.ts'
 import { workspaceViews } from '../views.ts'
-import { ApiError, createWorkspaceSchema, patchWorkspaceSchema, paths } from '../wire/index.ts'
+import { ApiError, createWorkspaceSchema, patchWorkspaceSchema, paths, roleOn } from '../wire/index.ts'
+import type { AccessRole } from '../wire/index.ts'
 
-async function shown(deployment: Deployment, status: number, workspace: Workspace): Promise<Reply> {
-  const [body] = await workspaceViews(deployment, deployment.feed.db, [workspace])
+async function shown(
+  deployment: Deployment,
+  status: number,
+  workspace: Workspace,
+  role: AccessRole | null,
+): Promise<Reply> {
+  const [body] = await workspaceViews(deployment, deployment.feed.db, [workspace], () => role)
   return { status, body }
 }
 
@@ -27,11 +35,12 @@ function commandRoute(deployment: Deployment, path: string, command: Exclude<Com
   return {
     method: 'POST',
     path,
-    async run({ workspace, person }) {
+    async run({ workspace, person, role }) {
       return shown(
         deployment,
         202,
         await commandWorkspace(deployment, workspace.id, command, person.username),
+        role,
       )
     },
   }
@@ -42,14 +51,22 @@ async function list(deployment: Deployment, { query, person }: Call): Promise<Re
   const owner = query.get('owner')
   if (owner !== null && owner !== 'all' && owner !== 'me')
     throw new ApiError('invalid_body', undefined, { errors: [{ path: 'owner', message: 'me or all' }] })
-  if (owner === 'all' && !person.administrator) throw new ApiError('forbidden')
+  if (owner === 'all' && !person.readsAll) throw new ApiError('forbidden')
   const { db } = deployment.feed
+  const nowMs = deployment.now()
   const rows = await listWorkspaces(db, {
-    ...(owner === 'all' ? {} : { ownerId: person.id }),
+    ...(owner === 'all' ? {} : { visibleTo: { holder: person, nowMs } }),
     after: page.after,
     limit: page.limit + 1,
   })
-  const views = await workspaceViews(deployment, db, rows.slice(0, page.limit))
+  const shownRows = rows.slice(0, page.limit)
+  const grants = await grantsOnWorkspaces(
+    db,
+    shownRows.map(({ id }) => id),
+  )
+  const views = await workspaceViews(deployment, db, shownRows, (row) =>
+    roleOn({ ...row, grants: grants.get(row.id) ?? [] }, person, nowMs),
+  )
   return {
     status: 200,
     body: paged(
@@ -89,27 +106,35 @@ export function workspaceRoutes(deployment: Deployment): Route[] {
           deployment,
           202,
           await createWorkspace(deployment, person, parseBody(createWorkspaceSchema, body)),
+          'owner',
         )
       },
     },
-    { method: 'GET', path: paths.workspace, run: ({ workspace }) => shown(deployment, 200, workspace) },
+    {
+      method: 'GET',
+      path: paths.workspace,
+      run: ({ workspace, role }) => shown(deployment, 200, workspace, role),
+    },
     {
       method: 'PATCH',
       path: paths.workspace,
-      async run({ body, person, workspace }) {
+      async run({ body, person, workspace, role }) {
         const given = parseBody(patchWorkspaceSchema, body)
-        return shown(deployment, 202, await patchWorkspace(deployment, person, workspace.id, given))
+        return shown(deployment, 202, await patchWorkspace(deployment, person, workspace.id, given), role)
       },
     },
     {
       method: 'DELETE',
       path: paths.workspace,
-      async run({ query, person, workspace }) {
+      async run({ query, person, workspace, role }) {
         const command = flag(query, 'purge') ? 'purge' : 'delete'
+        const barred = command === 'purge' ? barrier(purgeNeed, person, role) : null
+        if (barred !== null) throw new ApiError(barred)
         return shown(
           deployment,
           202,
           await commandWorkspace(deployment, workspace.id, command, person.username),
+          role,
         )
       },
     },

@@ -5,6 +5,7 @@ import type { Devices } from '../devices.ts'
 import type { Passwords } from '../passwords.ts'
 import type { SignInLimit } from '../sign-in-limit.ts'
 import { deleteSetupTokens, hasSetupToken, insertSetupToken, settleFact } from '../store/facts.ts'
+import { listGrants } from '../store/grants.ts'
 import type { User } from '../store/users.ts'
 import {
   countAdministrators,
@@ -19,6 +20,7 @@ import { hashToken, newId, newToken } from '../tokens.ts'
 import { ApiError, passwordProblem } from '../wire/index.ts'
 import type { ApiCode, NewSession, Origin, PasswordOwner, Role } from '../wire/index.ts'
 import { attemptOf, linkAttempt } from './familiar.ts'
+import { takeGrants } from './grants.ts'
 import { beginSession, endAllOf } from './sessions.ts'
 import { tellRefused } from './told-sessions.ts'
 
@@ -229,6 +231,7 @@ class LocalAccounts implements Accounts {
       if ((await listWorkspaces(w.db, { ownerId: id, limit: 1 })).length > 0)
         throw new ApiError('has_workspaces')
       await endAllOf(w, id, { tokens: true })
+      await takeGrants(w, await listGrants(w.db, { subject: { kind: 'user', id } }))
       await deleteUser(w.db, id)
       if ((await countAdministrators(w.db)) === 0) throw new ApiError('last_administrator')
       await w.changed('user', id, id)

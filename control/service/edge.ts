@@ -4,10 +4,12 @@ import { z } from 'zod'
 import type { Deployment } from '../deployment.ts'
 import { parseBody } from '../parse.ts'
 import { consumeCode, findSession, insertCode, listSessions } from '../store/sessions.ts'
+import { listMemberships } from '../store/groups.ts'
 import { findUser } from '../store/users.ts'
 import { findWorkspace } from '../store/workspaces.ts'
 import { hashToken, newToken } from '../tokens.ts'
-import { ApiError, setupSchema, signInSchema } from '../wire/index.ts'
+import { roleIn } from '../whose.ts'
+import { ApiError, reaches, setupSchema, signInSchema } from '../wire/index.ts'
 import type { EdgeControl } from '../wire/index.ts'
 import type { Accounts } from './accounts.ts'
 import type { AuditEntry } from './audit.ts'
@@ -97,8 +99,10 @@ export function edgeControl(
     async startWorkspace(workspaceId, userId, origin) {
       const user = await findUser(feed.db, { id: userId })
       const workspace = await findWorkspace(feed.db, { id: workspaceId })
-      if (user === null || user.disabled || workspace === null || workspace.ownerId !== userId)
-        throw new ApiError('not_found')
+      if (user === null || user.disabled || workspace === null) throw new ApiError('not_found')
+      const memberships = await listMemberships(feed.db, { userId })
+      const person = { ...user, groups: memberships.map(({ groupId: id }) => ({ id })) }
+      if (!reaches(await roleIn(feed.db, workspace, person, now()), 'editor')) throw new ApiError('not_found')
       const entry: AuditEntry = {
         action: 'workspace.start',
         actor: { kind: 'user', id: user.id, name: user.username },

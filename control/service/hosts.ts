@@ -1,8 +1,10 @@
 /** A host that is gone for good comes in; its row goes, and with it the credential of its agent. */
 import type { Feed } from '../feed.ts'
+import { listGrants } from '../store/grants.ts'
 import { deleteHost, findHost } from '../store/hosts.ts'
 import { listWorkspaces } from '../store/workspaces.ts'
 import { ApiError } from '../wire/index.ts'
+import { takeGrants } from './grants.ts'
 
 const SHOWN = 5
 
@@ -19,6 +21,7 @@ export async function removeHost(feed: Feed, id: string): Promise<void> {
     const shown = names.slice(0, SHOWN).join(', ')
     if (names.length > 0)
       throw new ApiError('host_in_use', `${names.length} on it: ${shown}${names.length > SHOWN ? ' …' : ''}`)
+    await takeGrants(w, await listGrants(w.db, { object: { kind: 'host', id } }))
     await deleteHost(w.db, id)
     await w.changed('host', id)
     // Its agent may be waiting: it is answered that nobody knows it.

@@ -10,6 +10,7 @@ import { deriveAppearance } from '../phase.ts'
 import type { Candidate } from '../placement.ts'
 import { place } from '../placement.ts'
 import { lacking } from '../spec.ts'
+import { deleteGrants, listGrants } from '../store/grants.ts'
 import type { Host } from '../store/hosts.ts'
 import { findHost, listHosts, updateHost } from '../store/hosts.ts'
 import { appendTimeline } from '../store/timeline.ts'
@@ -96,6 +97,11 @@ async function writeTimeline(
 /** Nothing of it is left on any host: the row goes, and its name stays its former owner's. */
 async function finishPurge(w: Writer, workspace: Workspace, now: number): Promise<void> {
   await endSessions(w, await listSessions(w.db, { workspaceId: workspace.id }))
+  const grants = await listGrants(w.db, { object: { kind: 'workspace', id: workspace.id } })
+  await deleteGrants(
+    w.db,
+    grants.map(({ id }) => id),
+  )
   await deleteWorkspace(w.db, workspace.id)
   await reserveName(w.db, workspace.name, workspace.ownerId, now)
   await w.changed('workspace', workspace.id, workspace.ownerId)

@@ -3,11 +3,10 @@ import type { Deployment } from '../deployment.ts'
 import type { Writer } from '../feed.ts'
 import { advance } from '../lifecycle.ts'
 import type { Command } from '../lifecycle.ts'
-import { boundsProblems, defaultsOf, limitsOf, offering } from '../limits.ts'
+import { limitsOf } from '../limits.ts'
 import { place } from '../placement.ts'
-import { isSameProgram, lacking, resolve } from '../spec.ts'
-import type { Resolved, StoredSpec, Template } from '../spec.ts'
-import type { Host } from '../store/hosts.ts'
+import { isSameProgram } from '../spec.ts'
+import type { StoredSpec } from '../spec.ts'
 import { listHosts } from '../store/hosts.ts'
 import type { Db } from '../store/open.ts'
 import type { Workspace } from '../store/workspaces.ts'
@@ -17,6 +16,7 @@ import { ApiError, filledPort, nameProblem, nameProblemText } from '../wire/inde
 import type { CreateWorkspace, Limits, PatchWorkspace } from '../wire/index.ts'
 import { admitWaiting, candidates, settle } from './settle.ts'
 import { sealEnv } from './environment.ts'
+import { checkBounds, shape, uniquePorts } from './shape.ts'
 
 /** Who gives a command. */
 export interface Actor {
@@ -26,67 +26,9 @@ export interface Actor {
   readonly administrator: boolean
 }
 
-/** The template of those who name neither a template nor an image. */
-const PLAIN_TEMPLATE = 'blank'
-
 /** The limits as they are for this user now. */
 export async function readLimits(deployment: Deployment, db: Db, user: Actor): Promise<Limits> {
   return limitsOf(deployment.options.limits, await listHosts(db), await countWorkspaces(db), user)
-}
-
-function templateOf(deployment: Deployment, spec: StoredSpec, before: Resolved | null): Template | null {
-  if (spec.template === null)
-    return spec.image === null ? (deployment.templates.get(PLAIN_TEMPLATE) ?? null) : null
-  const template = deployment.templates.get(spec.template)
-  if (template !== undefined) return template
-  // A template that was taken away lives on in the workspaces made from it.
-  if (before !== null) return { ...before, name: spec.template, title: spec.template, summary: '' }
-  throw new ApiError('invalid_body', `There is no template ${spec.template}.`, {
-    errors: [{ path: 'template', message: `one of: ${[...deployment.templates.keys()].join(', ')}` }],
-  })
-}
-
-/** @throws ApiError limit_exceeded, unsupported */
-function checkBounds(asked: CreateWorkspace | PatchWorkspace, limits: Limits): void {
-  const { beyond, unheld } = boundsProblems(asked, limits)
-  if (beyond.length > 0) throw new ApiError('limit_exceeded', undefined, { errors: beyond })
-  if (unheld.length > 0)
-    throw new ApiError('unsupported', 'No host here can hold that limit.', { errors: unheld })
-}
-
-/** Fills in what is left open. @throws ApiError invalid_body, unsupported */
-function shape(
-  deployment: Deployment,
-  spec: StoredSpec,
-  hosts: readonly Host[],
-  before: Resolved | null = null,
-): Resolved {
-  const { limits } = deployment.options
-  const resolved = resolve(spec, templateOf(deployment, spec, before), defaultsOf(limits))
-  if (resolved.container === null && resolved.host === null)
-    throw new ApiError('invalid_body', resolved.lacks ?? undefined, {
-      errors: [{ path: 'template', message: 'name a template or an image' }],
-    })
-  const lacks = offering(hosts).map((host) => lacking(resolved, host.capabilities))
-  if (lacks.length > 0 && !lacks.includes(null)) throw new ApiError('unsupported', lacks[0] ?? undefined)
-  // A template's own wish bends to the operator's bounds; a user's beyond them was refused.
-  return {
-    ...resolved,
-    cpu: Math.min(resolved.cpu, limits.maxCpu),
-    memoryBytes: Math.min(resolved.memoryBytes, limits.maxMemoryBytes),
-    pids: Math.min(resolved.pids, limits.maxPids),
-  }
-}
-
-function uniquePorts(ports: readonly { port: number }[] | undefined): void {
-  const seen = new Set<number>()
-  ports?.forEach(({ port }, index) => {
-    if (seen.has(port))
-      throw new ApiError('invalid_body', undefined, {
-        errors: [{ path: `ports.${index}.port`, message: 'is declared twice' }],
-      })
-    seen.add(port)
-  })
 }
 
 /** True when one more may run, for this owner and in all. */
@@ -150,6 +92,7 @@ export async function createWorkspace(
       id,
       name: body.name,
       ownerId: actor.id,
+      ownerGroupId: null,
       want: 'running',
       data: 'keep',
       admitted: true,

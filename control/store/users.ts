@@ -1,4 +1,5 @@
 /** People at rest: row ⇄ object. */
+import { roles } from '../wire/index.ts'
 import type { Role } from '../wire/index.ts'
 import type { Db } from './open.ts'
 
@@ -26,7 +27,7 @@ const fromRow = (row: Row): User => ({
   id: row.id,
   username: row.username,
   email: row.email,
-  role: row.role === 'administrator' ? 'administrator' : 'member',
+  role: roles.find((role) => role === row.role) ?? 'member',
   disabled: row.disabled !== 0,
   passwordHash: row.password_hash,
   createdAtMs: row.created_at_ms,

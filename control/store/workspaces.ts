@@ -1,6 +1,9 @@
 /** Workspaces at rest: row ⇄ object. */
+import type { Knex } from 'knex'
 import type { Phase, ReasonCode, Status } from '../wire/index.ts'
 import type { Resolved, StoredSpec } from '../spec.ts'
+import type { Holder } from './grants.ts'
+import { grantedWorkspaces } from './grants.ts'
 import type { Db } from './open.ts'
 
 export type Want = 'running' | 'stopped' | 'removed'
@@ -16,7 +19,10 @@ export interface StoredReason {
 export interface Workspace {
   readonly id: string
   readonly name: string
+  /** Who answers for it. */
   readonly ownerId: string
+  /** Its members own it; null: `ownerId` alone does. */
+  readonly ownerGroupId: string | null
   readonly want: Want
   /** `delete`: purged, the row goes when its host says that nothing is left. */
   readonly data: 'keep' | 'delete'
@@ -48,6 +54,7 @@ interface Row {
   id: string
   name: string
   owner_id: string
+  owner_group_id: string | null
   want: string
   data: string
   admitted: number
@@ -74,6 +81,7 @@ const fromRow = (row: Row): Workspace => ({
   id: row.id,
   name: row.name,
   ownerId: row.owner_id,
+  ownerGroupId: row.owner_group_id,
   want: row.want as Want,
   data: row.data as Workspace['data'],
   admitted: row.admitted !== 0,
@@ -98,6 +106,7 @@ const toRow = (workspace: Workspace): Row => ({
   id: workspace.id,
   name: workspace.name,
   owner_id: workspace.ownerId,
+  owner_group_id: workspace.ownerGroupId,
   want: workspace.want,
   data: workspace.data,
   admitted: workspace.admitted ? 1 : 0,
@@ -126,6 +135,11 @@ export async function updateWorkspace(db: Db, workspace: Workspace): Promise<voi
   await db<Row>('workspaces').where({ id: workspace.id }).update(toRow(workspace))
 }
 
+/** Something about it that isn't in its row has changed. */
+export async function touchWorkspace(db: Db, id: string, revision: number): Promise<void> {
+  await db<Row>('workspaces').where({ id }).update({ revision })
+}
+
 export async function deleteWorkspace(db: Db, id: string): Promise<void> {
   await db<Row>('workspaces').where({ id }).delete()
 }
@@ -140,6 +154,9 @@ export async function findWorkspace(
 
 export interface WorkspaceChoice {
   readonly ownerId?: string
+  readonly ownerGroupId?: string
+  /** Those that are there for this person at `nowMs`: owned, owned by a group of theirs, or granted. */
+  readonly visibleTo?: { readonly holder: Holder; readonly nowMs: number }
   readonly hostId?: string
   readonly ids?: readonly string[]
   /** Unplaced ones that want to run. */
@@ -152,10 +169,26 @@ export interface WorkspaceChoice {
   readonly limit?: number
 }
 
+function visibleTo(
+  db: Db,
+  query: Knex.QueryBuilder,
+  { holder, nowMs }: { readonly holder: Holder; readonly nowMs: number },
+): void {
+  const groupIds = holder.groups.map(({ id }) => id)
+  query.where((any) => {
+    any
+      .where({ owner_id: holder.id, owner_group_id: null })
+      .orWhere((its) => void its.whereIn('owner_group_id', groupIds))
+      .orWhere((its) => void its.whereIn('id', grantedWorkspaces(db, holder, nowMs)))
+  })
+}
+
 /** In the order of their names (those that wait for a place: of their waiting). */
 export async function listWorkspaces(db: Db, choice: WorkspaceChoice): Promise<Workspace[]> {
   const query = db<Row>('workspaces')
   if (choice.ownerId !== undefined) query.where({ owner_id: choice.ownerId })
+  if (choice.ownerGroupId !== undefined) query.where({ owner_group_id: choice.ownerGroupId })
+  if (choice.visibleTo !== undefined) visibleTo(db, query, choice.visibleTo)
   if (choice.hostId !== undefined) query.where({ host_id: choice.hostId })
   if (choice.ids !== undefined) query.whereIn('id', [...choice.ids])
   if (choice.unplaced) query.where({ want: 'running' }).whereNull('host_id')

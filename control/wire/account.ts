@@ -2,7 +2,8 @@
 import { z } from 'zod'
 import { PASSWORD_MAX, PASSWORD_MIN } from './password-rules.ts'
 
-export const roles = ['administrator', 'member'] as const
+/** `auditor`: reads what an administrator reads, changes nothing, opens no workspace that isn’t public. */
+export const roles = ['administrator', 'auditor', 'member'] as const
 export const roleSchema = z.enum(roles)
 export type Role = z.infer<typeof roleSchema>
 

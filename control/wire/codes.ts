@@ -73,6 +73,16 @@ export const apiCodes = {
     summary: 'This user still has workspaces.',
     hint: 'Purge them first, or disable the user instead.',
   },
+  group_in_use: {
+    status: 409,
+    summary: 'This group still owns workspaces.',
+    hint: 'Purge them or give them to another owner first, those in the trash too.',
+  },
+  synced_member: {
+    status: 409,
+    summary: 'The sign-in provider says who is in this group.',
+    hint: 'Change it at the provider; it counts from the next sign-in.',
+  },
   host_in_use: {
     status: 409,
     summary: 'This host still has workspaces, or is the server’s own.',
@@ -221,60 +231,3 @@ export const apiCodes = {
 } as const satisfies Record<string, { status: number; summary: string; hint: string }>
 
 export type ApiCode = keyof typeof apiCodes
-
-/** One thing wrong with one field; `path` is dotted, `''` for the whole. */
-export interface FieldProblem {
-  readonly path: string
-  readonly message: string
-}
-
-/** RFC 9457, with our members. */
-export interface Problem {
-  readonly type: 'about:blank'
-  readonly status: number
-  readonly title: string
-  readonly code: ApiCode
-  readonly hint: string
-  readonly requestId: string
-  readonly detail?: string
-  readonly errors?: readonly FieldProblem[]
-}
-
-/** An error on its way to a client; `detail` is shown to them, `cause` only logged. */
-export class ApiError extends Error {
-  readonly code: ApiCode
-  readonly detail: string | undefined
-  readonly errors: readonly FieldProblem[] | undefined
-  readonly retryAfterSeconds: number | undefined
-
-  constructor(
-    code: ApiCode,
-    detail?: string,
-    options: { cause?: unknown; errors?: readonly FieldProblem[]; retryAfterSeconds?: number } = {},
-  ) {
-    super(detail ?? apiCodes[code].summary, options.cause === undefined ? {} : { cause: options.cause })
-    this.name = 'ApiError'
-    this.code = code
-    this.detail = detail
-    this.errors = options.errors
-    this.retryAfterSeconds = options.retryAfterSeconds
-  }
-
-  get status(): number {
-    return apiCodes[this.code].status
-  }
-
-  problem(requestId: string): Problem {
-    const row = apiCodes[this.code]
-    return {
-      type: 'about:blank',
-      status: row.status,
-      title: row.summary,
-      code: this.code,
-      hint: row.hint,
-      requestId,
-      ...(this.detail === undefined ? {} : { detail: this.detail }),
-      ...(this.errors === undefined ? {} : { errors: this.errors }),
-    }
-  }
-}

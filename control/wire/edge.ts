@@ -3,6 +3,7 @@
  * Facts are rows by key, each the whole row; `gone` removes one. Hashes are lower-case hex SHA-256 of the secret.
  */
 import type { Reach } from '@postern/plugin'
+import type { AccessGrant } from './access.ts'
 import type { Role, Scope } from './account.ts'
 import type { EdgePath, EdgePort } from './ports.ts'
 import type { Phase } from './workspace.ts'
@@ -10,7 +11,10 @@ import type { Phase } from './workspace.ts'
 export interface EdgeRoute {
   readonly workspaceId: string
   readonly name: string
+  /** Who answers for it; where a group owns it, its owner only while in that group. */
   readonly ownerId: string
+  readonly ownerGroupId: string | null
+  readonly grants: readonly AccessGrant[]
   readonly aliases: readonly string[]
   readonly phase: Phase
   /** Why it is so, one sentence for its owner; '' when there is nothing to say. */
@@ -31,7 +35,7 @@ export interface EdgeUser {
   readonly username: string
   readonly email: string
   readonly role: Role
-  readonly groups: readonly string[]
+  readonly groups: readonly { readonly id: string; readonly name: string }[]
 }
 
 /** A browser's session: on the dashboard's host, or on one workspace host (`label`), child of a dashboard session. */

@@ -1,8 +1,10 @@
 /** The contract with gateways in processes of their own: joining, facts by revision, and what they ask of control. */
 import { z } from 'zod'
+import { grantRoles } from './access.ts'
 import { roleSchema, scopeSchema } from './account.ts'
 import { reachSchema } from './agent.ts'
 import type { EdgeFact } from './edge.ts'
+import { subjectKinds } from './grants.ts'
 import { edgePortSchema } from './ports.ts'
 import { phaseSchema } from './workspace.ts'
 
@@ -48,6 +50,16 @@ const routeSchema = z.looseObject({
   workspaceId: z.string(),
   name: z.string(),
   ownerId: z.string(),
+  ownerGroupId: z.string().nullable(),
+  grants: z.array(
+    z.looseObject({
+      subjectKind: z.enum(subjectKinds),
+      subjectId: z.string(),
+      role: z.enum(grantRoles),
+      ports: z.array(z.int()).nullable(),
+      expiresAtMs: z.number().nullable(),
+    }),
+  ),
   aliases: z.array(z.string()),
   phase: phaseSchema,
   reason: z.string(),
@@ -62,7 +74,7 @@ const userSchema = z.looseObject({
   username: z.string(),
   email: z.string(),
   role: roleSchema,
-  groups: z.array(z.string()),
+  groups: z.array(z.looseObject({ id: z.string(), name: z.string() })),
 })
 const sessionSchema = z.looseObject({
   hash: z.string(),

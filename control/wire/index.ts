@@ -1,10 +1,13 @@
 /** The wire: the contract with agents, gateways, the dashboard and the CLI. No `node:` imports: browsers use it too. */
 export * from './names.ts'
 export * from './codes.ts'
+export * from './api-error.ts'
 export * from './reasons.ts'
 export * from './port-rules.ts'
 export * from './ports.ts'
 export * from './signing.ts'
+export * from './access.ts'
+export * from './grants.ts'
 export * from './workspace.ts'
 export * from './password-rules.ts'
 export * from './account.ts'

@@ -1,5 +1,6 @@
 /** Workspaces as users see them: bodies of DESIGN 5.4 and the answers. Schemas first; types derive from them. */
 import { z } from 'zod'
+import { accessRoles } from './access.ts'
 import { pathSchema, pathsSchema, portSchema, portViewSchema } from './ports.ts'
 import { reasonCodeList } from './reasons.ts'
 
@@ -107,6 +108,10 @@ export const workspaceViewSchema = z.object({
   id: z.string(),
   name: z.string(),
   owner: z.object({ id: z.string(), username: z.string() }),
+  /** Its members own it; null: `owner` alone does. */
+  ownerGroup: z.object({ id: z.string(), name: z.string() }).nullable(),
+  /** What who asks is to it; null: they see it by office. */
+  role: z.enum(accessRoles).nullable(),
   want: z.enum(['running', 'stopped', 'removed']),
   phase: phaseSchema,
   reason: reasonSchema.optional(),

@@ -63,10 +63,12 @@ export function goOn(visit: Visit, chain: Chain, headers: readonly string[] = []
 }
 
 /** The other declared ports that pages of this one may call, as this user, in the order of their declaration. */
-function othersOf(route: EdgeRoute, user: EdgeUser, place: WorkspacePlace): string[] {
+function othersOf(route: EdgeRoute, user: EdgeUser, place: WorkspacePlace, nowMs: number): string[] {
   const here = portsOfHost(route, place.port)
   return route.ports
-    .filter(({ port, cors }) => cors === 'siblings' && !here.includes(port) && mayUsePort(route, user, port))
+    .filter(
+      ({ port, cors }) => cors === 'siblings' && !here.includes(port) && mayUsePort(route, user, port, nowMs),
+    )
     .slice(0, HOSTS_MAX)
     .map(({ port }) => `${place.name}-${port}`)
 }
@@ -78,7 +80,7 @@ export function beginChain(visit: Visit, place: WorkspacePlace, sessionToken: st
   const user = session === undefined ? undefined : table.user(session.userId)
   const route = table.routeByName(place.name)
   if (user === undefined || route === undefined) return null
-  const others = othersOf(route, user, place)
+  const others = othersOf(route, user, place, visit.edge.now())
   if (others.length === 0) return null
   return {
     userId: user.id,

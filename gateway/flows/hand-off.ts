@@ -1,6 +1,6 @@
 // A visitor without a session comes to a workspace host; through the dashboard's host and one-time code they come back with one.
 import { randomBytes } from 'node:crypto'
-import { ApiError, paths } from '../../control/wire/index.ts'
+import { ApiError, isOwnerOf, paths, reaches, roleOn } from '../../control/wire/index.ts'
 import { answerCode, answerDecision, sendCard, sendRedirect } from '../answer.ts'
 import { decide, provesOwnOrigin } from '../decide.ts'
 import { dashboardIdentity } from '../dashboard.ts'
@@ -98,7 +98,7 @@ export async function authorize(visit: Visit): Promise<void> {
   if (chain?.userId === user.id) return authorizeInChain(visit, identity, { place, challenge }, chain)
   const route = usable(visit, place, user)
   if (route === null) return answerCode(visit, 'not_found', { card: notFoundCard(edge.site.publicOrigin) })
-  if (route.ownerId !== user.id && !isPost) {
+  if (!isOwnerOf(route, user) && !isPost) {
     const owner = edge.table.user(route.ownerId)?.username ?? 'somebody else'
     return sendCard(visit, 200, consentCard({ name: route.name, owner, label: place.label, challenge }))
   }
@@ -185,7 +185,7 @@ export async function startFromPage(visit: Visit, place: WorkspacePlace): Promis
   // Pages of sibling ports may call apps, but not this.
   if (facts.kin !== 'none') return answerDecision(visit, { kind: 'refused', why: 'origin' })
   const { identity } = facts
-  if (identity.kind !== 'session' || identity.user.id !== decision.route.ownerId)
+  if (identity.kind !== 'session' || !reaches(roleOn(decision.route, identity.user, facts.nowMs), 'editor'))
     return answerCode(visit, 'forbidden')
   const back = (await readForm(visit)).get('back') ?? '/'
   if (decision.kind === 'stopped')

@@ -6,7 +6,7 @@ import type { WorkspacePlace } from '../host.ts'
 import { portsOfHost } from '../ports.ts'
 
 /** True where the user may use that port, were it running and reachable. */
-export function mayUsePort(route: EdgeRoute, user: EdgeUser, port: number | null): boolean {
+export function mayUsePort(route: EdgeRoute, user: EdgeUser, port: number | null, nowMs: number): boolean {
   const { kind } = decide({
     ready: true,
     port,
@@ -21,6 +21,7 @@ export function mayUsePort(route: EdgeRoute, user: EdgeUser, port: number | null
     ownOrigin: '',
     kin: 'none',
     preflight: false,
+    nowMs,
   })
   return kind !== 'not-found' && kind !== 'sign-in' && kind !== 'refused'
 }
@@ -31,5 +32,7 @@ export function usable(visit: Visit, place: WorkspacePlace, user: EdgeUser): Edg
   if (!table.isReady) throw new ApiError('unavailable')
   const route = table.routeByName(place.name)
   if (route === undefined) return null
-  return portsOfHost(route, place.port).some((port) => mayUsePort(route, user, port)) ? route : null
+  return portsOfHost(route, place.port).some((port) => mayUsePort(route, user, port, visit.edge.now()))
+    ? route
+    : null
 }

@@ -6,7 +6,8 @@ import { html, type Html } from './html.ts'
 /** What a card on a workspace's host knows. */
 export interface WorkspaceCardInput {
   readonly route: EdgeRoute
-  readonly isOwner: boolean
+  /** The visitor may start and stop it. */
+  readonly maySteer: boolean
   /** The port that was asked for, where that is known. */
   readonly port: number | null
   /** The path to come back to. */
@@ -20,7 +21,7 @@ const shown = (path: string): string =>
 
 function details(input: WorkspaceCardInput, text: string): Html | false {
   return (
-    input.isOwner &&
+    input.maySteer &&
     html`<a class="plain" href="${input.publicOrigin}/workspaces/${encodeURIComponent(input.route.name)}"
       >${text}</a
     >`
@@ -29,7 +30,7 @@ function details(input: WorkspaceCardInput, text: string): Html | false {
 
 function startForm(input: WorkspaceCardInput, label: string): Html | false {
   return (
-    input.isOwner &&
+    input.maySteer &&
     html`<form method="post" action="/.postern/start" class="wide">
       <input type="hidden" name="back" value="${input.target}" /><button>${label}</button>
     </form>`
@@ -38,8 +39,8 @@ function startForm(input: WorkspaceCardInput, label: string): Html | false {
 
 const actions = (...parts: readonly (Html | false)[]): Html => html`<div class="actions">${parts}</div>`
 
-const reasonLines = (route: EdgeRoute, isOwner: boolean): string[] =>
-  isOwner && route.reason !== '' ? [route.reason] : []
+const reasonLines = (route: EdgeRoute, maySteer: boolean): string[] =>
+  maySteer && route.reason !== '' ? [route.reason] : []
 
 const startingSteps: Readonly<Record<string, readonly Step[]>> = {
   pending: [
@@ -79,15 +80,15 @@ export function wakingCard(input: WorkspaceCardInput): Card {
         ? steps
         : [...steps, { state: route.phase === 'running' ? 'wait' : 'off', text: `Waiting for port ${port}` }],
     actions: actions(details(input, 'Show details')),
-    small: reasonLines(route, input.isOwner),
+    small: reasonLines(route, input.maySteer),
     refreshSeconds: 1,
   }
 }
 
 /** The workspace doesn't run. */
 export function stoppedCard(input: WorkspaceCardInput): Card {
-  const { route, isOwner } = input
-  const small = reasonLines(route, isOwner)
+  const { route, maySteer } = input
+  const small = reasonLines(route, maySteer)
   switch (route.phase) {
     case 'trashed':
       return {
@@ -105,7 +106,7 @@ export function stoppedCard(input: WorkspaceCardInput): Card {
     case 'failed':
       return {
         title: `${route.name} has failed`,
-        lead: isOwner
+        lead: maySteer
           ? html`${route.reason || 'Its program ended.'}`
           : html`Ask its owner to start it again.`,
         steps: [{ state: 'bad', text: 'Failed' }],
@@ -115,7 +116,7 @@ export function stoppedCard(input: WorkspaceCardInput): Card {
       return {
         title: `${route.name} is stopping`,
         lead: html`Its data stays.
-        ${isOwner ? 'You can start it again at once.' : 'Ask its owner to start it.'}`,
+        ${maySteer ? 'You can start it again at once.' : 'Ask its owner to start it.'}`,
         steps: [{ state: 'wait', text: 'Stopping' }],
         actions: actions(startForm(input, 'Start'), details(input, 'Show details')),
         small,
@@ -123,7 +124,7 @@ export function stoppedCard(input: WorkspaceCardInput): Card {
     default:
       return {
         title: `${route.name} is stopped`,
-        lead: isOwner
+        lead: maySteer
           ? html`Start it, and you will be taken to <code>${shown(input.target)}</code> when it answers.`
           : html`Ask its owner to start it.`,
         steps: [{ state: 'off', text: 'Stopped' }],

@@ -208,7 +208,8 @@ export class Pools {
       const isSame =
         now !== undefined &&
         now.incarnation === entry.route.incarnation &&
-        now.ownerId === entry.route.ownerId
+        now.ownerId === entry.route.ownerId &&
+        now.ownerGroupId === entry.route.ownerGroupId
       if (isSame) this.#follow(entry, now)
       else this.#drop(id, entry)
     }

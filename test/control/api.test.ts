@@ -8,10 +8,11 @@ import { authorize, messageNeeds, realtimeNeeds, routeNeeds } from '../../contro
 import { startCodes } from '../../control/start-error.ts'
 import { openApi, operations } from '../../control/openapi.ts'
 import { apiCodes, paths, reasonCodes } from '../../control/wire/index.ts'
-import type { Identity } from '../../control/wire/index.ts'
+import type { Identity, Role } from '../../control/wire/index.ts'
 import { pretendAgent } from '../support/control-agent.ts'
 import { controlServer, password } from '../support/control-server.ts'
 import type { Client, ControlServer } from '../support/control-server.ts'
+import { userRow } from '../support/gateway-control.ts'
 
 const root = t.testdir({
   web: {
@@ -54,10 +55,11 @@ await t.test(
   },
 )
 
-const user = (role: 'administrator' | 'member') => ({ id: 'u', username: 'u', email: '', role, groups: [] })
+const user = (role: Role) => userRow('u', { role })
 const identities: Record<string, Identity> = {
   anonymous: { kind: 'anonymous' },
   member: { kind: 'session', user: user('member'), sessionHash: 'h' },
+  auditor: { kind: 'session', user: user('auditor'), sessionHash: 'h' },
   administrator: { kind: 'session', user: user('administrator'), sessionHash: 'h' },
   reader: { kind: 'token', user: user('administrator'), tokenId: 't', scopes: ['workspaces:read'] },
 }
@@ -74,7 +76,10 @@ await t.test('the table decides for every kind of visitor', async (t) => {
     }
     const open = ['public', 'agent', 'gateway'].includes(need.who)
     t.equal(may('anonymous'), open ? 'yes' : 'unauthenticated', `${key}, anonymous`)
-    t.equal(may('member'), need.who === 'administrator' ? 'forbidden' : 'yes', `${key}, member`)
+    const isOffice = need.who === 'administrator' || need.who === 'reads-all'
+    t.equal(may('member'), isOffice ? 'forbidden' : 'yes', `${key}, member`)
+    const barsAuditor = !open && !key.startsWith('GET ') && need.own !== true
+    t.equal(may('auditor'), barsAuditor ? 'forbidden' : 'yes', `${key}, auditor`)
     t.equal(may('administrator'), 'yes', `${key}, administrator`)
     const reads = open || need.scopes?.includes('workspaces:read') === true
     t.equal(may('reader'), reads ? 'yes' : 'missing_scope', `${key}, token that reads`)

@@ -88,6 +88,7 @@ const workspace = (id: string, ownerId: string, over: Partial<Workspace> = {}): 
   id,
   name: `name-${id}`,
   ownerId,
+  ownerGroupId: null,
   want: 'running',
   data: 'keep',
   admitted: true,

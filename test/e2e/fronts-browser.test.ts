@@ -11,6 +11,7 @@ import { freePort } from '../support/fronts-process.ts'
 import { type ExampleFront, exampleFronts, ifInstalled } from '../support/fronts-scene.ts'
 import { noBrowser } from '../support/product-browser.ts'
 import { until } from '../support/until.ts'
+import { userRow } from '../support/gateway-control.ts'
 
 /** RFC 6455 §4.2.2. */
 const acceptOf = (key: string): string =>
@@ -82,13 +83,7 @@ async function journey(t: Test, front: ExampleFront): Promise<void> {
   await tab.goto(url)
   t.equal(edge.upstream.requests.length, refused, 'nothing more reached the program')
 
-  edge.control.user({
-    id: 'alice',
-    username: 'alice',
-    email: 'alice@example.com',
-    role: 'member',
-    groups: [],
-  })
+  edge.control.user(userRow('alice'))
   edge.control.route(route)
   await context.clearCookies()
   await signIn(tab, url)

@@ -144,6 +144,7 @@ t.test('the decision about pages of other ports', (t) => {
         fetchMode: null,
         fetchDest: null,
         ownOrigin: 'https://own',
+        nowMs: 0,
       }
       const decision = decide(facts)
       const reader = readingOrigin(facts, decision)

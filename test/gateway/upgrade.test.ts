@@ -10,7 +10,7 @@ import {
   type SeenRequest,
   webSocketBytes,
 } from '../support/gateway-bytes.ts'
-import { hashOf } from '../support/gateway-control.ts'
+import { hashOf, userRow } from '../support/gateway-control.ts'
 import { originOf, startEdge, webAndSocket } from '../support/gateway-edge.ts'
 import { until } from '../support/until.ts'
 
@@ -184,7 +184,7 @@ t.test('losing the right closes what is open within a second', async (t) => {
     ['the user goes', () => edge.control.gone('user', 'alice')],
   ]
   for (const [name, lose] of cases) {
-    edge.control.user({ id: 'alice', username: 'alice', email: '', role: 'member', groups: [] })
+    edge.control.user(userRow('alice'))
     edge.control.route(route)
     const parent = edge.control.session('alice')
     const child = edge.control.child(parent, route.workspaceId, 'shop')

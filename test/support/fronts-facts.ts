@@ -1,6 +1,7 @@
 /** The facts that tests of fronts and forward auth decide on: two users, their workspaces, sessions and tokens. */
 import { createHash } from 'node:crypto'
 import { type EdgeFact, type EdgeRoute, type EdgeUser, portDefaults } from '../../control/wire/index.ts'
+import { routeRow, userRow } from './gateway-control.ts'
 
 /** What the table is keyed by. */
 export const hashOf = (secret: string): string => createHash('sha256').update(secret).digest('hex')
@@ -22,14 +23,16 @@ export const secrets = {
 
 const far = 4_000_000_000_000
 
-export const ada: EdgeUser = {
-  id: 'u-ada',
+export const ada: EdgeUser = userRow('u-ada', {
   username: 'ada',
   email: 'ada@example.test',
   role: 'administrator',
-  groups: ['crew', 'ops'],
-}
-export const bob: EdgeUser = { id: 'u-bob', username: 'bob', email: '', role: 'member', groups: [] }
+  groups: [
+    { id: 'g-ops', name: 'ops' },
+    { id: 'g-crew', name: 'crew' },
+  ],
+})
+export const bob: EdgeUser = userRow('u-bob', { username: 'bob', email: '' })
 
 /** Ports of the workspace `web`: Ada's own, a public one, one for members. */
 export interface WebPorts {
@@ -41,23 +44,18 @@ export const webPorts: WebPorts = { own: 3000, open: 4000, members: 5000 }
 
 /** Ada's workspace `web`, whose programs listen on the loopback. */
 export function webRoute(ports: WebPorts): EdgeRoute {
-  return {
+  return routeRow('web', {
     workspaceId: 'w-web',
-    name: 'web',
     ownerId: ada.id,
     aliases: ['shop'],
-    phase: 'running',
-    reason: '',
     incarnation: 'i-1',
-    reach: { kind: 'address', host: '127.0.0.1' },
     defaultPort: ports.own,
     ports: [
       { ...portDefaults, port: ports.own },
       { ...portDefaults, port: ports.open, visibility: 'public' },
       { ...portDefaults, port: ports.members, visibility: 'members' },
     ],
-    paths: [],
-  }
+  })
 }
 
 /** Ada's workspace whose one port 3000 a runtime maps to that of web. */

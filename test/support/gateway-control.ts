@@ -37,6 +37,8 @@ export const routeRow = (name: string, more: Partial<EdgeRoute> = {}): EdgeRoute
   workspaceId: `id0000${name.replaceAll('-', '')}`,
   name,
   ownerId: 'alice',
+  ownerGroupId: null,
+  grants: [],
   aliases: [],
   phase: 'running',
   reason: '',

@@ -112,6 +112,8 @@ export function fakeWorkspace(id: string, name: string, owner: UserView): Worksp
     id,
     name,
     owner: { id: owner.id, username: owner.username },
+    ownerGroup: null,
+    role: 'owner',
     want: 'running',
     phase: 'running',
     generation: 1,

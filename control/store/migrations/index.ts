@@ -6,6 +6,7 @@ import { up as gateways } from './0003-gateways.ts'
 import { up as audit } from './0004-audit.ts'
 import { up as signingKeys } from './0005-signing-keys.ts'
 import { up as sessionVia } from './0006-session-via.ts'
+import { up as grants } from './0007-grants.ts'
 
 export interface Migration {
   readonly name: string
@@ -19,4 +20,5 @@ export const migrations: readonly Migration[] = [
   { name: '0004-audit', up: audit },
   { name: '0005-signing-keys', up: signingKeys },
   { name: '0006-session-via', up: sessionVia },
+  { name: '0007-grants', up: grants },
 ]

@@ -9,8 +9,8 @@ import type { CertificateFiles } from '../../../gateway/tls/certificates.ts'
 import { AccessLog } from '../../../control/cli/access-log.ts'
 import { jsonLogger } from '../../../control/cli/log.ts'
 import { type EdgeFact, portDefaults } from '../../../control/wire/index.ts'
-import { noControl } from '../../support/gateway-control.ts'
 import { signingFact, signingKey } from '../../support/signing-keys.ts'
+import { noControl, routeRow, userRow } from '../../support/gateway-control.ts'
 import { argument } from './listen.ts'
 
 const { upstreamPort, tls } = argument<{ upstreamPort: number; tls?: CertificateFiles }>()
@@ -25,42 +25,31 @@ const facts: EdgeFact[] = [
   {
     kind: 'user',
     key: 'u',
-    row: { id: 'u', username: 'ada', email: 'ada@example.test', role: 'member', groups: [] },
+    row: userRow('u', { username: 'ada', email: 'ada@example.test' }),
   },
   {
     kind: 'route',
     key: 'w',
-    row: {
+    row: routeRow('bench', {
       workspaceId: 'w',
-      name: 'bench',
       ownerId: 'u',
-      aliases: [],
-      phase: 'running',
-      reason: '',
       incarnation: 'i',
       reach: { kind: 'ports', host: '127.0.0.1', ports: { '3000': upstreamPort } },
       defaultPort: 3000,
       ports: [{ ...portDefaults, port: 3000 }],
-      paths: [],
-    },
+    }),
   },
   // The same program where a front can dial it itself.
   {
     kind: 'route',
     key: 'n',
-    row: {
+    row: routeRow('near', {
       workspaceId: 'n',
-      name: 'near',
       ownerId: 'u',
-      aliases: [],
-      phase: 'running',
-      reason: '',
       incarnation: 'i',
-      reach: { kind: 'address', host: '127.0.0.1' },
       defaultPort: upstreamPort,
       ports: [{ ...portDefaults, port: 3000 }],
-      paths: [],
-    },
+    }),
   },
   {
     kind: 'session',

@@ -1,7 +1,7 @@
 // Law 6: revocation reaches new requests within 1 s at every door, and ends what is open of that session or user only.
 import t from 'tap'
 import { rawClient, webSocketBytes } from '../../support/gateway-bytes.ts'
-import { hashOf } from '../../support/gateway-control.ts'
+import { hashOf, userRow } from '../../support/gateway-control.ts'
 import { doorsOf, originOf, startEdge, webAndSocket } from '../../support/gateway-edge.ts'
 
 const HOST = 'shop.ws.localhost:8090'
@@ -18,7 +18,7 @@ t.test('what is taken away is gone at every door with the next request', async (
   ]
   for (const [what, status, take] of cases)
     for (const door of doorsOf(edge)) {
-      edge.control.user({ id: 'alice', username: 'alice', email: '', role: 'member', groups: [] })
+      edge.control.user(userRow('alice'))
       edge.control.route(route)
       const parent = edge.control.session('alice')
       const child = edge.control.child(parent, route.workspaceId, 'shop')
@@ -64,7 +64,6 @@ t.test('open sockets end with the right that opened them, and no others', async 
 t.test('an open socket ends for each fact that it stands on', async (t) => {
   const edge = await startEdge(t, { script: webAndSocket })
   const route = edge.workspace('shop')
-  const ada = { id: 'alice', username: 'alice', email: '', role: 'member', groups: [] } as const
   type Secrets = { readonly parent: string; readonly child: string; readonly token: string }
   const byCookie = ({ child }: Secrets) => [`Cookie: postern_workspace=${child}`, originOf('shop')]
   const byToken = ({ token }: Secrets) => [`X-Postern-Token: ${token}`]
@@ -77,7 +76,7 @@ t.test('an open socket ends for each fact that it stands on', async (t) => {
     ['the incarnation', byToken, () => edge.control.route({ ...route, incarnation: 'another' })],
   ]
   for (const [what, headers, take] of cases) {
-    edge.control.user(ada)
+    edge.control.user(userRow('alice'))
     edge.control.route(route)
     const parent = edge.control.session('alice')
     const child = edge.control.child(parent, route.workspaceId, 'shop')

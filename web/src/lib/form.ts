@@ -1,5 +1,5 @@
 /** The form of a workspace: what is typed (draft), what is wrong with it (paths as the server's), and the bodies to send. */
-import type { FieldProblem } from '../../../control/wire/codes.ts'
+import type { FieldProblem } from '../../../control/wire/api-error.ts'
 import { nameProblem, nameProblemText } from '../../../control/wire/names.ts'
 import type {
   CreateWorkspace,

@@ -1,5 +1,6 @@
 /** What went wrong with a call: the server's problem+json as an error, or that no answer could be had. */
-import type { ApiCode, FieldProblem, Problem } from '../../../control/wire/codes.ts'
+import type { FieldProblem, Problem } from '../../../control/wire/api-error.ts'
+import type { ApiCode } from '../../../control/wire/codes.ts'
 
 /** A code of the API; `offline` when nothing answered; `unreadable` when the answer was no problem of ours. */
 export type ProblemCode = ApiCode | 'offline' | 'unreadable'

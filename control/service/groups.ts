@@ -1,0 +1,70 @@
+/** Commands about groups of people go in; rows change, and gateways hear of each person whom it touches. */
+import type { Deployment } from '../deployment.ts'
+import type { Writer } from '../feed.ts'
+import type { Group } from '../store/groups.ts'
+import {
+  deleteGroup,
+  deleteMembership,
+  findGroup,
+  insertGroup,
+  insertMembership,
+  listMemberships,
+} from '../store/groups.ts'
+import { listGrants } from '../store/grants.ts'
+import { findUser } from '../store/users.ts'
+import { listWorkspaces } from '../store/workspaces.ts'
+import { newId } from '../tokens.ts'
+import { ApiError } from '../wire/index.ts'
+import { takeGrants } from './grants.ts'
+
+/** Memberships that people make; a provider's are its own. */
+const BY_HAND = ''
+
+/** @throws ApiError name_taken */
+export async function createGroup({ feed, now }: Deployment, name: string): Promise<Group> {
+  const group: Group = { id: newId(), name, createdAtMs: now() }
+  await feed.write(async (w) => {
+    if ((await findGroup(w.db, { name })) !== null)
+      throw new ApiError('name_taken', 'There is a group of that name already.')
+    await insertGroup(w.db, group)
+  })
+  return group
+}
+
+/** With it go its memberships and the grants to it. @throws ApiError not_found, group_in_use while it owns workspaces */
+export async function removeGroup({ feed }: Deployment, id: string): Promise<void> {
+  await feed.write(async (w) => {
+    if ((await findGroup(w.db, { id })) === null) throw new ApiError('not_found')
+    if ((await listWorkspaces(w.db, { ownerGroupId: id, limit: 1 })).length > 0)
+      throw new ApiError('group_in_use')
+    const members = new Set((await listMemberships(w.db, { groupId: id })).map(({ userId }) => userId))
+    await takeGrants(w, await listGrants(w.db, { subject: { kind: 'group', id } }))
+    await deleteGroup(w.db, id)
+    for (const userId of members) await w.changed('user', userId, userId)
+  })
+}
+
+async function known(w: Writer, groupId: string, userId: string): Promise<void> {
+  const isThere =
+    (await findGroup(w.db, { id: groupId })) !== null && (await findUser(w.db, { id: userId })) !== null
+  if (!isThere) throw new ApiError('not_found')
+}
+
+/** Adding who is in it changes nothing. @throws ApiError not_found */
+export async function addMember({ feed }: Deployment, groupId: string, userId: string): Promise<void> {
+  await feed.write(async (w) => {
+    await known(w, groupId, userId)
+    if (await insertMembership(w.db, { groupId, userId, source: BY_HAND }))
+      await w.changed('user', userId, userId)
+  })
+}
+
+/** Taking out who isn't in it changes nothing. @throws ApiError not_found; synced_member where a provider says so */
+export async function removeMember({ feed }: Deployment, groupId: string, userId: string): Promise<void> {
+  await feed.write(async (w) => {
+    await known(w, groupId, userId)
+    const wasIn = await deleteMembership(w.db, { groupId, userId, source: BY_HAND })
+    if ((await listMemberships(w.db, { groupId, userId })).length > 0) throw new ApiError('synced_member')
+    if (wasIn) await w.changed('user', userId, userId)
+  })
+}

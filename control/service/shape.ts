@@ -1,0 +1,67 @@
+/** What was asked of a workspace goes in; its spec with nothing left open comes out, or why no host here can take it. */
+import type { Deployment } from '../deployment.ts'
+import { boundsProblems, defaultsOf, offering } from '../limits.ts'
+import { lacking, resolve } from '../spec.ts'
+import type { Resolved, StoredSpec, Template } from '../spec.ts'
+import type { Host } from '../store/hosts.ts'
+import { ApiError } from '../wire/index.ts'
+import type { CreateWorkspace, Limits, PatchWorkspace } from '../wire/index.ts'
+
+/** The template of those who name neither a template nor an image. */
+const PLAIN_TEMPLATE = 'blank'
+
+function templateOf(deployment: Deployment, spec: StoredSpec, before: Resolved | null): Template | null {
+  if (spec.template === null)
+    return spec.image === null ? (deployment.templates.get(PLAIN_TEMPLATE) ?? null) : null
+  const template = deployment.templates.get(spec.template)
+  if (template !== undefined) return template
+  // A template that was taken away lives on in the workspaces made from it.
+  if (before !== null) return { ...before, name: spec.template, title: spec.template, summary: '' }
+  throw new ApiError('invalid_body', `There is no template ${spec.template}.`, {
+    errors: [{ path: 'template', message: `one of: ${[...deployment.templates.keys()].join(', ')}` }],
+  })
+}
+
+/** @throws ApiError limit_exceeded, unsupported */
+export function checkBounds(asked: CreateWorkspace | PatchWorkspace, limits: Limits): void {
+  const { beyond, unheld } = boundsProblems(asked, limits)
+  if (beyond.length > 0) throw new ApiError('limit_exceeded', undefined, { errors: beyond })
+  if (unheld.length > 0)
+    throw new ApiError('unsupported', 'No host here can hold that limit.', { errors: unheld })
+}
+
+/** Fills in what is left open. @throws ApiError invalid_body, unsupported */
+export function shape(
+  deployment: Deployment,
+  spec: StoredSpec,
+  hosts: readonly Host[],
+  before: Resolved | null = null,
+): Resolved {
+  const { limits } = deployment.options
+  const resolved = resolve(spec, templateOf(deployment, spec, before), defaultsOf(limits))
+  if (resolved.container === null && resolved.host === null)
+    throw new ApiError('invalid_body', resolved.lacks ?? undefined, {
+      errors: [{ path: 'template', message: 'name a template or an image' }],
+    })
+  const lacks = offering(hosts).map((host) => lacking(resolved, host.capabilities))
+  if (lacks.length > 0 && !lacks.includes(null)) throw new ApiError('unsupported', lacks[0] ?? undefined)
+  // A template's own wish bends to the operator's bounds; a user's beyond them was refused.
+  return {
+    ...resolved,
+    cpu: Math.min(resolved.cpu, limits.maxCpu),
+    memoryBytes: Math.min(resolved.memoryBytes, limits.maxMemoryBytes),
+    pids: Math.min(resolved.pids, limits.maxPids),
+  }
+}
+
+/** @throws ApiError invalid_body where a port is declared twice */
+export function uniquePorts(ports: readonly { port: number }[] | undefined): void {
+  const seen = new Set<number>()
+  ports?.forEach(({ port }, index) => {
+    if (seen.has(port))
+      throw new ApiError('invalid_body', undefined, {
+        errors: [{ path: `ports.${index}.port`, message: 'is declared twice' }],
+      })
+    seen.add(port)
+  })
+}

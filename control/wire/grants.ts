@@ -1,0 +1,60 @@
+/** Groups of people and grants on things, as the users' API takes and gives them. */
+import { z } from 'zod'
+import { grantRoles } from './access.ts'
+import { portNumber } from './ports.ts'
+
+export const createGroupSchema = z.strictObject({
+  name: z
+    .string()
+    .min(1)
+    .max(80)
+    .regex(/^[^\x00-\x1f\x7f,]*$/, 'no commas and no control characters')
+    .refine((name) => name.trim() === name, 'no blanks at its ends'),
+})
+
+export const groupViewSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  createdAtMs: z.number(),
+  /** `source`: '' for those added by hand, else the sign-in provider that says so. */
+  members: z.array(z.object({ id: z.string(), username: z.string(), source: z.string() })),
+})
+export type GroupView = z.infer<typeof groupViewSchema>
+
+export const subjectKinds = ['user', 'group'] as const
+export type SubjectKind = (typeof subjectKinds)[number]
+export const objectKinds = ['workspace', 'template', 'image', 'host'] as const
+export type ObjectKind = (typeof objectKinds)[number]
+export const hostCapabilities = ['create', 'gpu', 'bind-mounts', 'host-network'] as const
+export type HostCapability = (typeof hostCapabilities)[number]
+
+const reference = z.string().min(1).max(255)
+
+/** Objects and subjects are named by id or by name. */
+export const createGrantSchema = z.strictObject({
+  subject: z.strictObject({ kind: z.enum(subjectKinds), id: reference }),
+  object: z.strictObject({ kind: z.enum(objectKinds), id: reference }),
+  /** On templates, images and hosts there is one: who may use it. */
+  role: z.enum(grantRoles).default('viewer'),
+  /** A viewer's only ports. */
+  ports: z.array(portNumber).min(1).max(32).optional(),
+  /** On a host: what it may be used for. */
+  capabilities: z.array(z.enum(hostCapabilities)).min(1).optional(),
+  expiresAt: z.iso.datetime({ offset: true }).optional(),
+})
+export type CreateGrant = z.infer<typeof createGrantSchema>
+
+export const grantViewSchema = z.object({
+  id: z.string(),
+  subject: z.object({ kind: z.enum(subjectKinds), id: z.string(), name: z.string() }),
+  object: z.object({ kind: z.enum(objectKinds), id: z.string(), name: z.string() }),
+  role: z.enum(grantRoles),
+  ports: z.array(z.int()).nullable(),
+  capabilities: z.array(z.enum(hostCapabilities)),
+  expiresAtMs: z.number().nullable(),
+  /** Why an administrator broke the glass; null: it was given. */
+  reason: z.string().nullable(),
+  createdBy: z.object({ id: z.string(), username: z.string().nullable() }),
+  createdAtMs: z.number(),
+})
+export type GrantView = z.infer<typeof grantViewSchema>
