@@ -1,5 +1,6 @@
 /** Routes go in, a Koa app comes out: body → who → whose → route → answer; one way for every error. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
 import Koa from 'koa'
 import Router from 'koa-router'
 import { routeActions, tellingOf } from './audit-actions.ts'
@@ -212,6 +213,13 @@ class HttpApi implements Api {
       const device = session === 'clear' ? undefined : session.device
       const known = device && cookie(options.publicUrl, 'device', device, DEVICE_COOKIE_SECONDS)
       ctx.set('Set-Cookie', known === undefined ? [own] : [own, known])
+    }
+    if (reply.stream !== undefined) {
+      const { type, fileName, text } = reply.stream
+      ctx.set('Content-Type', type)
+      ctx.set('Content-Disposition', `attachment; filename="${fileName}"`)
+      ctx.body = Readable.from(text)
+      return
     }
     if (reply.body === undefined) {
       ctx.body = null

@@ -73,6 +73,8 @@ const rows: Readonly<Record<string, Need>> = {
   [`DELETE ${paths.host}`]: { who: 'administrator' },
   [`GET ${paths.reservedNames}`]: { who: 'reads-all' },
   [`DELETE ${paths.reservedName}`]: { who: 'administrator' },
+  [`GET ${paths.audit}`]: { who: 'signed-in' },
+  [`GET ${paths.auditExport}`]: { who: 'signed-in' },
   [`GET ${paths.openapi}`]: { who: 'public' },
   [`GET ${paths.jwks}`]: { who: 'public' },
   [`POST ${paths.agentRegister}`]: { who: 'agent' },

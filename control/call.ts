@@ -26,6 +26,8 @@ export interface Call {
 export interface Reply {
   readonly status: number
   readonly body?: unknown
+  /** Instead of `body`: sent as it comes, at the reader's pace. */
+  readonly stream?: { readonly type: string; readonly fileName: string; readonly text: AsyncIterable<string> }
   /** Sets or clears the dashboard's session cookie. */
   readonly session?: NewSession | 'clear'
   /** What the audit says beyond what path and answer say; never a secret. */

@@ -14,6 +14,7 @@ import { passwordsOf, strongCost } from './passwords.ts'
 import type { GatewayLinks } from './gateway-links.ts'
 import { gatewayLinks } from './gateway-links.ts'
 import { agentRoutes } from './routes/agents.ts'
+import { auditRoutes } from './routes/audit.ts'
 import { gatewayCallRoutes, gatewayRoutes } from './routes/gateways.ts'
 import { grantRoutes } from './routes/grants.ts'
 import { groupRoutes } from './routes/groups.ts'
@@ -133,6 +134,7 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
     ...hostRoutes(deployment),
     ...nameRoutes(deployment),
     ...signingRoutes(deployment),
+    ...auditRoutes(deployment),
     ...agentRoutes(agents),
     ...gatewayRoutes(gateways, links),
     ...gatewayCallRoutes(gateways, edge),

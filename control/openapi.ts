@@ -175,6 +175,16 @@ export const operations: Readonly<Record<string, Operation>> = {
     body: wire.createHostTokenSchema,
     answers: { 201: secret },
   },
+  [`GET ${paths.audit}`]: {
+    summary:
+      'Who did what, newest first: all of it for those who read everything, else what is mine. ' +
+      '?actor, action (also workspace.*), object, workspace, outcome (also refused), since, until.',
+    answers: { 200: list(wire.auditRowSchema) },
+  },
+  [`GET ${paths.auditExport}`]: {
+    summary: 'The same, oldest first and whole, as JSON lines (application/x-ndjson).',
+    answers: { 200: wire.auditRowSchema },
+  },
   [`GET ${paths.gateways}`]: {
     summary: 'The gateways in processes of their own.',
     answers: { 200: list(wire.gatewayViewSchema) },

@@ -26,6 +26,8 @@ export interface ControlOptions {
   /** Folders of templates, later ones win; the built-in ones first. */
   readonly templateDirectories: readonly string[]
   readonly limits: ControlLimits
+  /** Rows of the audit are kept for so long. */
+  readonly auditRetentionMs: number
   /** Folder of the built dashboard; null: none is served. */
   readonly webRoot: string | null
   readonly version: string

@@ -4,6 +4,7 @@ import type { Agents } from './service/agents.ts'
 import { endGrants } from './service/grants.ts'
 import type { SessionKeeper } from './service/sessions.ts'
 import { keepSigningKeys } from './service/signing.ts'
+import { pruneAudit, settleAudit } from './service/audit-keeping.ts'
 import { emptyTrash } from './service/workspaces.ts'
 import { pruneChanges } from './store/changes.ts'
 
@@ -18,5 +19,7 @@ export async function sweep(deployment: Deployment, agents: Agents, sessions: Se
   await emptyTrash(deployment)
   await deployment.audit.flush()
   await keepSigningKeys(deployment)
+  await settleAudit(deployment)
+  await pruneAudit(deployment)
   await pruneChanges(deployment.feed.db, CHANGES_KEPT)
 }

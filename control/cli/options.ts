@@ -163,6 +163,11 @@ export const serverOptions = {
     initial: '7d',
     read: readDuration,
   },
+  'audit-retention': {
+    describe: 'How long it is kept who did what, such as 400d',
+    initial: '400d',
+    read: readDuration,
+  },
   'drain-period': {
     describe: 'How long open requests may go on when Postern is stopped',
     initial: '5s',

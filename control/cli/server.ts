@@ -142,6 +142,7 @@ async function openControl(
       maxPids: config.maxPids,
       trashMs: config.trashPeriod,
     },
+    auditRetentionMs: config.auditRetention,
     webRoot: given.product.web,
     version: given.product.version,
     log: given.log.child({ room: 'control' }),

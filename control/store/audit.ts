@@ -1,4 +1,5 @@
 /** The audit at rest: row ⇄ object. What comes in is cut to its bounds here, so that nobody fills the disk by a name. */
+import type { Knex } from 'knex'
 import type {
   AuditAction,
   AuditActorKind,
@@ -141,12 +142,94 @@ export async function raiseAudit(db: Db, id: number, more: number): Promise<void
   await db<Row>('audit').where({ id }).increment('count', more)
 }
 
+/** Which rows are meant; absent: of all. */
+export interface AuditChoice {
+  /** Only what this person did, what was done to their account, and what was about workspaces that were theirs. */
+  readonly concerns?: string
+  /** Id or name. */
+  readonly actor?: string
+  /** An action, or all of one object: `workspace.*`. */
+  readonly action?: string
+  /** Id or name. */
+  readonly object?: string
+  readonly workspaceId?: string
+  /** `refused`: all that is neither done nor at work. */
+  readonly outcome?: string
+  readonly sinceMs?: number
+  readonly untilMs?: number
+}
+
+function chosen(db: Db, choice: AuditChoice): Knex.QueryBuilder<Row, Row[]> {
+  const { concerns, actor, action, object, workspaceId, outcome, sinceMs, untilMs } = choice
+  const query = db<Row>('audit')
+  if (concerns !== undefined)
+    query.where((either) => {
+      const mine = either.where({ actor_id: concerns }).orWhere({ owner_id: concerns })
+      void mine.orWhere({ object_id: concerns, object_kind: 'user' })
+    })
+  if (actor !== undefined)
+    query.where((either) => void either.where({ actor_id: actor }).orWhere({ actor_name: actor }))
+  if (object !== undefined)
+    query.where((either) => void either.where({ object_id: object }).orWhere({ object_name: object }))
+  if (action?.endsWith('.*') === true) query.where('action', 'like', `${action.slice(0, -1)}%`)
+  else if (action !== undefined) query.where({ action })
+  if (workspaceId !== undefined) query.where({ workspace_id: workspaceId })
+  if (outcome === 'refused') query.whereNotIn('outcome', ['ok', 'begun', 'unknown'])
+  else if (outcome !== undefined) query.where({ outcome })
+  if (sinceMs !== undefined) query.where('at_ms', '>=', sinceMs)
+  if (untilMs !== undefined) query.where('at_ms', '<', untilMs)
+  return query as unknown as Knex.QueryBuilder<Row, Row[]>
+}
+
 /** Newest first, those with an id below `before` where it is given. */
 export async function listAudit(
   db: Db,
+  choice: AuditChoice,
   page: { before?: number | undefined; limit: number },
 ): Promise<AuditRow[]> {
-  const query = db<Row>('audit')
+  const query = chosen(db, choice)
   if (page.before !== undefined) query.where('id', '<', page.before)
   return (await query.orderBy('id', 'desc').limit(page.limit)).map(fromRow)
+}
+
+/** Oldest first, a page at a time, up to the newest row that is there when it begins. */
+export async function* everyAudit(db: Db, choice: AuditChoice, pageSize = 1000): AsyncGenerator<AuditRow[]> {
+  const newest = Number((await db<Row>('audit').max({ id: 'id' }).first())?.['id'] ?? 0)
+  let after = 0
+  while (after < newest) {
+    const rows = await chosen(db, choice)
+      .where('id', '>', after)
+      .where('id', '<=', newest)
+      .orderBy('id')
+      .limit(pageSize)
+    if (rows.length === 0) return
+    after = Number(rows.at(-1)?.id)
+    yield rows.map(fromRow)
+  }
+}
+
+/** What was begun before `beforeMs` and never ended reads `unknown` from now on; how many. */
+export async function loseBegun(db: Db, beforeMs: number): Promise<number> {
+  return db<Row>('audit')
+    .where({ outcome: 'begun' })
+    .where('at_ms', '<', beforeMs)
+    .update({ outcome: 'unknown' })
+}
+
+/** Deletes at most `limit` of the oldest rows from before `beforeMs`; how many. */
+export async function pruneOldest(db: Db, beforeMs: number, limit: number): Promise<number> {
+  const last = await db<Row>('audit')
+    .where('at_ms', '<', beforeMs)
+    .orderBy('id')
+    .offset(limit - 1)
+    .first('id')
+  const query = db<Row>('audit').where('at_ms', '<', beforeMs)
+  if (last !== undefined) query.where('id', '<=', last.id)
+  return query.delete()
+}
+
+/** When rows were last pruned, in ms; 0: never. */
+export async function lastPruned(db: Db): Promise<number> {
+  const row = await db<Row>('audit').where({ action: 'audit.prune' }).max({ at: 'at_ms' }).first()
+  return Number(row?.['at'] ?? 0)
 }

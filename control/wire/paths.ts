@@ -29,6 +29,8 @@ export const paths = {
   hostTokens: '/api/v1/hosts/tokens',
   reservedNames: '/api/v1/names',
   reservedName: '/api/v1/names/:name',
+  audit: '/api/v1/audit',
+  auditExport: '/api/v1/audit/export',
   events: '/api/v1/events',
   openapi: '/api/v1/openapi.json',
   jwks: '/.well-known/postern/jwks.json',

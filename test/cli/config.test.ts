@@ -44,6 +44,7 @@ t.test('the defaults are what the documentation pins', async (t) => {
     databaseUrl: null,
     runtime: null,
     trashPeriod: 7 * 86_400_000,
+    auditRetention: 400 * 86_400_000,
   })
   t.equal(resolveConfig(agentOptions, nothing).serverUrl, 'http://localhost:8090')
   t.ok(Object.isFrozen(config))

@@ -333,6 +333,7 @@ await t.test('with https the cookie is bound to the host', async (t) => {
     machineId: 'm',
     templateDirectories: [],
     limits: roomy,
+    auditRetentionMs: 400 * 86_400_000,
     webRoot: null,
     version: '0',
     log: listeningLog(),

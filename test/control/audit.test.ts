@@ -30,7 +30,7 @@ async function serve(t: Test, database: 'sqlite' | 'postgres'): Promise<ControlS
 }
 
 const rowsOf = async ({ deployment }: ControlServer): Promise<AuditRow[]> =>
-  (await listAudit(deployment.feed.db, { limit: 1000 })).reverse()
+  (await listAudit(deployment.feed.db, {}, { limit: 1000 })).reverse()
 const short = ({ action, actor, object, outcome }: AuditRow): string =>
   [action, actor.name, object.name || object.kind, outcome].join(' ')
 

@@ -128,6 +128,7 @@ export async function controlServer(
       machineId: 'machine-one',
       templateDirectories: [],
       limits: roomy,
+      auditRetentionMs: 400 * 86_400_000,
       webRoot: null,
       version: '0.0.0-test',
       log,
