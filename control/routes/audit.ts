@@ -6,10 +6,9 @@ import { pageOf, paged } from '../paging.ts'
 import type { AuditChoice } from '../store/audit.ts'
 import { everyAudit, listAudit } from '../store/audit.ts'
 import { findWorkspace } from '../store/workspaces.ts'
+import { roleIn } from '../whose.ts'
 import { ApiError, auditActions, auditOutcomes, paths } from '../wire/index.ts'
 import type { AuditRow } from '../wire/index.ts'
-
-const readsAll = (person: Person): boolean => person.readsAll
 
 function timeOf(query: URLSearchParams, path: 'since' | 'until'): number | undefined {
   const given = query.get(path)
@@ -44,21 +43,26 @@ function choiceOf(query: URLSearchParams): Omit<AuditChoice, 'workspaceId' | 'co
   }
 }
 
-async function wanted({ feed }: Deployment, { query, person }: Call): Promise<AuditChoice> {
+async function wanted(deployment: Deployment, { query, person }: Call): Promise<AuditChoice> {
+  const { db } = deployment.feed
   const ref = query.get('workspace')
   const named = ref === null || ref === '' ? null : ref.slice(0, 64)
   // One that is gone is still known by its id; of another's, nothing is said either way.
-  const workspace = named === null ? null : await findWorkspace(feed.db, { name: named })
+  const workspace =
+    named === null
+      ? null
+      : ((await findWorkspace(db, { id: named })) ?? (await findWorkspace(db, { name: named })))
+  const owns = workspace !== null && (await roleIn(db, workspace, person, deployment.now())) === 'owner'
   return {
     ...choiceOf(query),
     ...(named === null ? {} : { workspaceId: workspace?.id ?? named }),
-    ...(readsAll(person) ? {} : { concerns: person.id }),
+    ...(owns || person.readsAll ? {} : { concerns: person.id }),
   }
 }
 
 /** Where others came from is not for the owner of a workspace. */
 function shownTo(person: Person): (row: AuditRow) => AuditRow {
-  if (readsAll(person)) return (row) => row
+  if (person.readsAll) return (row) => row
   return (row) =>
     row.actor.id === person.id
       ? row
@@ -102,7 +106,7 @@ export function auditRoutes(deployment: Deployment): Route[] {
         const choice = await wanted(deployment, call)
         const actor = { kind: 'user', id: person.id, name: person.username } as const
         // Who took a copy of what others did is told as well.
-        if (readsAll(person)) await audit.record({ action: 'audit.export', actor, origin })
+        if (person.readsAll) await audit.record({ action: 'audit.export', actor, origin })
         const text = lines(everyAudit(feed.db, choice), person)
         return {
           status: 200,
