@@ -8,6 +8,7 @@ import type { Visit } from './edge.ts'
 import { enter } from './flows/enter.ts'
 import { authorize, finishHandOff, startFromPage } from './flows/hand-off.ts'
 import { land } from './flows/join.ts'
+import { toOwnHost } from './flows/path-mode.ts'
 import { setUp, showSetup, showSignIn, signIn, signOut } from './flows/sign-in.ts'
 import type { WorkspacePlace } from './host.ts'
 
@@ -37,6 +38,7 @@ function routes(): Router<State> {
   router.post(paths.signOut, onDashboard(signOut))
   router.get(paths.setupPage, onDashboard(showSetup))
   router.post(paths.setupPage, onDashboard(setUp))
+  router.get(`${paths.pathPrefix}{*rest}`, onDashboard(toOwnHost))
   router.get(paths.authorize, onDashboard(authorize))
   router.post(paths.authorize, onDashboard(authorize))
   router.get(paths.callback, onWorkspace(finishHandOff))

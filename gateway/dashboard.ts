@@ -38,6 +38,7 @@ export function toDashboard(visit: Visit): void {
     path === paths.signIn ||
     path === paths.signOut ||
     path === paths.setupPage ||
+    path.startsWith(paths.pathPrefix) ||
     path.startsWith(paths.edgePrefix)
   )
     return edge.own(visit)

@@ -54,6 +54,7 @@ export const paths = {
   traefikConfig: '/api/authz/traefik/config',
   traefikGuard: '/api/authz/traefik/guard',
   edgePrefix: '/.postern/',
+  pathPrefix: '/dev/',
   authorize: '/.postern/authorize',
   callback: '/.postern/callback',
   enter: '/.postern/enter',

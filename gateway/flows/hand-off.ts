@@ -16,6 +16,7 @@ import { challengeOf, type Flow, FLOW_SECONDS } from './flow.ts'
 import { queryOf, readForm } from './form.ts'
 import { authorizeInChain, chainAt, finishInChain } from './join.ts'
 import { flowCookie, flowOf, workspaceCookie } from './remembered.ts'
+import { isTopLevel } from './top-level.ts'
 import { withoutTossed } from './tossed.ts'
 import { usable } from './usable.ts'
 
@@ -75,16 +76,11 @@ function questionOf(fields: URLSearchParams): Question {
   return { place, challenge }
 }
 
-/** Only a person who goes somewhere gets a code: not a frame, not an image, not a script. */
-function isTopLevel(visit: Visit): boolean {
-  const { fetchMode, fetchDest } = visit.scan
-  return (fetchMode === null || fetchMode === 'navigate') && (fetchDest === null || fetchDest === 'document')
-}
-
 /** Step 2, on the dashboard's host: a signed-in person who may use the port is sent back with a one-time code. */
 export async function authorize(visit: Visit): Promise<void> {
   const { edge, method, scan } = visit
   const isPost = method === 'POST'
+  // Only a person who goes somewhere gets a code.
   if (!isTopLevel(visit) || (isPost && !provesOwnOrigin(scan, edge.site.publicOrigin)))
     return answerCode(visit, 'wrong_origin')
   const { place, challenge } = questionOf(isPost ? await readForm(visit) : queryOf(visit.target))
