@@ -323,6 +323,32 @@ t.test(
       const to = new URL(answer.field('location') ?? '', 'http://localhost:8090')
       t.equal(to.origin, 'http://shop.ws.localhost:8090', rest)
     }
+    const ask2 = (path: string, headers: readonly string[], method = 'GET') =>
+      ask(edge.port, { host: 'localhost:8090', path, method, headers })
+    const same = (text: string): string => text.replace(/<code>\w+<\/code>|"requestId":"\w+"/g, '')
+    const absent = await ask2('/dev/absent/ide/', page)
+    t.equal(absent.status, 404)
+    for (const path of [
+      '/dev/other/ide/',
+      '/dev/shop/idea',
+      '/dev/shop',
+      '/dev/SHOP/ide/',
+      '/dev/shop%2fide',
+      '/dev//ide/',
+      '/dev/',
+    ])
+      t.same(
+        [(await ask2(path, page)).status, same((await ask2(path, page)).body)],
+        [404, same(absent.body)],
+        path,
+      )
+    const anybody = page.slice(1)
+    for (const path of ['/dev/shop/ide/', '/dev/other/ide/', '/dev/absent/ide/'])
+      t.equal((await ask2(path, anybody)).field('location'), `/sign-in?next=${encodeURIComponent(path)}`)
+    const sibling = [session, 'Sec-Fetch-Site: same-site', 'Sec-Fetch-Mode: no-cors', 'Sec-Fetch-Dest: empty']
+    for (const path of ['/dev/shop/ide/', '/dev/absent/ide/'])
+      t.equal((await ask2(path, sibling)).status, 403, `${path} asked by a page of elsewhere`)
+    t.equal((await ask2('/dev/shop/ide/', page, 'POST')).status, 404)
     t.same(edge.appCalls, [], 'the dashboard saw none of it')
     t.same(edge.upstream.requests, [], 'and no app')
   },
