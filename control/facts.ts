@@ -10,6 +10,9 @@ import { listGroups, listMemberships } from './store/groups.ts'
 import type { Membership } from './store/groups.ts'
 import type { Host } from './store/hosts.ts'
 import { hostIdsOf, listHosts } from './store/hosts.ts'
+import type { Alias } from './store/names.ts'
+import { aliasesOf } from './store/names.ts'
+import { readSettings } from './store/settings.ts'
 import type { Session } from './store/sessions.ts'
 import { listSessions } from './store/sessions.ts'
 import type { Token } from './store/tokens.ts'
@@ -19,13 +22,17 @@ import { findUser, listUsers } from './store/users.ts'
 import type { Workspace } from './store/workspaces.ts'
 import { listWorkspaces } from './store/workspaces.ts'
 import type { StoredPort } from './spec.ts'
-import type { AccessGrant, EdgeFact, EdgePort, EdgeUser } from './wire/index.ts'
+import { cappedVisibility } from './wire/index.ts'
+import type { AccessGrant, EdgeFact, EdgePort, EdgeUser, Settings } from './wire/index.ts'
 
 type EdgeGroup = EdgeUser['groups'][number]
 
-const edgePort = ({ port, visibility, lenient, hostHeader, scheme, cors }: StoredPort): EdgePort => ({
+const edgePort = (
+  { port, visibility, lenient, hostHeader, scheme, cors }: StoredPort,
+  { maxVisibility }: Settings,
+): EdgePort => ({
   port,
-  visibility,
+  visibility: cappedVisibility(visibility, maxVisibility),
   lenient,
   hostHeader,
   scheme,
@@ -44,13 +51,32 @@ const edgeGrant = ({ subjectKind, subjectId, role, ports, expiresAtMs }: Grant):
 interface Around {
   readonly hosts: ReadonlyMap<string, Host>
   readonly grants: ReadonlyMap<string, readonly Grant[]>
+  readonly aliases: ReadonlyMap<string, readonly Alias[]>
+  readonly settings: Settings
   readonly machineId: string
 }
 
-function routeFact(workspace: Workspace, { hosts, grants, machineId }: Around): EdgeFact {
+async function around(
+  db: Db,
+  hosts: readonly Host[],
+  machineId: string,
+  workspaceIds?: readonly string[],
+): Promise<Around> {
+  return {
+    hosts: new Map(hosts.map((host) => [host.id, host])),
+    grants: await grantsOnWorkspaces(db, workspaceIds),
+    aliases: await aliasesOf(db, workspaceIds),
+    settings: await readSettings(db),
+    machineId,
+  }
+}
+
+function routeFact(workspace: Workspace, { hosts, grants, aliases, settings, machineId }: Around): EdgeFact {
   const { id, name, ownerId, ownerGroupId, phase, resolved, status, reason } = workspace
   const live = status !== null && (status.state === 'running' || status.state === 'starting')
   const host = hosts.get(workspace.hostId ?? '')
+  const named = aliases.get(id) ?? []
+  const aliasPorts = named.flatMap((each) => (each.port === null ? [] : [{ name: each.name, port: each.port }]))
   const near = host !== undefined && host.machineId === machineId
   return {
     kind: 'route',
@@ -61,13 +87,14 @@ function routeFact(workspace: Workspace, { hosts, grants, machineId }: Around): 
       ownerId,
       ownerGroupId,
       grants: (grants.get(id) ?? []).map(edgeGrant),
-      aliases: [],
+      aliases: named.map((alias) => alias.name),
+      ...(aliasPorts.length === 0 ? {} : { aliasPorts }),
       phase,
       reason: phase === 'running' ? '' : (reason?.message ?? ''),
       incarnation: live ? status.incarnation : '',
       reach: live && near ? (status.reach satisfies Reach) : { kind: 'none' },
       defaultPort: resolved.defaultPort,
-      ports: resolved.ports.map(edgePort),
+      ports: resolved.ports.map((port) => edgePort(port, settings)),
       paths: resolved.paths,
     },
   }
@@ -118,17 +145,15 @@ export async function allFacts(
   machineId = deployment.options.machineId,
 ): Promise<EdgeFact[]> {
   const hosts = await listHosts(db)
-  const byId = new Map(hosts.map((host) => [host.id, host]))
-  const grants = await grantsOnWorkspaces(db)
+  const given = await around(db, hosts, machineId)
   const groups = await groupsByUser(db, await listMemberships(db))
-  const around = { hosts: byId, grants, machineId }
   return [
     ...(await listUsers(db))
       .filter((user) => !user.disabled)
       .map((user) => userFact(user, groups.get(user.id))),
     ...(await listSessions(db, 'all')).map(sessionFact),
     ...(await listTokens(db, 'all')).map(tokenFact),
-    ...(await listWorkspaces(db, {})).map((row) => routeFact(row, around)),
+    ...(await listWorkspaces(db, {})).map((row) => routeFact(row, given)),
     subnetFact(hosts),
     await signingFact(deployment, db),
   ]
@@ -146,11 +171,17 @@ export async function changedFacts(
   ]
   const facts: EdgeFact[] = []
   const hostIds = subjects('host')
-  const workspaceIds = subjects('workspace')
-  const rows = workspaceIds.length > 0 ? await listWorkspaces(db, { ids: workspaceIds }) : []
+  const isRecapped = batch.changes.some(({ kind }) => kind === 'settings')
+  const changed = subjects('workspace')
+  const rows = isRecapped
+    ? await listWorkspaces(db, {})
+    : changed.length > 0
+      ? await listWorkspaces(db, { ids: changed })
+      : []
+  const rowOf = new Map(rows.map((row) => [row.id, row]))
+  const workspaceIds = new Set([...rowOf.keys(), ...changed])
   // All of them only where their networks may have changed: most changes are of one workspace.
   const hosts = await listHosts(db, hostIds.length > 0 ? undefined : hostIdsOf(rows))
-  const byId = new Map(hosts.map((host) => [host.id, host]))
   if (hostIds.length > 0) facts.push(subnetFact(hosts))
   if (subjects('signing').length > 0) facts.push(await signingFact(deployment, db))
   const userIds = subjects('user')
@@ -167,15 +198,11 @@ export async function changedFacts(
     const [token] = await listTokens(db, { hash })
     facts.push(token === undefined ? { kind: 'gone', of: 'token', key: hash } : tokenFact(token))
   }
-  const grants = await grantsOnWorkspaces(db, workspaceIds)
-  const rowOf = new Map(rows.map((row) => [row.id, row]))
+  if (workspaceIds.size === 0) return facts
+  const given = await around(db, hosts, machineId, isRecapped ? undefined : changed)
   for (const id of workspaceIds) {
     const row = rowOf.get(id)
-    facts.push(
-      row === undefined
-        ? { kind: 'gone', of: 'route', key: id }
-        : routeFact(row, { hosts: byId, grants, machineId }),
-    )
+    facts.push(row === undefined ? { kind: 'gone', of: 'route', key: id } : routeFact(row, given))
   }
   return facts
 }

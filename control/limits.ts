@@ -4,7 +4,7 @@ import type { Defaults } from './spec.ts'
 import type { Host } from './store/hosts.ts'
 import type { Counts } from './store/workspaces.ts'
 import { PATHS_MAX } from './wire/index.ts'
-import type { FieldProblem, Limits } from './wire/index.ts'
+import type { FieldProblem, Limits, Settings } from './wire/index.ts'
 
 const MIB = 1024 * 1024
 const smallest = { cpu: 0.05, memoryBytes: 32 * MIB, pids: 16 } as const
@@ -32,6 +32,7 @@ export function limitsOf(
   hosts: readonly Host[],
   counts: Counts,
   user: { readonly id: string; readonly administrator: boolean },
+  { maxVisibility }: Settings,
 ): Limits {
   const offers = offering(hosts)
   const holds = (limit: 'cpu' | 'memory' | 'pids'): boolean =>
@@ -58,6 +59,7 @@ export function limitsOf(
     images: offers.some((host) => host.capabilities.images === true),
     isolation: offers.length > 0 && offers.every((host) => host.capabilities.isolation === true),
     mayCreate: user.administrator || keepsApart,
+    maxVisibility,
     maxPorts: MAX_PORTS,
     maxPaths: PATHS_MAX,
     maxEnv: MAX_ENV,

@@ -8,12 +8,13 @@ import { grantsOnWorkspaces } from './store/grants.ts'
 import { listHosts } from './store/hosts.ts'
 import type { Host } from './store/hosts.ts'
 import type { Db } from './store/open.ts'
+import { readSettings } from './store/settings.ts'
 import { findTimeline } from './store/timeline.ts'
 import type { Counts, Workspace } from './store/workspaces.ts'
 import { countByHost, countWorkspaces, listWorkspaces } from './store/workspaces.ts'
 import { hostView, workspaceViews } from './views.ts'
 import { roleOn } from './wire/index.ts'
-import type { Accessible, StreamMessage } from './wire/index.ts'
+import type { Accessible, Settings, StreamMessage } from './wire/index.ts'
 
 interface LoadedMessage {
   readonly message: StreamMessage
@@ -30,6 +31,7 @@ export interface Loaded {
   readonly limits: {
     readonly hosts: readonly Host[]
     readonly counts: Counts
+    readonly settings: Settings
     readonly revision: number
   } | null
 }
@@ -101,9 +103,15 @@ export async function loadChanges(
       messages.push({ message, of: null, audience: null })
     }
   }
-  const isNews = always || compacted.some(({ kind }) => kind === 'workspace' || kind === 'host')
+  const isNews =
+    always || compacted.some(({ kind }) => kind === 'workspace' || kind === 'host' || kind === 'settings')
   const revision = changes.at(-1)?.revision ?? 0
-  return { messages, limits: isNews ? { hosts, counts: await countWorkspaces(db), revision } : null }
+  return {
+    messages,
+    limits: isNews
+      ? { hosts, counts: await countWorkspaces(db), settings: await readSettings(db), revision }
+      : null,
+  }
 }
 
 /** Everything that there is. Its revision is 0: a reader that leaves before `live` begins anew. */
@@ -126,7 +134,7 @@ export async function loadEverything(deployment: Deployment, db: Db): Promise<Lo
         audience: workspace.owner.id,
       })),
     ],
-    limits: { hosts, counts: await countWorkspaces(db), revision: 0 },
+    limits: { hosts, counts: await countWorkspaces(db), settings: await readSettings(db), revision: 0 },
   }
 }
 
@@ -176,8 +184,8 @@ export function messagesFor(
   const nowMs = deployment.now()
   const messages = loaded.messages.flatMap((each) => forReader(each, reader, nowMs) ?? [])
   if (loaded.limits === null) return messages
-  const { hosts, counts, revision } = loaded.limits
-  const limits = limitsOf(deployment.options.limits, hosts, counts, reader.person)
+  const { hosts, counts, settings, revision } = loaded.limits
+  const limits = limitsOf(deployment.options.limits, hosts, counts, reader.person, settings)
   const text = JSON.stringify(limits)
   if (text === sent.limits) return messages
   sent.limits = text

@@ -23,6 +23,7 @@ import { nameRoutes } from './routes/names.ts'
 import { offerRoutes } from './routes/offers.ts'
 import { sessionRoutes } from './routes/sessions.ts'
 import { signingRoutes } from './routes/signing.ts'
+import { sharingRoutes } from './routes/sharing.ts'
 import { tokenRoutes } from './routes/tokens.ts'
 import { userRoutes } from './routes/users.ts'
 import { workspaceRoutes } from './routes/workspaces.ts'
@@ -128,6 +129,7 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
     ...tokenRoutes(deployment),
     ...userRoutes(deployment, accounts),
     ...workspaceRoutes(deployment),
+    ...sharingRoutes(deployment),
     ...offerRoutes(deployment),
     ...groupRoutes(deployment),
     ...grantRoutes(deployment),

@@ -129,6 +129,24 @@ export const operations: Readonly<Record<string, Operation>> = {
     summary: 'Its timeline, newest first.',
     answers: { 200: list(wire.timelineEventSchema) },
   },
+  [`POST ${paths.workspaceAliases}`]: {
+    summary: 'Give it an alias, or an alias of its another port.',
+    body: wire.newAliasSchema,
+    answers: { 201: wire.workspaceViewSchema },
+  },
+  [`DELETE ${paths.workspaceAlias}`]: {
+    summary: 'Take an alias away.',
+    answers: { 200: wire.workspaceViewSchema },
+  },
+  [`GET ${paths.settings}`]: {
+    summary: 'The settings of the deployment.',
+    answers: { 200: wire.settingsSchema },
+  },
+  [`PATCH ${paths.settings}`]: {
+    summary: 'Change some of them.',
+    body: wire.patchSettingsSchema,
+    answers: { 200: wire.settingsSchema },
+  },
   [`GET ${paths.templates}`]: { summary: 'The templates.', answers: { 200: list(wire.templateViewSchema) } },
   [`GET ${paths.limits}`]: { summary: 'What the server enforces.', answers: { 200: wire.limitsSchema } },
   [`GET ${paths.groups}`]: {

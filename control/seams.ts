@@ -28,6 +28,8 @@ export interface ControlOptions {
   readonly limits: ControlLimits
   /** Rows of the audit are kept for so long. */
   readonly auditRetentionMs: number
+  /** Names that no workspace or alias may take beside the built-in ones; absent: none. */
+  readonly reservedNames?: readonly string[]
   /** Folder of the built dashboard; null: none is served. */
   readonly webRoot: string | null
   readonly version: string

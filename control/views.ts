@@ -5,6 +5,8 @@ import type { Db } from './store/open.ts'
 import { listGroups } from './store/groups.ts'
 import type { Host } from './store/hosts.ts'
 import { hostIdsOf, listHosts } from './store/hosts.ts'
+import type { Alias } from './store/names.ts'
+import { aliasesOf } from './store/names.ts'
 import type { Session } from './store/sessions.ts'
 import type { Token } from './store/tokens.ts'
 import type { User } from './store/users.ts'
@@ -26,6 +28,7 @@ import type {
 export function workspaceUrls(
   name: string,
   ports: readonly { readonly port: number }[],
+  aliases: readonly { readonly name: string }[],
   place: { readonly publicUrl: string; readonly baseDomain: string },
 ): WorkspaceView['urls'] {
   const { protocol, port } = new URL(place.publicUrl)
@@ -33,6 +36,7 @@ export function workspaceUrls(
   return {
     default: origin(name),
     ports: Object.fromEntries(ports.map(({ port: number }) => [String(number), origin(`${name}-${number}`)])),
+    aliases: Object.fromEntries(aliases.map((alias) => [alias.name, origin(alias.name)])),
   }
 }
 
@@ -85,13 +89,14 @@ interface Around {
   readonly ownerGroup: WorkspaceView['ownerGroup']
   readonly host: Host | null
   readonly role: AccessRole | null
+  readonly aliases: readonly Alias[]
 }
 
 /** A workspace as who is `role` to it sees it. */
 export function workspaceView(
   deployment: Deployment,
   workspace: Workspace,
-  { owner, ownerGroup, host, role }: Around,
+  { owner, ownerGroup, host, role, aliases }: Around,
 ): WorkspaceView {
   return {
     id: workspace.id,
@@ -106,7 +111,8 @@ export function workspaceView(
     observedGeneration: observedGeneration(workspace),
     spec: heldSpec(workspace, host),
     host: host === null ? null : { id: host.id, name: host.name },
-    urls: workspaceUrls(workspace.name, workspace.resolved.ports, deployment.options),
+    aliases: aliases.map(({ name, port }) => ({ name, port })),
+    urls: workspaceUrls(workspace.name, workspace.resolved.ports, aliases, deployment.options),
     createdAtMs: workspace.createdAtMs,
     updatedAtMs: workspace.updatedAtMs,
     revision: workspace.revision,
@@ -124,6 +130,10 @@ export async function workspaceViews(
   const users = new Map((await listUsers(db)).map((user) => [user.id, user]))
   const around = await listHosts(db, hostIdsOf(workspaces))
   const hosts = new Map(around.map((host) => [host.id, host]))
+  const aliases = await aliasesOf(
+    db,
+    workspaces.map(({ id }) => id),
+  )
   const groupIds = workspaces.flatMap(({ ownerGroupId }) => (ownerGroupId === null ? [] : [ownerGroupId]))
   const owning = groupIds.length === 0 ? [] : await listGroups(db, { ids: [...new Set(groupIds)] })
   const groups = new Map(owning.map(({ id, name }) => [id, { id, name }]))
@@ -133,6 +143,7 @@ export async function workspaceViews(
       ownerGroup: groups.get(workspace.ownerGroupId ?? '') ?? null,
       host: hosts.get(workspace.hostId ?? '') ?? null,
       role: roleOf(workspace),
+      aliases: aliases.get(workspace.id) ?? [],
     }),
   )
 }

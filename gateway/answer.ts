@@ -23,7 +23,7 @@ import {
   wakingCard,
   type WorkspaceCardInput,
 } from './pages/cards.ts'
-import { composedPort } from './ports.ts'
+import { composedPort, namedPort } from './ports.ts'
 import { isNavigation } from './scan.ts'
 import { RouteClass } from './seen/classes.ts'
 import { count } from './seen/counters.ts'
@@ -180,8 +180,10 @@ export function noteDenial(
 /** Answers every decision but `allow`, and but the sign-in of a navigation, which the hand-off takes. */
 export function answerDecision(visit: Visit, decision: Exclude<Decision, { kind: 'allow' }>): void {
   const { site } = visit.edge
-  const named = visit.place.kind === 'workspace' ? visit.place.port : null
-  const port = named ?? ('route' in decision ? composedPort(decision.route.paths, visit.target) : null)
+  const port =
+    'route' in decision && visit.place.kind === 'workspace'
+      ? (namedPort(decision.route, visit.place) ?? composedPort(decision.route.paths, visit.target))
+      : null
   switch (decision.kind) {
     case 'preflight':
       count(visit.edge.counters.answers, 'preflight')

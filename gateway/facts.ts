@@ -4,7 +4,7 @@ import { kinOf } from './cors.ts'
 import type { Facts } from './decide.ts'
 import type { WorkspacePlace } from './host.ts'
 import { type Credential, credentialOf, identityOf } from './identity.ts'
-import { composedPort } from './ports.ts'
+import { composedPort, namedPort } from './ports.ts'
 import type { Scan } from './scan.ts'
 import { type Site, workspaceOrigin } from './site.ts'
 import type { TableView } from './table.ts'
@@ -36,7 +36,8 @@ export function factsOf(input: FactsInput): GatheredFacts {
   const ownOrigin = workspaceOrigin(site, place.label)
   return {
     ready: table.isReady,
-    port: place.port ?? (route === undefined ? null : composedPort(route.paths, input.target)),
+    port:
+      route === undefined ? place.port : (namedPort(route, place) ?? composedPort(route.paths, input.target)),
     route,
     credential,
     identity: identityOf(table, credential, place, route, input.nowMs),

@@ -45,7 +45,21 @@ export function composedPort(paths: readonly EdgePath[], target: string): number
   return port
 }
 
+/** The one port that a host leads to: the label's own, or its alias's; null: the default app, with its paths. */
+export function namedPort(
+  route: EdgeRoute,
+  place: { readonly name: string; readonly port: number | null },
+): number | null {
+  if (place.port !== null || route.aliasPorts === undefined) return place.port
+  for (const alias of route.aliasPorts) if (alias.name === place.name) return alias.port
+  return null
+}
+
 /** The ports that can be reached on a host: the one that it names, or all of which the default host is composed. */
-export function portsOfHost(route: EdgeRoute, named: number | null): readonly (number | null)[] {
+export function portsOfHost(
+  route: EdgeRoute,
+  place: { readonly name: string; readonly port: number | null },
+): readonly (number | null)[] {
+  const named = namedPort(route, place)
   return named === null ? [route.defaultPort, ...route.paths.map(({ port }) => port)] : [named]
 }

@@ -7,6 +7,8 @@ export interface CookieNames {
   readonly flow: string
   /** Of browsers that somebody has signed in with. */
   readonly device: string
+  /** That a browser has forgotten what a name's former owner left in it. */
+  readonly renewed: string
 }
 
 /** What the edge knows of itself: everything that a request is compared with. */
@@ -54,6 +56,7 @@ export function siteOf(publicUrl: string, baseDomain: string): Site {
       workspace: `${prefix}postern_workspace`,
       flow: `${prefix}postern_flow`,
       device: `${prefix}postern_device`,
+      renewed: `${prefix}postern_renewed`,
     },
   }
 }

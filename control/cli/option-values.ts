@@ -3,6 +3,7 @@ import { isAbsolute, resolve } from 'node:path'
 import { homedir } from 'node:os'
 import ipaddr from 'ipaddr.js'
 import type { ListenAddress } from '../../gateway/seams.ts'
+import { nameProblem, nameProblemText } from '../wire/index.ts'
 
 const unitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 const unitsBytes: Readonly<Record<string, number>> = {
@@ -215,4 +216,14 @@ export function readOneOf<const W extends string>(...words: readonly W[]): (raw:
     if (word === undefined) throw new Error(`${JSON.stringify(raw)} is none of ${words.join(', ')}`)
     return word
   }
+}
+
+/** Names as workspaces have them, separated by commas or repeated. @throws Error */
+export function readNames(raw: unknown): readonly string[] {
+  return readList(raw).map((name) => {
+    const problem = nameProblem(name)
+    if (problem !== null && problem !== 'reserved')
+      throw new Error(`${JSON.stringify(name)}: ${nameProblemText[problem]}`)
+    return name
+  })
 }

@@ -12,6 +12,7 @@ import {
   readDomain,
   readDuration,
   readMapping,
+  readNames,
   readOneOf,
   readOrigin,
   readPath,
@@ -125,6 +126,13 @@ export const serverOptions = {
     describe: 'Folder of your own templates, added to the built-in ones',
     defaultDescription: 'none',
     read: readPath,
+  },
+  'reserved-names': {
+    describe:
+      'Names that no workspace or alias may take, beside www, api, mail and such; repeat or separate with commas',
+    array: true,
+    defaultDescription: 'none',
+    read: readNames,
   },
   'max-running': {
     describe: 'Workspaces that may run at once, all users together',

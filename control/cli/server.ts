@@ -143,6 +143,7 @@ async function openControl(
       trashMs: config.trashPeriod,
     },
     auditRetentionMs: config.auditRetention,
+    reservedNames: config.reservedNames ?? [],
     webRoot: given.product.web,
     version: given.product.version,
     log: given.log.child({ room: 'control' }),

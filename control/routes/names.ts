@@ -1,12 +1,12 @@
-/** Names of purged workspaces, which stay their former owners' until an administrator frees them. */
+/** Names of purged workspaces and removed aliases, which stay their former owners' until an administrator frees them. */
 import type { Route } from '../call.ts'
 import type { Deployment } from '../deployment.ts'
+import { freeName, listReserved } from '../store/names.ts'
 import { listUsers } from '../store/users.ts'
-import { freeName, listReserved } from '../store/workspaces.ts'
 import { ApiError, paths } from '../wire/index.ts'
 import type { ReservedNameView } from '../wire/index.ts'
 
-export function nameRoutes({ feed, log }: Deployment): Route[] {
+export function nameRoutes({ feed, log, now }: Deployment): Route[] {
   return [
     {
       method: 'GET',
@@ -24,7 +24,7 @@ export function nameRoutes({ feed, log }: Deployment): Route[] {
       path: paths.reservedName,
       async run({ params, person }) {
         const name = params['name'] ?? ''
-        const freed = await feed.write((w) => freeName(w.db, name))
+        const freed = await feed.write((w) => freeName(w.db, name, now()))
         if (!freed) throw new ApiError('not_found')
         log.info('a reserved name was freed', { name, by: person.username })
         return { status: 204 }

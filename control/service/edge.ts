@@ -3,13 +3,14 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { z } from 'zod'
 import type { Deployment } from '../deployment.ts'
 import { parseBody } from '../parse.ts'
+import { reusedAtMs } from '../store/names.ts'
 import { consumeCode, findSession, insertCode, listSessions } from '../store/sessions.ts'
 import { listMemberships } from '../store/groups.ts'
 import { findUser } from '../store/users.ts'
 import { findWorkspace } from '../store/workspaces.ts'
 import { hashToken, newToken } from '../tokens.ts'
 import { roleIn } from '../whose.ts'
-import { ApiError, reaches, setupSchema, signInSchema } from '../wire/index.ts'
+import { ApiError, nameOfLabel, reaches, setupSchema, signInSchema } from '../wire/index.ts'
 import type { EdgeControl } from '../wire/index.ts'
 import type { Accounts } from './accounts.ts'
 import type { AuditEntry } from './audit.ts'
@@ -93,7 +94,9 @@ export function edgeControl(
         const workspace = await findWorkspace(w.db, { id: grant.workspaceId })
         const alive = parent !== null && parent.expiresAtMs > now() && parent.userId === grant.userId
         if (!alive || user === null || user.disabled || workspace === null) throw refused
-        return beginChild(w, parent, { workspaceId: grant.workspaceId, label }, now())
+        const session = await beginChild(w, parent, { workspaceId: grant.workspaceId, label }, now())
+        const since = await reusedAtMs(w.db, nameOfLabel(label))
+        return since === null ? session : { ...session, reusedAtMs: since }
       })
     },
     async startWorkspace(workspaceId, userId, origin) {

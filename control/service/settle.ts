@@ -21,9 +21,9 @@ import {
   deleteWorkspace,
   insertWorkspace,
   listWorkspaces,
-  reserveName,
   updateWorkspace,
 } from '../store/workspaces.ts'
+import { listAliases, reserveName } from '../store/names.ts'
 import { listSessions } from '../store/sessions.ts'
 import { endSessions } from './sessions.ts'
 
@@ -94,7 +94,7 @@ async function writeTimeline(
   await w.changed('timeline', String(id), after.ownerId)
 }
 
-/** Nothing of it is left on any host: the row goes, and its name stays its former owner's. */
+/** Nothing of it is left on any host: the row goes, and its names stay its former owner's. */
 async function finishPurge(w: Writer, workspace: Workspace, now: number): Promise<void> {
   await endSessions(w, await listSessions(w.db, { workspaceId: workspace.id }))
   const grants = await listGrants(w.db, { object: { kind: 'workspace', id: workspace.id } })
@@ -102,8 +102,9 @@ async function finishPurge(w: Writer, workspace: Workspace, now: number): Promis
     w.db,
     grants.map(({ id }) => id),
   )
+  const aliases = await listAliases(w.db, [workspace.id])
   await deleteWorkspace(w.db, workspace.id)
-  await reserveName(w.db, workspace.name, workspace.ownerId, now)
+  for (const { name } of [workspace, ...aliases]) await reserveName(w.db, name, workspace.ownerId, now)
   await w.changed('workspace', workspace.id, workspace.ownerId)
   if (workspace.hostId !== null) await desiredChanged(w, workspace.hostId)
 }

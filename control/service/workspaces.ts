@@ -8,15 +8,19 @@ import { place } from '../placement.ts'
 import { isSameProgram } from '../spec.ts'
 import type { StoredSpec } from '../spec.ts'
 import { listHosts } from '../store/hosts.ts'
+import { takeName } from '../store/names.ts'
 import type { Db } from '../store/open.ts'
+import { readSettings } from '../store/settings.ts'
 import type { Workspace } from '../store/workspaces.ts'
-import { countWorkspaces, findWorkspace, listWorkspaces, reservedFor } from '../store/workspaces.ts'
+import { countWorkspaces, findWorkspace, listWorkspaces } from '../store/workspaces.ts'
 import { newId } from '../tokens.ts'
 import { ApiError, filledPort, nameProblem, nameProblemText } from '../wire/index.ts'
 import type { CreateWorkspace, Limits, PatchWorkspace } from '../wire/index.ts'
 import { admitWaiting, candidates, settle } from './settle.ts'
 import { sealEnv } from './environment.ts'
 import { checkBounds, shape, uniquePorts } from './shape.ts'
+import { checkName } from './names.ts'
+import { checkCap } from './settings.ts'
 
 /** Who gives a command. */
 export interface Actor {
@@ -28,7 +32,13 @@ export interface Actor {
 
 /** The limits as they are for this user now. */
 export async function readLimits(deployment: Deployment, db: Db, user: Actor): Promise<Limits> {
-  return limitsOf(deployment.options.limits, await listHosts(db), await countWorkspaces(db), user)
+  return limitsOf(
+    deployment.options.limits,
+    await listHosts(db),
+    await countWorkspaces(db),
+    user,
+    await readSettings(db),
+  )
 }
 
 /** True when one more may run, for this owner and in all. */
@@ -39,9 +49,7 @@ async function hasPlace(deployment: Deployment, db: Db, ownerId: string): Promis
 }
 
 async function checkRoom(deployment: Deployment, db: Db, actor: Actor, name: string): Promise<void> {
-  const reserved = await reservedFor(db, name)
-  if ((reserved !== null && reserved !== actor.id) || (await findWorkspace(db, { name })) !== null)
-    throw new ApiError('name_taken')
+  await checkName(db, deployment.options, name, actor.id)
   const { maxWorkspacesPerUser } = deployment.options.limits
   if (((await countWorkspaces(db)).kept.get(actor.id) ?? 0) >= maxWorkspacesPerUser)
     throw new ApiError(
@@ -85,7 +93,9 @@ export async function createWorkspace(
       )
     checkBounds(body, limits)
     const resolved = shape(deployment, spec, hosts)
+    await checkCap(w.db, spec.ports, [])
     await checkRoom(deployment, w.db, actor, body.name)
+    await takeName(w.db, body.name, actor.id, deployment.now())
     const placement = place({ hostId: null, resolved }, await candidates(w))
     const now = deployment.now()
     const draft: Workspace = {
@@ -237,6 +247,7 @@ export async function patchWorkspace(
     )
     const spec = patched(deployment, before, body)
     checkBounds(body, await readLimits(deployment, w.db, actor))
+    if (body.ports !== undefined) await checkCap(w.db, spec.ports, before.resolved.ports)
     const resolved = shape(deployment, spec, hosts, before.resolved)
     return obey(deployment, w, before, 'patch', actor.username, { spec, resolved })
   })

@@ -2,7 +2,16 @@
 import type { Db } from './open.ts'
 
 export type ChangeKind =
-  'workspace' | 'timeline' | 'user' | 'session' | 'token' | 'host' | 'desired' | 'gateway' | 'signing'
+  | 'workspace'
+  | 'timeline'
+  | 'user'
+  | 'session'
+  | 'token'
+  | 'host'
+  | 'desired'
+  | 'gateway'
+  | 'signing'
+  | 'settings'
 
 /** `subject` is the id (of a session or token: the hash) of what changed; `audience` the user it concerns, null: administrators. */
 export interface Change {

@@ -1,7 +1,7 @@
 /** Single facts of the deployment at rest: its id, the guard of set-up, the tokens that open set-up. */
 import type { Db } from './open.ts'
 
-export type FactName = 'deployment_id' | 'set_up_by' | 'key_check'
+export type FactName = 'deployment_id' | 'set_up_by' | 'key_check' | 'max_visibility'
 
 export async function readFact(db: Db, name: FactName): Promise<string | null> {
   const row = await db<{ name: string; value: string }>('facts').where({ name }).first()

@@ -232,31 +232,6 @@ export async function countByHost(db: Db): Promise<ReadonlyMap<string, number>> 
   return new Map(counted.map((row) => [row.host_id, Number(row.n)]))
 }
 
-/** Whose former name it is, or null. */
-export async function reservedFor(db: Db, name: string): Promise<string | null> {
-  const row = await db<{ name: string; owner_id: string }>('reserved_names').where({ name }).first()
-  return row?.owner_id ?? null
-}
-
-export async function reserveName(db: Db, name: string, ownerId: string, nowMs: number): Promise<void> {
-  await db('reserved_names').insert({ name, owner_id: ownerId, since_ms: nowMs }).onConflict('name').ignore()
-}
-
-/** By name. */
-export async function listReserved(
-  db: Db,
-): Promise<{ readonly name: string; readonly ownerId: string; readonly sinceMs: number }[]> {
-  const rows = await db<{ name: string; owner_id: string; since_ms: number }>('reserved_names').orderBy(
-    'name',
-  )
-  return rows.map((row) => ({ name: row.name, ownerId: row.owner_id, sinceMs: row.since_ms }))
-}
-
-/** False when it was not reserved. */
-export async function freeName(db: Db, name: string): Promise<boolean> {
-  return (await db('reserved_names').where({ name }).delete()) > 0
-}
-
 /** True when some workspace has a sealed environment entry. */
 export async function hasSecrets(db: Db): Promise<boolean> {
   return (await db<Row>('workspaces').where('spec', 'like', '%"secret":true%').first('id')) !== undefined

@@ -21,6 +21,11 @@ export const apiCodes = {
     summary: 'The spec asks for more than this server allows.',
     hint: 'GET /api/v1/limits shows what is allowed.',
   },
+  visibility_capped: {
+    status: 422,
+    summary: 'Ports may not be opened that widely here.',
+    hint: 'Choose a narrower visibility; an administrator can raise the cap in the settings.',
+  },
   unsupported: {
     status: 422,
     summary: 'No host here can do that.',

@@ -16,6 +16,8 @@ export interface EdgeRoute {
   readonly ownerGroupId: string | null
   readonly grants: readonly AccessGrant[]
   readonly aliases: readonly string[]
+  /** Where an alias leads to one port instead of the default app; absent: none does. */
+  readonly aliasPorts?: readonly { readonly name: string; readonly port: number }[] | undefined
   readonly phase: Phase
   /** Why it is so, one sentence for its owner; '' when there is nothing to say. */
   readonly reason: string
@@ -113,6 +115,8 @@ export interface NewSession {
   readonly expiresAtMs: number
   /** A device cookie for a browser that has none for this user: what it gets wrong next, it gets wrong alone. */
   readonly device?: string | undefined
+  /** On a workspace host whose name was another owner's before: since when it isn't; browsers are to forget the rest. */
+  readonly reusedAtMs?: number | undefined
 }
 
 /** What a gateway asks of control. Each rejects with ApiError. The sink knows what was made before the promise resolves. */

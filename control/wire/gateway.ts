@@ -61,6 +61,7 @@ const routeSchema = z.looseObject({
     }),
   ),
   aliases: z.array(z.string()),
+  aliasPorts: z.array(z.object({ name: z.string(), port: z.int() })).optional(),
   phase: phaseSchema,
   reason: z.string(),
   incarnation: z.string(),
@@ -170,6 +171,7 @@ export const newSessionSchema = z.object({
   token: z.string(),
   expiresAtMs: z.number(),
   device: z.string().optional(),
+  reusedAtMs: z.number().optional(),
 })
 export const setupOpenSchema = z.object({ open: z.boolean() })
 export const issuedCodeSchema = z.object({ code: z.string() })

@@ -8,6 +8,11 @@
 
 export const NAME_MAX_LENGTH = 40
 
+/** An alias has at least so many characters. */
+export const ALIAS_MIN_LENGTH = 2
+/** Aliases of one workspace. */
+export const ALIASES_MAX = 16
+
 /** Names that hosts of a deployment need for themselves. */
 export const RESERVED_NAMES: ReadonlySet<string> = new Set([
   'admin',
@@ -42,6 +47,16 @@ export function nameProblem(name: string): NameProblem | null {
   if (/-[0-9]+$/.test(name)) return 'looks_like_port'
   if (RESERVED_NAMES.has(name)) return 'reserved'
   return null
+}
+
+/** The name in a host's label: without the port, if there is one. */
+export const nameOfLabel = (label: string): string => label.replace(/-[0-9]+$/, '')
+
+/** What is wrong with a proposed alias, as a sentence for a person; null: nothing. */
+export function aliasProblem(alias: string): string | null {
+  if (alias.length === 1) return `An alias has at least ${ALIAS_MIN_LENGTH} characters.`
+  const problem = nameProblem(alias)
+  return problem === null ? null : nameProblemText[problem]
 }
 
 /** A sentence for a person, for each problem. */

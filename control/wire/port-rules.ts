@@ -8,6 +8,29 @@
  *   segment   = 1*pchar without "%", neither "." nor ".."        (RFC 3986 §3.3)
  */
 
+/** Who may open a port. `members`: whoever is signed in; `link`: viewers and holders of a link; each includes the owner. */
+export const visibilities = ['owner', 'shared', 'members', 'link', 'public'] as const
+
+/** True when an administrator's cap lets a port be as widely visible as that. */
+export function isWithinCap(
+  visibility: (typeof visibilities)[number],
+  cap: (typeof visibilities)[number],
+): boolean {
+  return visibilities.indexOf(visibility) <= visibilities.indexOf(cap)
+}
+
+/**
+ * Who may really open a port under a cap: never anybody whom the port itself keeps out. A port for holders of a link is
+ * not one for all who are signed in, so that a cap of `members` leaves it to viewers.
+ */
+export function cappedVisibility<V extends (typeof visibilities)[number]>(
+  visibility: V,
+  cap: V,
+): V | 'shared' {
+  if (isWithinCap(visibility, cap)) return visibility
+  return visibility === 'link' && cap === 'members' ? 'shared' : cap
+}
+
 export const PREFIX_MAX_LENGTH = 200
 /** Prefixes of one workspace. */
 export const PATHS_MAX = 16

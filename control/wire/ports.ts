@@ -1,8 +1,7 @@
 /** The ports of a workspace and the paths of its default host, as users set them and gateways decide on them. */
 import { z } from 'zod'
-import { PATHS_MAX, portDefaults, prefixProblem } from './port-rules.ts'
+import { PATHS_MAX, portDefaults, prefixProblem, visibilities } from './port-rules.ts'
 
-export const visibilities = ['owner', 'shared', 'members', 'link', 'public'] as const
 export const visibilitySchema = z.enum(visibilities)
 export type Visibility = z.infer<typeof visibilitySchema>
 

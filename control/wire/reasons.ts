@@ -55,6 +55,7 @@ export const reasonCodes = {
   trashed: { text: 'It is in the trash.', hint: 'Restore it before its time is over.' },
   restored: { text: 'It was brought back from the trash.', hint: '' },
   created: { text: 'It was created.', hint: '' },
+  transferred: { text: 'It has another owner.', hint: '' },
   purged: { text: 'It is being removed for ever.', hint: '' },
 } as const satisfies Record<string, { text: string; hint: string }>
 

@@ -1,8 +1,9 @@
 /** Workspaces as users see them: bodies of DESIGN 5.4 and the answers. Schemas first; types derive from them. */
 import { z } from 'zod'
 import { accessRoles } from './access.ts'
-import { pathSchema, pathsSchema, portSchema, portViewSchema } from './ports.ts'
+import { pathSchema, pathsSchema, portSchema, portViewSchema, visibilitySchema } from './ports.ts'
 import { reasonCodeList } from './reasons.ts'
+import { aliasSchema } from './sharing.ts'
 
 export const phases = [
   'pending',
@@ -120,7 +121,14 @@ export const workspaceViewSchema = z.object({
   observedGeneration: z.int(),
   spec: specViewSchema,
   host: z.object({ id: z.string(), name: z.string() }).nullable(),
-  urls: z.object({ default: z.string(), ports: z.record(z.string(), z.string()) }),
+  /** Other names of its host; a null port: its default app. */
+  aliases: z.array(aliasSchema),
+  urls: z.object({
+    default: z.string(),
+    ports: z.record(z.string(), z.string()),
+    /** By alias. */
+    aliases: z.record(z.string(), z.string()),
+  }),
   createdAtMs: z.number(),
   updatedAtMs: z.number(),
   /** Since when it runs, on `running`. */
@@ -172,6 +180,8 @@ export const limitsSchema = z.object({
   isolation: z.boolean(),
   /** Members may create: false where the runtime isolates nothing and runs as one uid. */
   mayCreate: z.boolean(),
+  /** As widely as ports may be opened; an administrator sets it. */
+  maxVisibility: visibilitySchema,
   maxPorts: z.int(),
   maxPaths: z.int(),
   maxEnv: z.int(),

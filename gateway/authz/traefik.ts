@@ -4,6 +4,7 @@
  */
 import { type EdgeRoute, paths } from '../../control/wire/index.ts'
 import type { Site } from '../site.ts'
+import { namedPort } from '../ports.ts'
 import { dialAddress } from './allow.ts'
 
 interface Router {
@@ -147,8 +148,11 @@ const serviceAt = (address: string): Service => ({
 function hostsOf(site: Site, route: EdgeRoute, port: number): string[] {
   const names = [route.name, ...route.aliases]
   const hosts = names.map((name) => `${name}-${port}.${site.baseDomain}`)
-  if (route.defaultPort === port && route.paths.length === 0)
-    hosts.push(...names.map((name) => `${name}.${site.baseDomain}`))
+  const isDefault = route.defaultPort === port && route.paths.length === 0
+  for (const name of names) {
+    const named = namedPort(route, { name, port: null })
+    if (named === port || (named === null && isDefault)) hosts.push(`${name}.${site.baseDomain}`)
+  }
   return hosts
 }
 

@@ -64,7 +64,7 @@ export function goOn(visit: Visit, chain: Chain, headers: readonly string[] = []
 
 /** The other declared ports that pages of this one may call, as this user, in the order of their declaration. */
 function othersOf(route: EdgeRoute, user: EdgeUser, place: WorkspacePlace, nowMs: number): string[] {
-  const here = portsOfHost(route, place.port)
+  const here = portsOfHost(route, place)
   return route.ports
     .filter(
       ({ port, cors }) => cors === 'siblings' && !here.includes(port) && mayUsePort(route, user, port, nowMs),

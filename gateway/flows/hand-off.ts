@@ -125,7 +125,7 @@ export async function finishHandOff(visit: Visit, place: WorkspacePlace): Promis
   // The used flow stays without its nonce: it counts the turns of a browser that keeps no session, and knows the way.
   const used: Flow = { ...flow, nonce: '', path: chain === null ? '/' : flow.path }
   const seconds = chain === null ? ATTEMPTS_MS / 1000 : FLOW_SECONDS
-  const cookies = [...workspaceCookie(visit, session), ...flowCookie(visit, place, used, seconds)]
+  const cookies = [...workspaceCookie(visit, place, session), ...flowCookie(visit, place, used, seconds)]
   if (chain === null) sendRedirect(visit, flow.path, cookies)
   else goOn(visit, chain, cookies)
 }

@@ -75,7 +75,7 @@ export async function finishInChain(visit: Visit, place: WorkspacePlace, chain: 
     flow === null || flow.nonce === ''
       ? null
       : await orNothing(visit, () => visit.edge.control.redeemCode({ code, nonce: flow.nonce, label }))
-  goOn(visit, chain, session === null ? [] : workspaceCookie(visit, session))
+  goOn(visit, chain, session === null ? [] : workspaceCookie(visit, place, session))
 }
 
 /** What fails on one host must not keep anybody from where they wanted to go. */

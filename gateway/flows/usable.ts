@@ -32,7 +32,7 @@ export function usable(visit: Visit, place: WorkspacePlace, user: EdgeUser): Edg
   if (!table.isReady) throw new ApiError('unavailable')
   const route = table.routeByName(place.name)
   if (route === undefined) return null
-  return portsOfHost(route, place.port).some((port) => mayUsePort(route, user, port, visit.edge.now()))
+  return portsOfHost(route, place).some((port) => mayUsePort(route, user, port, visit.edge.now()))
     ? route
     : null
 }

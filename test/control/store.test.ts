@@ -9,6 +9,7 @@ import { openFeed } from '../../control/feed.ts'
 import type { Batch, Feed } from '../../control/feed.ts'
 import { changesAfter, pruneChanges, readRevisions } from '../../control/store/changes.ts'
 import { settleFact } from '../../control/store/facts.ts'
+import { reservedFor, reserveName } from '../../control/store/names.ts'
 import { findHost, listHosts, saveHost, updateHost } from '../../control/store/hosts.ts'
 import type { Host } from '../../control/store/hosts.ts'
 import { openDatabase } from '../../control/store/open.ts'
@@ -31,8 +32,6 @@ import {
   findWorkspace,
   insertWorkspace,
   listWorkspaces,
-  reservedFor,
-  reserveName,
   updateWorkspace,
 } from '../../control/store/workspaces.ts'
 import type { Workspace } from '../../control/store/workspaces.ts'
@@ -252,7 +251,7 @@ function suite(name: string, open: (label: string) => Promise<Database>): void {
       t.equal(new Set(said).size, 1)
       await reserveName(db, 'old', 'u1', late)
       await reserveName(db, 'old', 'u2', late)
-      t.equal(await reservedFor(db, 'old'), 'u1')
+      t.equal(await reservedFor(db, 'old'), 'u2', 'who had it last keeps it')
     })
 
     await t.test('bounds a timeline', async (t) => {

@@ -71,6 +71,8 @@ export class FakeControl implements EdgeControl {
   /** Set: every call rejects with it. */
   failure: Error | null = null
   readonly started: string[] = []
+  /** Labels whose name was another owner's before → since when it isn't. */
+  readonly reused = new Map<string, number>()
   readonly origins: string[] = []
   readonly #codes = new Map<string, Code>()
   readonly #sessions = new Map<string, { userId: string; parentHash: string | null }>()
@@ -169,7 +171,8 @@ export class FakeControl implements EdgeControl {
     const workspace = { parentHash: code.parentHash, workspaceId: code.workspaceId, label: code.label }
     this.#sessions.set(hash, { userId: code.userId, parentHash: code.parentHash })
     this.tell({ kind: 'session', key: hash, row: { hash, userId: code.userId, expiresAtMs, workspace } })
-    return { token, expiresAtMs }
+    const reusedAtMs = this.reused.get(code.label)
+    return { token, expiresAtMs, ...(reusedAtMs === undefined ? {} : { reusedAtMs }) }
   }
   async startWorkspace(workspaceId: string, userId: string): Promise<void> {
     this.#fail()

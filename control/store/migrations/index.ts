@@ -7,6 +7,7 @@ import { up as audit } from './0004-audit.ts'
 import { up as signingKeys } from './0005-signing-keys.ts'
 import { up as sessionVia } from './0006-session-via.ts'
 import { up as grants } from './0007-grants.ts'
+import { up as names } from './0008-names.ts'
 
 export interface Migration {
   readonly name: string
@@ -21,4 +22,5 @@ export const migrations: readonly Migration[] = [
   { name: '0005-signing-keys', up: signingKeys },
   { name: '0006-session-via', up: sessionVia },
   { name: '0007-grants', up: grants },
+  { name: '0008-names', up: names },
 ]
