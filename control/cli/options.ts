@@ -1,18 +1,15 @@
 /** Every option, once: flags, environment, file keys, help, types and the README table are made of these rows. */
-import { availableParallelism, homedir, hostname, tmpdir, totalmem } from 'node:os'
+import { availableParallelism, homedir, hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
   readAddressOrOff,
   readAddressesOrOff,
-  readAmount,
   readBlocks,
   readBytes,
-  readCount,
   readDatabaseUrl,
   readDomain,
   readDuration,
   readMapping,
-  readNames,
   readOneOf,
   readOrigin,
   readPath,
@@ -24,6 +21,7 @@ import {
 import { capOptions } from './cap-options.ts'
 import { tlsOptions } from './tls-options.ts'
 import { tracingOptions } from './tracing.ts'
+import { workspaceOptions } from './workspace-options.ts'
 
 /** A row in yargs' own shape (`alias`, `array`, `describe`, `defaultDescription`), and what it means to us. */
 export interface OptionRow<T = unknown> {
@@ -127,50 +125,7 @@ export const serverOptions = {
     defaultDescription: 'none',
     read: readPath,
   },
-  'reserved-names': {
-    describe:
-      'Names that no workspace or alias may take, beside www, api, mail and such; repeat or separate with commas',
-    array: true,
-    defaultDescription: 'none',
-    read: readNames,
-  },
-  'max-running': {
-    describe: 'Workspaces that may run at once, all users together',
-    initial: '100',
-    read: readCount,
-  },
-  'max-running-per-user': {
-    describe: 'Workspaces that may run at once, of one user',
-    initial: '20',
-    read: readCount,
-  },
-  'max-workspaces-per-user': {
-    describe: 'Workspaces that one user may have, running or not',
-    initial: '50',
-    read: readCount,
-  },
-  'max-cpu': {
-    describe: 'Most CPU cores of one workspace',
-    initial: () => String(availableParallelism()),
-    defaultDescription: 'the cores of this machine',
-    read: readAmount,
-  },
-  'max-memory': {
-    describe: 'Most memory of one workspace, such as 8G',
-    initial: () => String(totalmem()),
-    defaultDescription: 'the memory of this machine',
-    read: readBytes,
-  },
-  'max-pids': {
-    describe: 'Most processes and threads of one workspace',
-    initial: '4096',
-    read: readCount,
-  },
-  'trash-period': {
-    describe: 'How long a deleted workspace can be brought back, such as 7d',
-    initial: '7d',
-    read: readDuration,
-  },
+  ...workspaceOptions,
   'audit-retention': {
     describe: 'How long it is kept who did what, such as 400d',
     initial: '400d',

@@ -10,17 +10,17 @@ import { newAliasSchema, patchSettingsSchema, paths } from '../wire/index.ts'
 
 export function sharingRoutes(deployment: Deployment): Route[] {
   const { feed } = deployment
-  const shown = async (workspace: Call['workspace'], status: number): Promise<Reply> => {
-    const [body] = await workspaceViews(deployment, feed.db, [workspace])
+  const shown = async (workspace: Call['workspace'], status: number, role: Call['role']): Promise<Reply> => {
+    const [body] = await workspaceViews(deployment, feed.db, [workspace], () => role)
     return { status, body }
   }
   return [
     {
       method: 'POST',
       path: paths.workspaceAliases,
-      async run({ workspace, body }) {
+      async run({ workspace, role, body }) {
         const given = parseBody(newAliasSchema, body)
-        const reply = await shown(await addAlias(deployment, workspace.id, given), 201)
+        const reply = await shown(await addAlias(deployment, workspace.id, given), 201, role)
         return {
           ...reply,
           audit: { object: { id: given.alias, name: given.alias }, details: { port: given.port } },
@@ -30,9 +30,9 @@ export function sharingRoutes(deployment: Deployment): Route[] {
     {
       method: 'DELETE',
       path: paths.workspaceAlias,
-      async run({ workspace, params }) {
+      async run({ workspace, role, params }) {
         const alias = params['alias'] ?? ''
-        const reply = await shown(await removeAlias(deployment, workspace.id, alias), 200)
+        const reply = await shown(await removeAlias(deployment, workspace.id, alias), 200, role)
         return { ...reply, audit: { object: { id: alias, name: alias } } }
       },
     },

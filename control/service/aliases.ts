@@ -3,16 +3,15 @@ import type { Deployment } from '../deployment.ts'
 import type { Writer } from '../feed.ts'
 import { deleteAlias, listAliases, putAlias, reserveName, takeName } from '../store/names.ts'
 import type { Workspace } from '../store/workspaces.ts'
-import { findWorkspace, updateWorkspace } from '../store/workspaces.ts'
+import { findWorkspace, touchWorkspace } from '../store/workspaces.ts'
 import { ALIASES_MAX, ApiError } from '../wire/index.ts'
 import type { NewAlias } from '../wire/index.ts'
 import { checkName } from './names.ts'
 
-async function touched(w: Writer, workspace: Workspace, now: number): Promise<Workspace> {
+async function touched(w: Writer, workspace: Workspace): Promise<Workspace> {
   const revision = await w.changed('workspace', workspace.id, workspace.ownerId)
-  const after = { ...workspace, updatedAtMs: now, revision }
-  await updateWorkspace(w.db, after)
-  return after
+  await touchWorkspace(w.db, workspace.id, revision)
+  return { ...workspace, revision }
 }
 
 /** Gives a workspace an alias, or its alias another port. @throws ApiError not_found, invalid_name, name_taken, limit_exceeded */
@@ -34,7 +33,7 @@ export async function addAlias(
       await takeName(w.db, alias, workspace.ownerId, now())
     }
     await putAlias(w.db, { name: alias, workspaceId: id, port, createdAtMs: now() })
-    return touched(w, workspace, now())
+    return touched(w, workspace)
   })
 }
 
@@ -46,6 +45,6 @@ export async function removeAlias({ feed, now }: Deployment, id: string, alias: 
     if (workspace === null || !known) throw new ApiError('not_found')
     await deleteAlias(w.db, alias)
     await reserveName(w.db, alias, workspace.ownerId, now())
-    return touched(w, workspace, now())
+    return touched(w, workspace)
   })
 }
