@@ -76,7 +76,9 @@ function routeFact(workspace: Workspace, { hosts, grants, aliases, settings, mac
   const live = status !== null && (status.state === 'running' || status.state === 'starting')
   const host = hosts.get(workspace.hostId ?? '')
   const named = aliases.get(id) ?? []
-  const aliasPorts = named.flatMap((each) => (each.port === null ? [] : [{ name: each.name, port: each.port }]))
+  const aliasPorts = named.flatMap((each) =>
+    each.port === null ? [] : [{ name: each.name, port: each.port }],
+  )
   const near = host !== undefined && host.machineId === machineId
   return {
     kind: 'route',

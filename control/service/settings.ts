@@ -20,7 +20,7 @@ export async function patchSettings({ feed }: Deployment, change: PatchSettings)
 
 /**
  * Refuses ports that are to be opened more widely than the cap lets them. One that was declared so before the cap came
- * down may stay as it is: the edge narrows it. @throws ApiError visibility_capped
+ * down may stay as it is: the edge narrows it. @throws ApiError visibility_too_wide
  */
 export async function checkCap(
   db: Db,
@@ -39,5 +39,5 @@ export async function checkCap(
           },
         ]
   })
-  if (errors.length > 0) throw new ApiError('visibility_capped', undefined, { errors })
+  if (errors.length > 0) throw new ApiError('visibility_too_wide', undefined, { errors })
 }

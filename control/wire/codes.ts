@@ -21,7 +21,7 @@ export const apiCodes = {
     summary: 'The spec asks for more than this server allows.',
     hint: 'GET /api/v1/limits shows what is allowed.',
   },
-  visibility_capped: {
+  visibility_too_wide: {
     status: 422,
     summary: 'Ports may not be opened that widely here.',
     hint: 'Choose a narrower visibility; an administrator can raise the cap in the settings.',

@@ -207,7 +207,7 @@ for (const dialect of ['sqlite', 'postgres'] as const)
         t.match(await patch([{ port: 4000, visibility: 'public' }]), {
           status: 422,
           json: {
-            code: 'visibility_capped',
+            code: 'visibility_too_wide',
             hint: /administrator/,
             errors: [{ path: 'ports.0.visibility' }],
           },
@@ -218,7 +218,7 @@ for (const dialect of ['sqlite', 'postgres'] as const)
             image: 'x:1',
             ports: [{ port: 1, visibility: 'link' }],
           }),
-          { status: 422, json: { code: 'visibility_capped' } },
+          { status: 422, json: { code: 'visibility_too_wide' } },
         )
         t.equal(
           (await patch([...ports, { port: 4000, visibility: 'members' }])).status,
