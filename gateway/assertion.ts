@@ -107,7 +107,7 @@ export class Assertions {
       sub: user.id,
       username: user.username,
       email: user.email,
-      groups: user.groups,
+      groups: user.groups.map(({ name }) => name).toSorted(),
       workspace: workspaceId,
       iat: atSeconds,
       exp: atSeconds + ASSERTION_MS / 1000,

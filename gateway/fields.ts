@@ -40,6 +40,8 @@ export const Field = {
   requestId: 30,
   traceparent: 31,
   tracestate: 32,
+  /** The subprotocols that a WebSocket handshake offers. */
+  protocols: 33,
 } as const
 export type FieldKind = (typeof Field)[keyof typeof Field]
 
@@ -70,6 +72,7 @@ const special: ReadonlyMap<string, FieldKind> = new Map<string, FieldKind>([
   ['x-request-id', Field.requestId],
   ['traceparent', Field.traceparent],
   ['tracestate', Field.tracestate],
+  ['sec-websocket-protocol', Field.protocols],
   ['location', Field.location],
   ['x-accel-redirect', Field.frontOrder],
   ['x-accel-expires', Field.frontOrder],

@@ -2,6 +2,7 @@
 import type { EdgeUser, Identity } from '../control/wire/index.ts'
 import { isOurAuthorization, readCookies } from './cookies.ts'
 import { Field, type FieldKind, fieldKind, isOurField, isProtectedFromConnection } from './fields.ts'
+import { withoutTokens } from './protocols.ts'
 import { type Scan, VIA_NAME } from './scan.ts'
 import { narrowedCookie } from './set-cookie.ts'
 
@@ -93,6 +94,11 @@ function pass(out: string[], kind: FieldKind, name: string, value: string): void
     case Field.authorization:
       if (!isOurAuthorization(value)) out.push(name, value)
       return
+    case Field.protocols: {
+      const left = withoutTokens(value)
+      if (left !== '') out.push(name, left)
+      return
+    }
     default:
   }
 }

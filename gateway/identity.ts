@@ -2,6 +2,7 @@
 import type { EdgeRoute, EdgeSession, EdgeToken, Identity } from '../control/wire/index.ts'
 import { bearerToken, isOurAuthorization, plainToken, readCookies, secretHash } from './cookies.ts'
 import type { Place } from './host.ts'
+import { tokenEntries, tokenOfEntry } from './protocols.ts'
 import type { Scan } from './scan.ts'
 import type { Site } from './site.ts'
 import type { TableView } from './table.ts'
@@ -16,13 +17,17 @@ export type Credential =
   /** Something of ours is there and not well-formed, or there twice: nobody. `clear`: a cookie to be cleared. */
   | { readonly kind: 'broken'; readonly clear: boolean }
 
+const NO_ENTRIES: readonly string[] = []
 const NONE: Credential = { kind: 'none' }
 const BROKEN_TOKEN: Credential = { kind: 'broken', clear: false }
 const BROKEN_COOKIE: Credential = { kind: 'broken', clear: true }
 
 function tokenCredential(scan: Scan): Credential | null {
-  if (scan.tokenCount > 0) {
-    const token = scan.tokenCount === 1 && scan.token !== null ? plainToken(scan.token) : null
+  const offered = scan.protocols === null ? NO_ENTRIES : tokenEntries(scan.protocols)
+  if (scan.tokenCount + offered.length > 0) {
+    const given = offered.length === 0 ? scan.token : tokenOfEntry(offered[0] as string)
+    const isOne = scan.tokenCount + offered.length === 1
+    const token = isOne && given !== null ? plainToken(given) : null
     return token === null ? BROKEN_TOKEN : { kind: 'token', hash: secretHash(token) }
   }
   if (scan.authorization === null) return null

@@ -11,6 +11,8 @@ export interface Scan {
   /** The values of Authorization, in order. */
   authorization: string | readonly string[] | null
   token: string | null
+  /** All Sec-WebSocket-Protocol fields, joined. */
+  protocols: string | null
   tokenCount: number
   /** Two different ones read as `,`, which equals no origin. */
   origin: string | null
@@ -60,6 +62,7 @@ export function scanHeaders(raw: readonly string[]): Scan {
     cookie: null,
     authorization: null,
     token: null,
+    protocols: null,
     tokenCount: 0,
     origin: null,
     fetchSite: null,
@@ -107,6 +110,9 @@ function read(scan: Scan, name: string, value: string): void {
       if (value === '') break
       scan.tokenCount++
       scan.token = value
+      break
+    case Field.protocols:
+      scan.protocols = joined(scan.protocols, value)
       break
     case Field.origin:
       scan.origin = single(scan.origin, value)

@@ -10,6 +10,7 @@ import { placeFor } from '../dispatch.ts'
 import { type Edge, nextRequestId, type Visit } from '../edge.ts'
 import { factsOf, type GatheredFacts } from '../facts.ts'
 import type { WorkspacePlace } from '../host.ts'
+import { tokenEntries } from '../protocols.ts'
 import { type Scan, scanHeaders } from '../scan.ts'
 import { RouteClass } from '../seen/classes.ts'
 import { Seen } from '../seen/seen.ts'
@@ -89,20 +90,29 @@ function answer(edge: Edge, door: AuthzDoor, sub: Sub): void {
   const allowOrigin = readingOrigin(facts, decision)
   if (decision.kind !== 'allow')
     return refuseVisitor(edge, sub, { scan, place, facts, decision, allowOrigin })
-  const dialled = dialAddress(decision.route, decision.port)
+  const postern = door.posternAddress()
+  const through = postern !== '' && passesPostern(asked, scan)
+  const dialled = through ? null : dialAddress(decision.route, decision.port)
   if (isGuard(req.url ?? '') && (dialled === null || req.url !== guardPath(decision.route, dialled)))
     return refuseQuestion(res, family, 'unavailable', MOVED, ['Retry-After', '1'])
   if (door.isEnding()) res.shouldKeepAlive = false
   answerAllowed(req, res, scan, {
     identity: decision.identity,
     assertion: edge.assertions.of(decision.identity, place.label, decision.route.workspaceId, nowMs),
-    upstream: dialled ?? door.posternAddress(),
+    upstream: dialled ?? postern,
     again: dialled === null,
     allowOrigin,
   })
   // Counted, but no line of the access log: the request is the front's, and so is its line.
   edge.counters.over(RouteClass.forwardAuth, '', 200, performance.now() - startMs, 0, 0)
 }
+
+/**
+ * WebSockets go through Postern itself: a front would keep one for as long as both ends like, whoever lost which right,
+ * and only Postern takes a token out of what a handshake offers.
+ */
+const passesPostern = (asked: Asked, scan: Scan): boolean =>
+  asked.upgrade || tokenEntries(scan.protocols).length > 0
 
 interface Refused {
   readonly scan: Scan

@@ -126,13 +126,14 @@ const CLAIMLESS = 'postern-without-claims'
 
 /**
  * Traefik doesn't take what it sends on from the answer, nor what it answers: so Postern itself serves what it alone can,
- * which is its own paths, what pages of other ports ask, and any other protocol than WebSocket.
+ * which is its own paths, what pages of other ports ask, and whatever asks to change the protocol.
  */
 const PLAIN = [
   '!PathPrefix(`/.postern/`)',
   '!Header(`Sec-Fetch-Site`, `same-site`)',
   '!(Method(`OPTIONS`) && HeaderRegexp(`Access-Control-Request-Method`, `.`))',
-  '(!HeaderRegexp(`Upgrade`, `.`) || HeaderRegexp(`Upgrade`, `(?i)^websocket$`))',
+  '!HeaderRegexp(`Upgrade`, `.`)',
+  '!HeaderRegexp(`Sec-WebSocket-Protocol`, `.`)',
 ].join(' && ')
 
 const serviceAt = (address: string): Service => ({

@@ -3,6 +3,7 @@ import { ApiError, type EdgeRoute, type Identity } from '../../control/wire/inde
 import { answerFailure, drain } from '../answer.ts'
 import { addCors, withoutCors } from '../cors.ts'
 import { cutOff, hasBody, hstsOf, takesMore, type Visit } from '../edge.ts'
+import { Field, fieldKind } from '../fields.ts'
 import {
   type AnswerHead,
   answerHeaders,
@@ -15,6 +16,7 @@ import type { Credential } from '../identity.ts'
 import { makeLocal } from '../local.ts'
 import { publicLocation } from '../location.ts'
 import { corsOf, declaredPort } from '../ports.ts'
+import { chosenForUs } from '../protocols.ts'
 import { workspaceOrigin } from '../site.ts'
 import { count } from '../seen/counters.ts'
 import type { LiveStream } from '../sockets.ts'
@@ -30,6 +32,10 @@ export interface Allowed {
   readonly identity: Identity
   readonly credential: Credential
 }
+
+const PROTOCOL = 'Sec-WebSocket-Protocol'
+const isProtocolName = (text: string, i: number): boolean =>
+  i % 2 === 0 && fieldKind(text) === Field.protocols
 
 const REPEATABLE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
 
@@ -109,7 +115,6 @@ export abstract class Relay implements LiveStream {
     cutOff(this.visit)
   }
 
-  /** @throws ApiError `upstream_bad_answer` for a coding that the edge would lose. */
   /** @throws ApiError `upstream_bad_answer` for a coding that would be lost here. */
   protected answerHead(raw: readonly Uint8Array[], status: number): AnswerHead {
     const { req, method } = this.visit
@@ -128,7 +133,10 @@ export abstract class Relay implements LiveStream {
     if (this.finished || this.visit.socket === null) return null
     try {
       const head = this.answerHead(raw, 101)
-      return head.upgrade === 'websocket' ? head.headers : null
+      if (head.upgrade !== 'websocket') return null
+      const chosen = chosenForUs(this.visit.scan.protocols)
+      if (chosen !== null && !head.headers.some(isProtocolName)) head.headers.push(PROTOCOL, chosen)
+      return head.headers
     } catch {
       return null
     }

@@ -42,6 +42,7 @@ const read = [
   'sec-fetch-mode',
   'sec-fetch-site',
   'sec-websocket-key',
+  'sec-websocket-protocol',
   'x-postern-token',
 ]
 

@@ -78,7 +78,8 @@ t.test('the document has what Traefik can serve itself, and changes with the tab
   }
   t.ok(asked(`web-${own}`))
   t.ok(asked('web'))
-  t.ok(asked(`web-${own}`, { upgrade: 'WebSocket' }))
+  t.notOk(asked(`web-${own}`, { upgrade: 'WebSocket' }))
+  t.notOk(asked(`web-${own}`, { 'sec-websocket-protocol': 'postern.token.pst_x' }))
   t.notOk(asked(`web-${open}`))
   t.notOk(asked(`web-${own}`, {}, '/.postern/enter'))
   t.notOk(asked(`web-${own}`, { upgrade: 'h2c' }))

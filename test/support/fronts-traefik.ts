@@ -88,7 +88,7 @@ function evaluate(text: string): boolean {
       .replaceAll('!T', 'F')
       .replaceAll('!F', 'T')
       .replace(/\(([TF])\)/g, '$1')
-      .replace(/([TF])&&([TF])/, (_, a, b) => (a === 'T' && b === 'T' ? 'T' : 'F'))
+      .replace(/(?<!!)([TF])&&([TF])/, (_, a, b) => (a === 'T' && b === 'T' ? 'T' : 'F'))
     const simpler =
       next === now
         ? now.replace(

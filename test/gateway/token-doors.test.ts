@@ -1,0 +1,144 @@
+/** Access tokens of a program and of a page: in each place where one may be, through every door, and never further than here. */
+import * as fc from 'fast-check'
+import t from 'tap'
+import { chosenForUs, tokenEntries, withoutTokens } from '../../gateway/protocols.ts'
+import { type EdgeUnderTest, startEdge, webAndSocket } from '../support/gateway-edge.ts'
+import { exchange, rawClient, parseAnswer, webSocketBytes } from '../support/gateway-bytes.ts'
+import { ACCEPTED } from '../support/gateway-bytes.ts'
+
+const HOST = 'shop.ws.localhost:8090'
+const WRONG = `pst_${'w'.repeat(22)}`
+
+/** What a handshake is answered with, and what of it reached the program. */
+async function handshake(edge: EdgeUnderTest, headers: readonly string[], host = HOST) {
+  const before = edge.upstream.requests.length
+  const client = await rawClient(edge.port)
+  client.send(webSocketBytes({ host, headers }))
+  await client.received(/\r\n\r\n/)
+  client.socket.destroy()
+  const answer = parseAnswer(client.text())
+  const seen = edge.upstream.requests.slice(before)
+  return { status: answer.status, chosen: answer.all('sec-websocket-protocol'), seen }
+}
+
+const offered = (fields: readonly string[] | undefined): string[] =>
+  (fields ?? [])
+    .filter((field) => /^sec[-_.]websocket[-_.]protocol:/i.test(field))
+    .map((field) => field.slice(field.indexOf(':') + 2))
+
+t.test('what is offered loses the token, and nothing else', (t) => {
+  for (const [offer, left, chosen] of [
+    ['postern.token.pst_x', '', 'postern.token.pst_x'],
+    [' \tpostern.token.pst_x ', '', 'postern.token.pst_x'],
+    ['postern.token.pst_x, chat', 'chat', null],
+    ['chat,postern.token.pst_x,  super chat', 'chat,  super chat', null],
+    ['chat ,\tpostern.token.pst_x', 'chat ', null],
+    ['Postern.Token.pst_x, chat', 'chat', null],
+    ['postern.token.', '', 'postern.token.'],
+    ['postern.token.a, postern.token.b', '', null],
+    ['chat, xpostern.token.a, postern.tokens', 'chat, xpostern.token.a, postern.tokens', null],
+    ['', '', null],
+  ] as const) {
+    t.equal(withoutTokens(offer), left, offer)
+    t.equal(chosenForUs(offer), chosen, offer)
+  }
+  const entry = fc.stringMatching(/^[ \t]*[a-z.]{1,8}[ \t]*$/).filter((text) => !text.includes('postern'))
+  fc.assert(
+    fc.property(fc.array(entry, { maxLength: 6 }), fc.nat(6), (others, at) => {
+      const offer = others.toSpliced(at, 0, 'postern.token.pst_x').join(',')
+      return (
+        tokenEntries(offer).length === 1 && withoutTokens(offer) === others.join(',').replace(/^[ \t]+/, '')
+      )
+    }),
+  )
+  t.end()
+})
+
+t.test('a token as a subprotocol opens a WebSocket, and the program sees only its own', async (t) => {
+  const edge = await startEdge(t, {
+    script: ({ head, socket }) =>
+      void socket.write(
+        /protocol: .*chat/i.test(head)
+          ? ACCEPTED.replace('\r\n\r\n', '\r\nSec-WebSocket-Protocol: chat\r\n\r\n')
+          : ACCEPTED,
+      ),
+  })
+  edge.workspace('shop')
+  const token = edge.control.token('alice', ['connect'])
+  const P = 'Sec-WebSocket-Protocol'
+  const alone = await handshake(edge, [`${P}: postern.token.${token}`])
+  t.match(alone, { status: 101, chosen: [`postern.token.${token}`] }, 'a browser wants one of its own chosen')
+  t.same(offered(alone.seen[0]?.fields), [])
+  t.notMatch(alone.seen[0]?.head, token)
+  t.match(alone.seen[0]?.head, 'X-Postern-User: alice')
+  const both = await handshake(edge, [`${P}: postern.token.${token}, chat,  v2.chat`])
+  t.match(both, { status: 101, chosen: ['chat'] })
+  t.same(offered(both.seen[0]?.fields), ['chat,  v2.chat'])
+  const lines = await handshake(edge, [`${P}: chat`, `${P}: postern.token.${token}`, `${P}: v2.chat`])
+  t.match(lines, { status: 101, chosen: ['chat'] })
+  t.same(offered(lines.seen[0]?.fields), ['chat', 'v2.chat'])
+  const ignored = await handshake(edge, [`${P}: postern.token.${token}, other`])
+  t.match(ignored, { status: 101, chosen: [] }, 'the program’s choice is its own')
+  const foreign = await handshake(edge, [`${P}: postern.token.${token}`, 'Origin: https://pages.example'])
+  t.equal(foreign.status, 101, 'whoever has a token needs no Origin')
+})
+
+t.test('broken, doubled and unknown tokens are nobody’s, wherever they are', async (t) => {
+  const edge = await startEdge(t, { script: webAndSocket })
+  const route = edge.workspace('shop')
+  const open = edge.workspace('open', {}, 'public')
+  const cookie = `Cookie: ${edge.cookie('alice', route)}`
+  const own = 'Origin: http://shop.ws.localhost:8090'
+  const token = edge.control.token('alice', ['connect'])
+  const P = 'Sec-WebSocket-Protocol: '
+  const never: (readonly string[])[] = [
+    [`${P}postern.token.${WRONG}`],
+    [`${P}postern.token.${token}x y`],
+    [`${P}postern.token.`],
+    [`${P}Postern.token.${token}`],
+    [`${P}postern.token.${token}, postern.token.${token}`],
+    [`${P}postern.token.${token}`, `${P}postern.token.${token}`],
+    [`${P}postern.token.${token}`, `X-Postern-Token: ${token}`],
+    [`X-Postern-Token: ${token}`, `X-Postern-Token: ${token}`],
+    [`X-Postern-Token: "${token}"`],
+    [`Authorization: Bearer ${token} x`],
+    [`Authorization: Bearer ${token}`, `Authorization: Bearer ${token}`],
+  ]
+  for (const headers of never) {
+    const refused = await handshake(edge, [...headers, cookie, own])
+    t.match(refused, { status: 401, seen: [] }, headers.join(' | '))
+    const passed = await handshake(edge, headers, 'open.ws.localhost:8090')
+    t.equal(passed.status, 101, 'a public port needs nobody')
+    t.notMatch(passed.seen[0]?.head, /pst_/, 'and is not told what came')
+    t.match(passed.seen[0]?.head, /\r\nX-Postern-User: \r\n/)
+  }
+  t.equal((await handshake(edge, [`Sec_WebSocket_Protocol: postern.token.${token}`, own])).status, 401)
+  const query = await exchange(
+    edge.port,
+    `GET /?token=${token}&X-Postern-Token=${token} HTTP/1.1\r\nHost: ${HOST}\r\nConnection: close\r\n\r\n`,
+  )
+  t.equal(query.status, 401, 'never in a query')
+  t.equal(open.name, 'open')
+})
+
+t.test('behind a front that decides, a handshake with a token goes on through Postern', async (t) => {
+  const edge = await startEdge(t)
+  edge.workspace('shop')
+  const token = edge.control.token('alice', ['connect'])
+  const asked = (more: string) =>
+    exchange(
+      edge.authzPort,
+      `GET /api/authz/auth-request HTTP/1.1\r\nHost: a\r\nX-Original-URL: http://${HOST}/\r\nX-Original-Method: GET\r\n${more}Connection: close\r\n\r\n`,
+    )
+  const postern = `127.0.0.1:${edge.port}`
+  const socket = await asked(
+    `Sec-WebSocket-Key: x\r\nSec-WebSocket-Protocol: postern.token.${token}, chat\r\n`,
+  )
+  t.equal(socket.status, 200)
+  t.equal(socket.field('x-postern-upstream'), postern)
+  t.equal(socket.field('x-postern-user'), 'alice')
+  t.equal((await asked(`Sec-WebSocket-Protocol: postern.token.${WRONG}\r\n`)).status, 401)
+  const plain = await asked(`X-Postern-Token: ${token}\r\n`)
+  t.equal(plain.field('x-postern-upstream'), `127.0.0.1:${edge.upstream.port}`)
+  t.equal(plain.field('x-postern-token'), '')
+})
