@@ -19,6 +19,7 @@ import { gatewayCallRoutes, gatewayRoutes } from './routes/gateways.ts'
 import { grantRoutes } from './routes/grants.ts'
 import { groupRoutes } from './routes/groups.ts'
 import { hostRoutes } from './routes/hosts.ts'
+import { invitationRoutes } from './routes/invitations.ts'
 import { nameRoutes } from './routes/names.ts'
 import { offerRoutes } from './routes/offers.ts'
 import { sessionRoutes } from './routes/sessions.ts'
@@ -29,6 +30,7 @@ import { userRoutes } from './routes/users.ts'
 import { workspaceRoutes } from './routes/workspaces.ts'
 import type { Control, ControlOptions } from './seams.ts'
 import { loadVault } from './secrets.ts'
+import { accountLinks } from './service/account-links.ts'
 import { localAccounts } from './service/accounts.ts'
 import type { AgentIdentity, Agents } from './service/agents.ts'
 import { hostAgents } from './service/agents.ts'
@@ -89,6 +91,8 @@ function heardEverywhere(edge: EdgeControl, links: GatewayLinks): EdgeControl {
     ...edge,
     setup: (body, origin) => heard(edge.setup(body, origin)),
     signIn: (body, origin) => heard(edge.signIn(body, origin)),
+    resetPassword: (body, origin) => heard(edge.resetPassword(body, origin)),
+    acceptInvitation: (body, origin) => heard(edge.acceptInvitation(body, origin)),
     signOut: (sessionHash) => heard(edge.signOut(sessionHash)),
     redeemCode: (given) => heard(edge.redeemCode(given)),
   }
@@ -112,22 +116,27 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
   })
   const { feed } = deployment
   await keepSigningKeys(deployment)
-  const accounts = localAccounts(deployment, {
+  const parts = {
     limit: signInLimit(deployment.now),
     passwords: passwordsOf(cost),
     devices: knownDevices(deployment.vault),
-  })
+  }
+  const accounts = localAccounts(deployment, parts)
   const sessions = keepSessions(deployment)
   const agents = hostAgents(deployment)
   const streams = eventStreams(deployment)
   const pages = dashboardPages(options.webRoot, options.publicUrl)
   const gateways = await knownGateways(deployment)
   const links = gatewayLinks(deployment, gateways)
-  const edge = heardEverywhere(edgeControl(deployment, accounts, sessions), links)
+  const edge = heardEverywhere(
+    edgeControl(deployment, accounts, accountLinks(deployment, parts), sessions),
+    links,
+  )
   const routes = [
     ...sessionRoutes(deployment, accounts),
     ...tokenRoutes(deployment),
     ...userRoutes(deployment, accounts),
+    ...invitationRoutes(deployment),
     ...workspaceRoutes(deployment),
     ...sharingRoutes(deployment),
     ...offerRoutes(deployment),

@@ -41,6 +41,16 @@ const gatewayOperations: Readonly<Record<string, Operation>> = {
     body: wire.gatewaySignOutSchema,
     answers: { 204: null },
   },
+  [`POST ${paths.gatewayReset}`]: {
+    summary: 'For gateways: set a password by a one-time link.',
+    body: wire.gatewayResetSchema,
+    answers: { 200: wire.newSessionSchema },
+  },
+  [`POST ${paths.gatewayInvitation}`]: {
+    summary: 'For gateways: become a user by an invitation.',
+    body: wire.gatewayInvitationSchema,
+    answers: { 200: wire.newSessionSchema },
+  },
   [`POST ${paths.gatewayCode}`]: {
     summary: 'For gateways: a one-time code of the hand-off.',
     body: wire.gatewayCodeSchema,
@@ -102,6 +112,20 @@ export const operations: Readonly<Record<string, Operation>> = {
     answers: { 200: wire.userViewSchema },
   },
   [`DELETE ${paths.user}`]: { summary: 'Delete a user without workspaces.', answers: { 204: null } },
+  [`POST ${paths.userResetLink}`]: {
+    summary: 'Make a one-time link that sets the user’s password; it works for 24 hours, older ones die.',
+    answers: { 201: wire.createdResetLinkSchema },
+  },
+  [`GET ${paths.invitations}`]: {
+    summary: 'The invitations, used and expired ones too.',
+    answers: { 200: list(wire.invitationViewSchema) },
+  },
+  [`POST ${paths.invitations}`]: {
+    summary: 'Invite somebody; the link is shown once.',
+    body: wire.createInvitationSchema,
+    answers: { 201: wire.createdInvitationSchema },
+  },
+  [`DELETE ${paths.invitation}`]: { summary: 'Revoke an invitation.', answers: { 204: null } },
   [`GET ${paths.workspaces}`]: {
     summary: 'My workspaces; all with ?owner=all.',
     answers: { 200: list(wire.workspaceViewSchema) },

@@ -98,7 +98,7 @@ export function sendCard(visit: Visit, status: number, card: Card, headers: read
     'Content-Type',
     'text/html; charset=utf-8',
     'Content-Security-Policy',
-    cardPolicy(formOrigins(visit.edge.site)),
+    cardPolicy(formOrigins(visit.edge.site), card),
     'Referrer-Policy',
     'same-origin',
     'Cross-Origin-Opener-Policy',

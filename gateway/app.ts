@@ -5,6 +5,7 @@ import Router from 'koa-router'
 import { ApiError, paths } from '../control/wire/index.ts'
 import { answerCode } from './answer.ts'
 import type { Visit } from './edge.ts'
+import { acceptInvitation, reset, showInvitation, showReset } from './flows/account-links.ts'
 import { enter } from './flows/enter.ts'
 import { authorize, finishHandOff, startFromPage } from './flows/hand-off.ts'
 import { land } from './flows/join.ts'
@@ -39,6 +40,10 @@ function routes(): Router<State> {
   router.get(paths.setupPage, onDashboard(showSetup))
   router.post(paths.setupPage, onDashboard(setUp))
   router.get(`${paths.pathPrefix}{*rest}`, onDashboard(toOwnHost))
+  router.get(paths.resetPage, onDashboard(showReset))
+  router.post(paths.resetPage, onDashboard(reset))
+  router.get(paths.invitationPage, onDashboard(showInvitation))
+  router.post(paths.invitationPage, onDashboard(acceptInvitation))
   router.get(paths.authorize, onDashboard(authorize))
   router.post(paths.authorize, onDashboard(authorize))
   router.get(paths.callback, onWorkspace(finishHandOff))

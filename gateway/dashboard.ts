@@ -39,6 +39,8 @@ export function toDashboard(visit: Visit): void {
     path === paths.signOut ||
     path === paths.setupPage ||
     path.startsWith(paths.pathPrefix) ||
+    path === paths.resetPage ||
+    path === paths.invitationPage ||
     path.startsWith(paths.edgePrefix)
   )
     return edge.own(visit)

@@ -82,6 +82,10 @@ export function gatewayCallRoutes(gateways: Gateways, edge: EdgeControl): Route[
       return edge.setup({ ...rest, ...(email === undefined ? {} : { email }) }, origin)
     }),
     post(paths.gatewaySignIn, wire.gatewaySignInSchema, ({ body, origin }) => edge.signIn(body, origin)),
+    post(paths.gatewayReset, wire.gatewayResetSchema, ({ body, origin }) => edge.resetPassword(body, origin)),
+    post(paths.gatewayInvitation, wire.gatewayInvitationSchema, ({ body, origin }) =>
+      edge.acceptInvitation(body, origin),
+    ),
     post(paths.gatewaySignOut, wire.gatewaySignOutSchema, ({ sessionHash }) => edge.signOut(sessionHash)),
     post(paths.gatewayCode, wire.gatewayCodeSchema, async (grant) => ({ code: await edge.issueCode(grant) })),
     post(paths.gatewayRedeem, wire.gatewayRedeemSchema, (given) => edge.redeemCode(given)),

@@ -4,6 +4,7 @@ import type { Deployment } from '../deployment.ts'
 import type { Devices } from '../devices.ts'
 import type { Passwords } from '../passwords.ts'
 import type { SignInLimit } from '../sign-in-limit.ts'
+import { deleteResetLinks } from '../store/account-links.ts'
 import { deleteSetupTokens, hasSetupToken, insertSetupToken, settleFact } from '../store/facts.ts'
 import { listGrants } from '../store/grants.ts'
 import type { User } from '../store/users.ts'
@@ -57,6 +58,17 @@ export interface Accounts {
     given: { currentPassword: string; newPassword: string },
     origin: Origin,
   ): Promise<void>
+}
+
+/** The session, with a device cookie where the browser has none of this user. */
+export function remembered(
+  devices: Devices,
+  session: NewSession,
+  { username }: User,
+  origin: Origin,
+): NewSession {
+  const isKnown = devices.idOf(origin.device, username) !== null
+  return isKnown ? session : { ...session, device: devices.mint(username) }
 }
 
 /** What signing in needs beside the store. */
@@ -146,7 +158,7 @@ class LocalAccounts implements Accounts {
       return beginSession(w, user.id, origin, now(), 'setup')
     })
     this.#limit.refund(attempt)
-    return { session: this.#remembered(session, user, origin), user }
+    return { session: remembered(this.#devices, session, user, origin), user }
   }
 
   async signIn(
@@ -183,13 +195,7 @@ class LocalAccounts implements Accounts {
     })
     this.#limit.refund(attempt)
     log.info('signed in', { userId: found.id, ip, requestId })
-    return { session: this.#remembered(session, found, origin), user: found }
-  }
-
-  /** The session, with a device cookie where the browser has none of this user. */
-  #remembered(session: NewSession, { username }: User, origin: Origin): NewSession {
-    const isKnown = this.#devices.idOf(origin.device, username) !== null
-    return isKnown ? session : { ...session, device: this.#devices.mint(username) }
+    return { session: remembered(this.#devices, session, found, origin), user: found }
   }
 
   async createUser(given: NewUser): Promise<User> {
@@ -220,6 +226,7 @@ class LocalAccounts implements Accounts {
       const weaker = change.disabled === true || passwordHash !== undefined
       const demoted = change.role !== undefined && change.role !== user.role
       if (weaker || demoted) await endAllOf(w, id, { tokens: weaker })
+      if (weaker) await deleteResetLinks(w.db, id)
       await w.changed('user', id, id)
       return (await findUser(w.db, { id })) ?? user
     })
@@ -254,6 +261,7 @@ class LocalAccounts implements Accounts {
     const passwordHash = await this.#passwords.hash(given.newPassword)
     await this.#deployment.feed.write(async (w) => {
       await updateUser(w.db, user.id, { passwordHash })
+      await deleteResetLinks(w.db, user.id)
       await endAllOf(w, user.id, { tokens: false, but: who.sessionHash })
     })
   }

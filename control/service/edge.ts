@@ -10,8 +10,17 @@ import { findUser } from '../store/users.ts'
 import { findWorkspace } from '../store/workspaces.ts'
 import { hashToken, newToken } from '../tokens.ts'
 import { roleIn } from '../whose.ts'
-import { ApiError, nameOfLabel, reaches, setupSchema, signInSchema } from '../wire/index.ts'
+import {
+  acceptInvitationSchema,
+  ApiError,
+  nameOfLabel,
+  reaches,
+  resetSchema,
+  setupSchema,
+  signInSchema,
+} from '../wire/index.ts'
 import type { EdgeControl } from '../wire/index.ts'
+import type { AccountLinks } from './account-links.ts'
 import type { Accounts } from './accounts.ts'
 import type { AuditEntry } from './audit.ts'
 import type { SessionKeeper } from './sessions.ts'
@@ -36,6 +45,7 @@ const isSame = (a: string, b: string): boolean => {
 export function edgeControl(
   deployment: Deployment,
   accounts: Accounts,
+  links: AccountLinks,
   sessions: SessionKeeper,
 ): EdgeControl {
   const { feed, audit, now } = deployment
@@ -47,6 +57,8 @@ export function edgeControl(
     async signIn(body, origin) {
       return (await accounts.signIn(parseBody(signInSchema, body), origin)).session
     },
+    resetPassword: async (body, origin) => links.reset(parseBody(resetSchema, body), origin),
+    acceptInvitation: async (body, origin) => links.accept(parseBody(acceptInvitationSchema, body), origin),
     async signOut(sessionHash) {
       await feed.write(async (w) => {
         const [session] = await listSessions(w.db, { hash: sessionHash })

@@ -1,6 +1,7 @@
 /** Sessions begin, slide and end here; each end is told to the feed, so that gateways close what hangs on it. */
 import type { Deployment } from '../deployment.ts'
 import type { Writer } from '../feed.ts'
+import { deleteAccountLinks } from '../store/account-links.ts'
 import type { Session } from '../store/sessions.ts'
 import {
   deleteCodes,
@@ -20,6 +21,8 @@ const DAY = 86_400_000
 export const IDLE_MS = 14 * DAY
 /** A session ends after so long whatever happens, in ms. */
 export const SESSION_MAX_MS = 90 * DAY
+/** Invitations that are over stay in the list for so long, in ms. */
+const LINKS_KEPT_MS = 30 * DAY
 /** Use is written down at most so often, in ms. */
 const SLIDE_MS = 5 * 60_000
 
@@ -126,6 +129,7 @@ export function keepSessions(deployment: Deployment): SessionKeeper {
       tokenUses.clear()
       for (const [id, atMs] of uses) await markTokenUsed(db, id, atMs)
       await deleteCodes(db, now)
+      await deleteAccountLinks(db, now, LINKS_KEPT_MS)
       const expired = { expiredAtMs: now }
       if ((await listSessions(db, expired)).length + (await listTokens(db, expired)).length === 0) return
       await deployment.feed.write(async (w) => {

@@ -130,6 +130,13 @@ export interface EdgeControl {
   ): Promise<NewSession>
   /** @throws ApiError invalid_credentials, rate_limited */
   signIn(body: { username: string; password: string }, origin: Origin): Promise<NewSession>
+  /** By an administrator's one-time link. @throws ApiError forbidden (no such link now), invalid_body, rate_limited */
+  resetPassword(body: { token: string; password: string }, origin: Origin): Promise<NewSession>
+  /** Makes the invited user. @throws ApiError forbidden (no such link now), invalid_body, name_taken, rate_limited */
+  acceptInvitation(
+    body: { token: string; username: string; password: string },
+    origin: Origin,
+  ): Promise<NewSession>
   /** Ends a dashboard session and all its children. */
   signOut(sessionHash: string): Promise<void>
   /** A one-time code, 60 s, bound to all that is given. `challenge` is the base64url SHA-256 of the browser's nonce. */

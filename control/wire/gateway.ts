@@ -148,6 +148,14 @@ export const gatewaySignInSchema = z.object({
   body: z.object({ username: z.string(), password: z.string() }),
   origin: originSchema,
 })
+export const gatewayResetSchema = z.object({
+  body: z.object({ token: z.string(), password: z.string() }),
+  origin: originSchema,
+})
+export const gatewayInvitationSchema = z.object({
+  body: z.object({ token: z.string(), username: z.string(), password: z.string() }),
+  origin: originSchema,
+})
 export const gatewaySignOutSchema = z.object({ sessionHash: z.string().max(64) })
 export const gatewayCodeSchema = z.object({
   userId: z.string(),

@@ -16,6 +16,8 @@ export interface Card {
   readonly steps?: readonly Step[]
   readonly actions?: Html
   readonly small?: readonly string[]
+  /** Its field `token` is filled with what is behind `#` in the address. */
+  readonly fillsFromFragment?: true
   /** The page is asked for again after so many seconds. */
   readonly refreshSeconds?: number
 }
@@ -65,10 +67,17 @@ const MARK = new Html(
 const STYLE_ELEMENT = new Html(`<style>${STYLE}</style>`)
 const STYLE_HASH = createHash('sha256').update(STYLE).digest('base64')
 
+// What a link says behind `#` stays in the browser until the form is sent.
+const FILL = `const i=document.querySelector('input[name=token]'),t=location.hash.slice(1)
+if(i&&t&&i.type!=='hidden'){i.value=t;i.closest('label').style.display='none'}`
+const FILL_ELEMENT = new Html(`<script>${FILL}</script>`)
+const FILL_HASH = createHash('sha256').update(FILL).digest('base64')
+
 /** The Content-Security-Policy of a page; forms may lead to the origins given (Chromium checks redirects after a form too). */
-export function cardPolicy(formOrigins: readonly string[]): string {
+export function cardPolicy(formOrigins: readonly string[], card: Pick<Card, 'fillsFromFragment'>): string {
+  const script = card.fillsFromFragment === true ? ` script-src 'sha256-${FILL_HASH}';` : ''
   const targets = ["'self'", ...formOrigins].join(' ')
-  return `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; form-action ${targets}; base-uri 'none'; frame-ancestors 'none'`
+  return `default-src 'none'; style-src 'sha256-${STYLE_HASH}';${script} form-action ${targets}; base-uri 'none'; frame-ancestors 'none'`
 }
 
 const stepWords: Readonly<Record<Step['state'], string>> = {
@@ -115,6 +124,7 @@ export function cardPage(card: Card, requestId: string): string {
             <p>Request <code>${requestId}</code></p>
           </div>
         </main>
+        ${card.fillsFromFragment === true && FILL_ELEMENT}
       </body>
     </html> `.markup.replace(/>\s+</g, '><')
 }

@@ -2,7 +2,8 @@
 import type { Card } from './card.ts'
 import { html, type Html } from './html.ts'
 
-const errorLine = (error: string | null): Html | null =>
+/** What was wrong with what was sent. */
+export const errorLine = (error: string | null): Html | null =>
   error === null ? null : html`<p class="error" role="alert">${error}</p>`
 
 /** The sign-in form; `next` is where it leads, a path of this host. */

@@ -95,6 +95,9 @@ export function remoteControl(serverUrl: string, credential: string): RemoteCont
     setupOpen: async () => (await call(setupOpenSchema, 'GET', paths.gatewaySetup)).open,
     setup: (body, origin) => call(newSessionSchema, 'POST', paths.gatewaySetup, { body, origin }),
     signIn: (body, origin) => call(newSessionSchema, 'POST', paths.gatewaySignIn, { body, origin }),
+    resetPassword: (body, origin) => call(newSessionSchema, 'POST', paths.gatewayReset, { body, origin }),
+    acceptInvitation: (body, origin) =>
+      call(newSessionSchema, 'POST', paths.gatewayInvitation, { body, origin }),
     signOut: (sessionHash) => call(z.undefined(), 'POST', paths.gatewaySignOut, { sessionHash }),
     issueCode: async (grant) => (await call(issuedCodeSchema, 'POST', paths.gatewayCode, grant)).code,
     redeemCode: (given) => call(newSessionSchema, 'POST', paths.gatewayRedeem, given),

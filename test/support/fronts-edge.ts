@@ -18,6 +18,8 @@ function codeControl(feed: (facts: EdgeFact[]) => void): EdgeControl {
     setupOpen: () => Promise.resolve(false),
     setup: never,
     signIn: never,
+    resetPassword: never,
+    acceptInvitation: never,
     signOut: never,
     startWorkspace: never,
     issueCode(grant) {

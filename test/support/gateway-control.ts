@@ -57,6 +57,8 @@ export const noControl: EdgeControl = {
   setupOpen: () => Promise.resolve(false),
   setup: never,
   signIn: never,
+  resetPassword: never,
+  acceptInvitation: never,
   signOut: never,
   issueCode: never,
   redeemCode: never,
@@ -140,6 +142,17 @@ export class FakeControl implements EdgeControl {
     this.origins.push(origin.ip)
     if (!this.#users.has(body.username) || body.password !== `${body.username}-password`)
       throw new ApiError('invalid_credentials')
+    return { token: this.session(body.username), expiresAtMs: this.nowMs() + 3600_000 }
+  }
+  async resetPassword(body: { token: string }): Promise<NewSession> {
+    this.#fail()
+    if (body.token !== 'the-reset-token') throw new ApiError('forbidden')
+    return { token: this.session('alice'), expiresAtMs: this.nowMs() + 3600_000 }
+  }
+  async acceptInvitation(body: { token: string; username: string }): Promise<NewSession> {
+    this.#fail()
+    if (body.token !== 'the-invitation') throw new ApiError('forbidden')
+    this.user(userRow(body.username))
     return { token: this.session(body.username), expiresAtMs: this.nowMs() + 3600_000 }
   }
   async signOut(sessionHash: string): Promise<void> {

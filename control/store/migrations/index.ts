@@ -8,6 +8,7 @@ import { up as signingKeys } from './0005-signing-keys.ts'
 import { up as sessionVia } from './0006-session-via.ts'
 import { up as grants } from './0007-grants.ts'
 import { up as names } from './0008-names.ts'
+import { up as accountLinks } from './0009-account-links.ts'
 
 export interface Migration {
   readonly name: string
@@ -23,4 +24,5 @@ export const migrations: readonly Migration[] = [
   { name: '0006-session-via', up: sessionVia },
   { name: '0007-grants', up: grants },
   { name: '0008-names', up: names },
+  { name: '0009-account-links', up: accountLinks },
 ]

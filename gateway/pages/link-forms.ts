@@ -1,0 +1,83 @@
+// Pure. What a one-time link says comes in; the card with its form comes out. The link's secret is behind `#`, where no server and no log sees it.
+import type { Card } from './card.ts'
+import { errorLine } from './forms.ts'
+import { html, type Html } from './html.ts'
+
+/** Without script, a person copies the secret from the address themselves. */
+const tokenField = (token: string): Html =>
+  token === ''
+    ? html`<label
+        >Code <small>what is behind # in your link</small
+        ><input
+          name="token"
+          autocomplete="off"
+          autocapitalize="none"
+          spellcheck="false"
+          required
+          maxlength="200"
+      /></label>`
+    : html`<input type="hidden" name="token" value="${token}" />`
+
+const passwordField = (label: string): Html =>
+  html`<label
+    >${label} <small>at least 10 characters</small
+    ><input
+      type="password"
+      name="password"
+      autocomplete="new-password"
+      required
+      minlength="10"
+      maxlength="1024"
+  /></label>`
+
+/** The form that sets a new password. */
+export function resetCard(input: { token: string; error: string | null }): Card {
+  return {
+    title: 'Set a new password',
+    lead: html`It takes the place of the old one and signs you in here; everywhere else you are signed out.`,
+    fillsFromFragment: true,
+    actions: html`${errorLine(input.error)}
+      <form method="post" action="/reset">
+        ${tokenField(input.token)} ${passwordField('New password')}
+        <div class="wide"><button>Set the password</button></div>
+      </form>`,
+    small: ['The link works once.'],
+  }
+}
+
+/** The form by which somebody who was invited becomes a user. */
+export function invitationCard(input: { token: string; username: string; error: string | null }): Card {
+  return {
+    title: 'You are invited to Postern',
+    lead: html`Choose the name and the password that you will sign in with.`,
+    fillsFromFragment: true,
+    actions: html`${errorLine(input.error)}
+      <form method="post" action="/invitation">
+        ${tokenField(input.token)}
+        <label
+          >User name <small>small letters, digits, dot, hyphen</small
+          ><input
+            name="username"
+            value="${input.username}"
+            autocomplete="username"
+            autocapitalize="none"
+            spellcheck="false"
+            required
+            maxlength="40"
+            autofocus
+        /></label>
+        ${passwordField('Password')}
+        <div class="wide"><button>Join</button></div>
+      </form>`,
+    small: ['The link works once.'],
+  }
+}
+
+/** A link that opens nothing any more. */
+export function deadLinkCard(detail: string): Card {
+  return {
+    title: 'This link does not work any more',
+    lead: html`${detail}`,
+    actions: html`<div class="actions"><a class="button" href="/sign-in">Sign in</a></div>`,
+  }
+}
