@@ -1,72 +1,15 @@
 /** The schemas of the wire go in; the OpenAPI description of the users' API comes out. */
 import { z } from 'zod'
 import { routeNeeds } from './authorization.ts'
+import { gatewayOperations } from './gateway-operations.ts'
+import type { Operation } from './gateway-operations.ts'
 import * as wire from './wire/index.ts'
 
 const list = (item: z.ZodType): z.ZodType => z.object({ items: z.array(item), next: z.string().optional() })
 const secret = z.object({ id: z.string(), token: z.string() })
 
-interface Operation {
-  readonly summary: string
-  readonly body?: z.ZodType
-  readonly answers: Readonly<Record<number, z.ZodType | null>>
-}
-
 const { paths } = wire
 const accepted = { 202: wire.workspaceViewSchema }
-
-/** What gateways ask, with their own credential. */
-const gatewayOperations: Readonly<Record<string, Operation>> = {
-  [`POST ${paths.gatewayJoin}`]: {
-    summary: 'A gateway joins, by a join token or its credential.',
-    body: wire.gatewayJoinSchema,
-    answers: { 200: wire.gatewayJoinedSchema },
-  },
-  [`GET ${paths.gatewaySetup}`]: {
-    summary: 'For gateways: are there no users yet?',
-    answers: { 200: wire.setupOpenSchema },
-  },
-  [`POST ${paths.gatewaySetup}`]: {
-    summary: 'For gateways: make the first administrator.',
-    body: wire.gatewaySetupSchema,
-    answers: { 200: wire.newSessionSchema },
-  },
-  [`POST ${paths.gatewaySignIn}`]: {
-    summary: 'For gateways: sign a person in.',
-    body: wire.gatewaySignInSchema,
-    answers: { 200: wire.newSessionSchema },
-  },
-  [`POST ${paths.gatewaySignOut}`]: {
-    summary: 'For gateways: end a session.',
-    body: wire.gatewaySignOutSchema,
-    answers: { 204: null },
-  },
-  [`POST ${paths.gatewayReset}`]: {
-    summary: 'For gateways: set a password by a one-time link.',
-    body: wire.gatewayResetSchema,
-    answers: { 200: wire.newSessionSchema },
-  },
-  [`POST ${paths.gatewayInvitation}`]: {
-    summary: 'For gateways: become a user by an invitation.',
-    body: wire.gatewayInvitationSchema,
-    answers: { 200: wire.newSessionSchema },
-  },
-  [`POST ${paths.gatewayCode}`]: {
-    summary: 'For gateways: a one-time code of the hand-off.',
-    body: wire.gatewayCodeSchema,
-    answers: { 200: wire.issuedCodeSchema },
-  },
-  [`POST ${paths.gatewayRedeem}`]: {
-    summary: 'For gateways: redeem it for a session.',
-    body: wire.gatewayRedeemSchema,
-    answers: { 200: wire.newSessionSchema },
-  },
-  [`POST ${paths.gatewayStart}`]: {
-    summary: 'For gateways: the Start button.',
-    body: wire.gatewayStartSchema,
-    answers: { 204: null },
-  },
-}
 
 /** `METHOD path` → what it takes and gives; a test holds it against the router. */
 export const operations: Readonly<Record<string, Operation>> = {
