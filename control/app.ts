@@ -15,7 +15,7 @@ import type { SessionKeeper } from './service/sessions.ts'
 import type { Workspace } from './store/workspaces.ts'
 import type { Found } from './whose.ts'
 import { workspaceFor } from './whose.ts'
-import { ApiError, DEVICE_COOKIE_SECONDS } from './wire/index.ts'
+import { ApiError, DEVICE_COOKIE_SECONDS, SIGN_OUT_AT_HEADER } from './wire/index.ts'
 import type { AccessRole, Identity, NewSession, Origin } from './wire/index.ts'
 
 interface Given {
@@ -214,6 +214,7 @@ class HttpApi implements Api {
       const known = device && cookie(options.publicUrl, 'device', device, DEVICE_COOKIE_SECONDS)
       ctx.set('Set-Cookie', known === undefined ? [own] : [own, known])
     }
+    if (reply.signOutAt !== undefined) ctx.set(SIGN_OUT_AT_HEADER, reply.signOutAt)
     if (reply.stream !== undefined) {
       const { type, fileName, text } = reply.stream
       ctx.set('Content-Type', type)

@@ -52,6 +52,8 @@ export const routeActions: Readonly<Record<string, Telling>> = {
   [`POST ${paths.gatewaySignOut}`]: 'itself',
   [`POST ${paths.gatewayReset}`]: 'itself',
   [`POST ${paths.gatewayInvitation}`]: 'itself',
+  [`POST ${paths.gatewayProviderBegin}`]: 'nothing',
+  [`POST ${paths.gatewayProviderFinish}`]: 'itself',
   [`POST ${paths.gatewayCode}`]: 'nothing',
   [`POST ${paths.gatewayRedeem}`]: 'nothing',
   [`POST ${paths.gatewayStart}`]: 'itself',

@@ -30,6 +30,8 @@ export interface Reply {
   readonly stream?: { readonly type: string; readonly fileName: string; readonly text: AsyncIterable<string> }
   /** Sets or clears the dashboard's session cookie. */
   readonly session?: NewSession | 'clear'
+  /** Where the browser goes on to, to sign out at its provider too. */
+  readonly signOutAt?: string
   /** What the audit says beyond what path and answer say; never a secret. */
   readonly audit?: {
     /** A more exact one than the route's. */

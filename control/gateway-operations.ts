@@ -35,7 +35,21 @@ export const gatewayOperations: Readonly<Record<string, Operation>> = {
   [`POST ${paths.gatewaySignOut}`]: {
     summary: 'For gateways: end a session.',
     body: wire.gatewaySignOutSchema,
-    answers: { 204: null },
+    answers: { 200: wire.signedOutSchema, 204: null },
+  },
+  [`GET ${paths.gatewayProviders}`]: {
+    summary: 'For gateways: the providers that one may sign in at.',
+    answers: { 200: wire.signInProvidersSchema },
+  },
+  [`POST ${paths.gatewayProviderBegin}`]: {
+    summary: 'For gateways: begin a sign-in at a provider.',
+    body: wire.gatewayProviderBeginSchema,
+    answers: { 200: wire.begunSignInSchema },
+  },
+  [`POST ${paths.gatewayProviderFinish}`]: {
+    summary: 'For gateways: end a sign-in at a provider.',
+    body: wire.gatewayProviderFinishSchema,
+    answers: { 200: wire.finishedSignInSchema },
   },
   [`POST ${paths.gatewayReset}`]: {
     summary: 'For gateways: set a password by a one-time link.',

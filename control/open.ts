@@ -13,6 +13,7 @@ import type { PasswordCost } from './passwords.ts'
 import { passwordsOf, strongCost } from './passwords.ts'
 import type { GatewayLinks } from './gateway-links.ts'
 import { gatewayLinks } from './gateway-links.ts'
+import { providerSignIn } from './oidc/index.ts'
 import { agentRoutes } from './routes/agents.ts'
 import { auditRoutes } from './routes/audit.ts'
 import { gatewayCallRoutes, gatewayRoutes } from './routes/gateways.ts'
@@ -94,6 +95,7 @@ function heardEverywhere(edge: EdgeControl, links: GatewayLinks): EdgeControl {
     resetPassword: (body, origin) => heard(edge.resetPassword(body, origin)),
     acceptInvitation: (body, origin) => heard(edge.acceptInvitation(body, origin)),
     signOut: (sessionHash) => heard(edge.signOut(sessionHash)),
+    finishSignIn: (given, origin) => heard(edge.finishSignIn(given, origin)),
     redeemCode: (given) => heard(edge.redeemCode(given)),
   }
 }
@@ -122,6 +124,7 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
     devices: knownDevices(deployment.vault),
   }
   const accounts = localAccounts(deployment, parts)
+  const providers = providerSignIn(deployment, parts.limit)
   const sessions = keepSessions(deployment)
   const agents = hostAgents(deployment)
   const streams = eventStreams(deployment)
@@ -129,11 +132,11 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
   const gateways = await knownGateways(deployment)
   const links = gatewayLinks(deployment, gateways)
   const edge = heardEverywhere(
-    edgeControl(deployment, accounts, accountLinks(deployment, parts), sessions),
+    edgeControl(deployment, accounts, accountLinks(deployment, parts), sessions, providers),
     links,
   )
   const routes = [
-    ...sessionRoutes(deployment, accounts),
+    ...sessionRoutes(deployment, accounts, providers),
     ...tokenRoutes(deployment),
     ...userRoutes(deployment, accounts),
     ...invitationRoutes(deployment),
@@ -188,6 +191,7 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
     },
     async close() {
       this.release()
+      await providers.close()
       await feed.close()
       await deployment.audit
         .flush()
@@ -200,7 +204,7 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
     deployment,
     router: api.router,
     streams,
-    sweep: () => sweep(deployment, agents, sessions),
+    sweep: () => sweep(deployment, agents, sessions, providers),
   }
 }
 

@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Logger } from '@postern/plugin'
+import type { OidcProvider } from './oidc/settings.ts'
 import type { AgentControl, EdgeControl, EdgeSink, Identity, Origin } from './wire/index.ts'
 
 export interface ControlLimits {
@@ -13,6 +14,8 @@ export interface ControlLimits {
   readonly maxPids: number
   readonly trashMs: number
 }
+
+export type { OidcProvider } from './oidc/settings.ts'
 
 export interface ControlOptions {
   /** Holds the SQLite file, the key of secrets at rest, 0700. */
@@ -26,6 +29,8 @@ export interface ControlOptions {
   /** Folders of templates, later ones win; the built-in ones first. */
   readonly templateDirectories: readonly string[]
   readonly limits: ControlLimits
+  /** Where people may sign in beside the password; absent: nowhere. */
+  readonly oidcProviders?: readonly OidcProvider[]
   /** Rows of the audit are kept for so long. */
   readonly auditRetentionMs: number
   /** Names that no workspace or alias may take beside the built-in ones; absent: none. */

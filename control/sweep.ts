@@ -1,5 +1,6 @@
 /** Time goes in: what has expired ends, hosts that fell silent are away, the trash is emptied, old changes are forgotten. */
 import type { Deployment } from './deployment.ts'
+import type { ProviderSignIn } from './oidc/index.ts'
 import type { Agents } from './service/agents.ts'
 import { endGrants } from './service/grants.ts'
 import type { SessionKeeper } from './service/sessions.ts'
@@ -12,9 +13,15 @@ import { pruneChanges } from './store/changes.ts'
 const CHANGES_KEPT = 20_000
 
 /** One round; safe to repeat, and to run on several servers at once. */
-export async function sweep(deployment: Deployment, agents: Agents, sessions: SessionKeeper): Promise<void> {
+export async function sweep(
+  deployment: Deployment,
+  agents: Agents,
+  sessions: SessionKeeper,
+  providers: ProviderSignIn,
+): Promise<void> {
   await agents.sweep()
   await sessions.sweep()
+  await providers.sweep()
   await endGrants(deployment)
   await emptyTrash(deployment)
   await deployment.audit.flush()

@@ -10,6 +10,7 @@ import { enter } from './flows/enter.ts'
 import { authorize, finishHandOff, startFromPage } from './flows/hand-off.ts'
 import { land } from './flows/join.ts'
 import { toOwnHost } from './flows/path-mode.ts'
+import { beginAtProvider, finishAtProvider } from './flows/provider.ts'
 import { setUp, showSetup, showSignIn, signIn, signOut } from './flows/sign-in.ts'
 import type { WorkspacePlace } from './host.ts'
 
@@ -44,6 +45,8 @@ function routes(): Router<State> {
   router.post(paths.resetPage, onDashboard(reset))
   router.get(paths.invitationPage, onDashboard(showInvitation))
   router.post(paths.invitationPage, onDashboard(acceptInvitation))
+  router.get(paths.provider, onDashboard(beginAtProvider))
+  router.get(paths.providerCallback, onDashboard(finishAtProvider))
   router.get(paths.authorize, onDashboard(authorize))
   router.post(paths.authorize, onDashboard(authorize))
   router.get(paths.callback, onWorkspace(finishHandOff))

@@ -3,9 +3,14 @@ import { createHash } from 'node:crypto'
 
 /** Every name that a cookie of ours has or had on any deployment, `__Host-` or not: none of them reaches an app. */
 const OURS: ReadonlySet<string> = new Set(
-  ['postern_session', 'postern_workspace', 'postern_flow', 'postern_device', 'postern_renewed'].flatMap(
-    (name) => [name, `__Host-${name}`],
-  ),
+  [
+    'postern_session',
+    'postern_workspace',
+    'postern_flow',
+    'postern_device',
+    'postern_renewed',
+    'postern_provider',
+  ].flatMap((name) => [name, `__Host-${name}`]),
 )
 
 /** A Cookie header, read. */

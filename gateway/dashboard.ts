@@ -41,6 +41,7 @@ export function toDashboard(visit: Visit): void {
     path.startsWith(paths.pathPrefix) ||
     path === paths.resetPage ||
     path === paths.invitationPage ||
+    path.startsWith(paths.providerPrefix) ||
     path.startsWith(paths.edgePrefix)
   )
     return edge.own(visit)

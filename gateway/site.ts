@@ -9,6 +9,8 @@ export interface CookieNames {
   readonly device: string
   /** That a browser has forgotten what a name's former owner left in it. */
   readonly renewed: string
+  /** Sign-ins at providers that this browser has begun. */
+  readonly provider: string
 }
 
 /** What the edge knows of itself: everything that a request is compared with. */
@@ -57,6 +59,7 @@ export function siteOf(publicUrl: string, baseDomain: string): Site {
       flow: `${prefix}postern_flow`,
       device: `${prefix}postern_device`,
       renewed: `${prefix}postern_renewed`,
+      provider: `${prefix}postern_provider`,
     },
   }
 }

@@ -5,12 +5,10 @@ import {
   readAddressOrOff,
   readAddressesOrOff,
   readBlocks,
-  readBytes,
   readDatabaseUrl,
   readDomain,
   readDuration,
   readMapping,
-  readOneOf,
   readOrigin,
   readPath,
   readPathDashOrOff,
@@ -18,6 +16,8 @@ import {
   readText,
   readWorkers,
 } from './option-values.ts'
+import { logOptions } from './log-options.ts'
+import { oidcOptions } from './oidc-options.ts'
 import { capOptions } from './cap-options.ts'
 import { tlsOptions } from './tls-options.ts'
 import { tracingOptions } from './tracing.ts'
@@ -50,19 +50,6 @@ export type Values<T extends OptionTable> = {
 }
 
 const stateHome = () => process.env.XDG_STATE_HOME || join(homedir(), '.local', 'state')
-
-const logOptions = {
-  'log-level': {
-    describe: 'What is logged: debug, info, warn or error',
-    initial: 'info',
-    read: readOneOf('debug', 'info', 'warn', 'error'),
-  },
-  'log-max-size': {
-    describe: 'Most bytes that are kept of the log, and of the access log',
-    initial: '10M',
-    read: readBytes,
-  },
-} as const satisfies OptionTable
 
 const runtimeOptions = {
   runtime: {
@@ -125,6 +112,7 @@ export const serverOptions = {
     defaultDescription: 'none',
     read: readPath,
   },
+  ...oidcOptions,
   ...workspaceOptions,
   'audit-retention': {
     describe: 'How long it is kept who did what, such as 400d',

@@ -142,6 +142,7 @@ async function openControl(
       maxPids: config.maxPids,
       trashMs: config.trashPeriod,
     },
+    oidcProviders: config.oidcProviders ?? [],
     auditRetentionMs: config.auditRetention,
     reservedNames: config.reservedNames ?? [],
     webRoot: given.product.web,

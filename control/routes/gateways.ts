@@ -86,7 +86,22 @@ export function gatewayCallRoutes(gateways: Gateways, edge: EdgeControl): Route[
     post(paths.gatewayInvitation, wire.gatewayInvitationSchema, ({ body, origin }) =>
       edge.acceptInvitation(body, origin),
     ),
-    post(paths.gatewaySignOut, wire.gatewaySignOutSchema, ({ sessionHash }) => edge.signOut(sessionHash)),
+    post(paths.gatewaySignOut, wire.gatewaySignOutSchema, async ({ sessionHash }) => {
+      const location = await edge.signOut(sessionHash)
+      return location === null ? undefined : { location }
+    }),
+    {
+      method: 'GET',
+      path: paths.gatewayProviders,
+      async run(call) {
+        identify(call)
+        return { status: 200, body: { items: await edge.providers() } }
+      },
+    },
+    post(paths.gatewayProviderBegin, wire.gatewayProviderBeginSchema, (given) => edge.beginSignIn(given)),
+    post(paths.gatewayProviderFinish, wire.gatewayProviderFinishSchema, ({ given, origin }) =>
+      edge.finishSignIn(given, origin),
+    ),
     post(paths.gatewayCode, wire.gatewayCodeSchema, async (grant) => ({ code: await edge.issueCode(grant) })),
     post(paths.gatewayRedeem, wire.gatewayRedeemSchema, (given) => edge.redeemCode(given)),
     post(paths.gatewayStart, wire.gatewayStartSchema, ({ workspaceId, userId, origin }) =>

@@ -1,6 +1,7 @@
 /** Set-up, sign-in, and the list of a person's sessions. */
 import type { Route } from '../call.ts'
 import type { Deployment } from '../deployment.ts'
+import type { ProviderSignIn } from '../oidc/index.ts'
 import { parseBody } from '../parse.ts'
 import type { Accounts } from '../service/accounts.ts'
 import { endSessions } from '../service/sessions.ts'
@@ -9,7 +10,11 @@ import { findUser } from '../store/users.ts'
 import { sessionView, userView } from '../views.ts'
 import { ApiError, changePasswordSchema, paths, setupSchema, signInSchema } from '../wire/index.ts'
 
-export function sessionRoutes(deployment: Deployment, accounts: Accounts): Route[] {
+export function sessionRoutes(
+  deployment: Deployment,
+  accounts: Accounts,
+  providers: ProviderSignIn,
+): Route[] {
   const { feed } = deployment
   const json = (body: unknown): unknown => {
     // A form of another site can post an empty or a text body, never this type: it must be there.
@@ -50,8 +55,10 @@ export function sessionRoutes(deployment: Deployment, accounts: Accounts): Route
       path: paths.currentSession,
       async run({ person }) {
         const hash = person.sessionHash
+        const leave = hash === null ? null : await providers.leaving(hash)
         if (hash !== null) await feed.write(async (w) => endSessions(w, await listSessions(w.db, { hash })))
-        return { status: 204, session: 'clear' }
+        const signOutAt = (await leave?.()) ?? null
+        return { status: 204, session: 'clear', ...(signOutAt === null ? {} : { signOutAt }) }
       },
     },
     {

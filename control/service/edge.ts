@@ -2,6 +2,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { z } from 'zod'
 import type { Deployment } from '../deployment.ts'
+import type { ProviderSignIn } from '../oidc/index.ts'
 import { parseBody } from '../parse.ts'
 import { reusedAtMs } from '../store/names.ts'
 import { consumeCode, findSession, insertCode, listSessions } from '../store/sessions.ts'
@@ -47,6 +48,7 @@ export function edgeControl(
   accounts: Accounts,
   links: AccountLinks,
   sessions: SessionKeeper,
+  providers: ProviderSignIn,
 ): EdgeControl {
   const { feed, audit, now } = deployment
   return {
@@ -60,6 +62,7 @@ export function edgeControl(
     resetPassword: async (body, origin) => links.reset(parseBody(resetSchema, body), origin),
     acceptInvitation: async (body, origin) => links.accept(parseBody(acceptInvitationSchema, body), origin),
     async signOut(sessionHash) {
+      const leave = await providers.leaving(sessionHash)
       await feed.write(async (w) => {
         const [session] = await listSessions(w.db, { hash: sessionHash })
         if (session === undefined) return
@@ -69,7 +72,11 @@ export function edgeControl(
         await audit.record({ action: 'session.end', actor, object: { id } }, w.db)
         await endSessions(w, [session])
       })
+      return leave()
     },
+    providers: () => Promise.resolve(providers.offered),
+    beginSignIn: (given) => providers.begin(given),
+    finishSignIn: (given, origin) => providers.finish(given, origin),
     async issueCode(grant) {
       const { parentHash, userId, ...rest } = parseBody(grantSchema, grant)
       const parent = await findSession(feed.db, parentHash)

@@ -26,13 +26,17 @@ const LINKS_KEPT_MS = 30 * DAY
 /** Use is written down at most so often, in ms. */
 const SLIDE_MS = 5 * 60_000
 
-/** Begins a dashboard session, signed in by `via`; the cookie may live as long as the session ever can. */
+/**
+ * Begins a dashboard session, signed in by `via`, which ends at `endsAtMs` whatever happens; the cookie may live as long
+ * as the session ever can.
+ */
 export async function beginSession(
   w: Writer,
   userId: string,
   origin: Origin,
   now: number,
   via: string,
+  endsAtMs = now + SESSION_MAX_MS,
 ): Promise<NewSession> {
   const token = newToken('')
   const session: Session = {
@@ -42,8 +46,8 @@ export async function beginSession(
     workspace: null,
     createdAtMs: now,
     lastUsedAtMs: now,
-    expiresAtMs: now + IDLE_MS,
-    endsAtMs: now + SESSION_MAX_MS,
+    expiresAtMs: Math.min(now + IDLE_MS, endsAtMs),
+    endsAtMs,
     ip: origin.ip,
     userAgent: origin.userAgent,
     via,
@@ -72,7 +76,8 @@ export async function beginChild(
     lastUsedAtMs: now,
   })
   await w.changed('session', hash, parent.userId)
-  return { token, expiresAtMs: parent.endsAtMs }
+  // A refresh at a provider may move the end of both, and no cookie.
+  return { token, expiresAtMs: parent.createdAtMs + SESSION_MAX_MS }
 }
 
 /** Ends sessions with all their children. */

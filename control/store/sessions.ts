@@ -120,6 +120,17 @@ export async function slideSession(
     .update({ last_used_at_ms: times.lastUsedAtMs, expires_at_ms: times.expiresAtMs })
 }
 
+/** Moves a session's end. */
+export async function extendSession(
+  db: Db,
+  hash: string,
+  times: { expiresAtMs: number; endsAtMs: number },
+): Promise<void> {
+  await db<Row>('sessions')
+    .where({ hash })
+    .update({ expires_at_ms: times.expiresAtMs, ends_at_ms: times.endsAtMs })
+}
+
 /** A one-time code of the hand-off between the dashboard's host and a workspace host. */
 export interface Code {
   readonly hash: string

@@ -62,6 +62,11 @@ export async function listUsers(
   return (await query).map(fromRow)
 }
 
+/** Whoever has this address, in small letters. */
+export async function listUsersByEmail(db: Db, email: string): Promise<User[]> {
+  return (await db<Row>('users').whereRaw('LOWER(email) = ?', [email])).map(fromRow)
+}
+
 export async function countUsers(db: Db): Promise<number> {
   const row = await db('users').count({ n: '*' }).first()
   return Number(row?.['n'] ?? 0)

@@ -56,6 +56,9 @@ export const changePasswordSchema = z.strictObject({
   newPassword: passwordSchema,
 })
 
+/** Of the answer to a sign-out: where the browser then signs out at the provider that it had come by. */
+export const SIGN_OUT_AT_HEADER = 'Postern-Sign-Out-At'
+
 /** `workspaces:read` sees; `workspaces:write` changes; `connect` opens ports; `admin` all that the user may. */
 export const scopes = ['workspaces:read', 'workspaces:write', 'connect', 'admin'] as const
 export const scopeSchema = z.enum(scopes)

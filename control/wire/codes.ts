@@ -41,6 +41,41 @@ export const apiCodes = {
     summary: 'User name and password don’t match.',
     hint: 'Check both; after several tries, wait a minute.',
   },
+  provider_refused: {
+    status: 403,
+    summary: 'The provider did not sign you in.',
+    hint: 'Try again; if it goes on, ask the provider’s administrator.',
+  },
+  provider_answer: {
+    status: 403,
+    summary: 'The provider’s answer could not be trusted.',
+    hint: 'Begin the sign-in anew; if it goes on, an administrator finds more in the log.',
+  },
+  provider_clock: {
+    status: 403,
+    summary: 'The provider’s clock and the server’s differ too much.',
+    hint: 'An administrator sets both by NTP; at most a minute may lie between them.',
+  },
+  provider_away: {
+    status: 503,
+    summary: 'The sign-in provider does not answer.',
+    hint: 'Try again in a moment, or sign in another way.',
+  },
+  sign_in_lost: {
+    status: 403,
+    summary: 'This sign-in was not begun in this browser, or took too long.',
+    hint: 'Begin it anew, with cookies allowed, within ten minutes.',
+  },
+  account_not_allowed: {
+    status: 403,
+    summary: 'Your account is not let in here.',
+    hint: 'Ask an administrator for an invitation.',
+  },
+  account_conflict: {
+    status: 409,
+    summary: 'Another account here has your e-mail address.',
+    hint: 'Sign in as you did before, or ask an administrator to bring both together.',
+  },
   forbidden: { status: 403, summary: 'You may not do that.', hint: 'Ask an administrator.' },
   wrong_origin: {
     status: 403,

@@ -5,6 +5,7 @@
 import type { Reach } from '@postern/plugin'
 import type { AccessGrant } from './access.ts'
 import type { Role, Scope } from './account.ts'
+import type { ApiCode } from './codes.ts'
 import type { EdgePath, EdgePort } from './ports.ts'
 import type { Phase } from './workspace.ts'
 
@@ -119,6 +120,31 @@ export interface NewSession {
   readonly reusedAtMs?: number | undefined
 }
 
+/** A provider of identities that the sign-in page offers. */
+export interface SignInProvider {
+  /** As in the configuration, `[a-z0-9-]`; part of the callback's path. */
+  readonly id: string
+  readonly name: string
+}
+
+/** A sign-in that has begun at a provider. */
+export interface BegunSignIn {
+  /** Where the browser goes. */
+  readonly location: string
+  /** What this browser keeps until it is back: sealed by control, fit for a cookie. */
+  readonly flows: string
+}
+
+/** How a sign-in at a provider ended: a session, or why not. */
+export interface FinishedSignIn {
+  readonly session: NewSession | null
+  readonly refusal: { readonly code: ApiCode; readonly detail?: string | undefined } | null
+  /** Where the person was going, as `beginSignIn` was told; `/` where that isn't known. */
+  readonly next: string
+  /** What the browser keeps from now on; '' for nothing. */
+  readonly flows: string
+}
+
 /** What a gateway asks of control. Each rejects with ApiError. The sink knows what was made before the promise resolves. */
 export interface EdgeControl {
   /** True while there are no users. */
@@ -137,8 +163,17 @@ export interface EdgeControl {
     body: { token: string; username: string; password: string },
     origin: Origin,
   ): Promise<NewSession>
-  /** Ends a dashboard session and all its children. */
-  signOut(sessionHash: string): Promise<void>
+  /** Ends a dashboard session and all its children; gives where the browser then signs out at its provider, or null. */
+  signOut(sessionHash: string): Promise<string | null>
+  /** The providers that one may sign in at, in the operator's order. */
+  providers(): Promise<readonly SignInProvider[]>
+  /** Begins a sign-in at a provider; `flows` is what this browser kept of earlier ones. @throws ApiError not_found, provider_away */
+  beginSignIn(given: { provider: string; next: string; flows: string | null }): Promise<BegunSignIn>
+  /** Ends it, by the query with which the provider sent the browser back. Never rejects for what a visitor can bring about. */
+  finishSignIn(
+    given: { provider: string; query: string; flows: string | null },
+    origin: Origin,
+  ): Promise<FinishedSignIn>
   /** A one-time code, 60 s, bound to all that is given. `challenge` is the base64url SHA-256 of the browser's nonce. */
   issueCode(grant: {
     userId: string

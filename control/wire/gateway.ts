@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { grantRoles } from './access.ts'
 import { roleSchema, scopeSchema } from './account.ts'
 import { reachSchema } from './agent.ts'
+import { type ApiCode, apiCodes } from './codes.ts'
 import type { EdgeFact } from './edge.ts'
 import { subjectKinds } from './grants.ts'
 import { edgePortSchema } from './ports.ts'
@@ -175,6 +176,20 @@ export const gatewayStartSchema = z.object({
   origin: originSchema,
 })
 
+export const gatewayProviderBeginSchema = z.object({
+  provider: z.string().max(40),
+  next: z.string().max(4096),
+  flows: z.string().max(4096).nullable(),
+})
+export const gatewayProviderFinishSchema = z.object({
+  given: z.object({
+    provider: z.string().max(40),
+    query: z.string().max(16_384),
+    flows: z.string().max(4096).nullable(),
+  }),
+  origin: originSchema,
+})
+
 export const newSessionSchema = z.object({
   token: z.string(),
   expiresAtMs: z.number(),
@@ -183,6 +198,24 @@ export const newSessionSchema = z.object({
 })
 export const setupOpenSchema = z.object({ open: z.boolean() })
 export const issuedCodeSchema = z.object({ code: z.string() })
+/** Where a person signs out at their provider, after they did here. */
+export const signedOutSchema = z.object({ location: z.string() })
+export const signInProvidersSchema = z.object({
+  items: z.array(z.object({ id: z.string(), name: z.string() })),
+})
+export const begunSignInSchema = z.object({ location: z.string(), flows: z.string() })
+export const finishedSignInSchema = z.object({
+  session: newSessionSchema.nullable(),
+  refusal: z
+    .object({
+      // A code of a newer control is not known here.
+      code: z.enum(Object.keys(apiCodes) as [ApiCode, ...ApiCode[]]).catch('provider_answer'),
+      detail: z.string().optional(),
+    })
+    .nullable(),
+  next: z.string(),
+  flows: z.string(),
+})
 
 /**
  * A gateway passes a request for the dashboard's host on to control with `<credential> <visitor's address>` in it: the

@@ -10,7 +10,8 @@ import { clearCookie, setCookie } from './cookie.ts'
 import { queryOf, readForm } from './form.ts'
 import { withoutTossed } from './tossed.ts'
 
-const nextOf = (fields: URLSearchParams): string => {
+/** Where a form or link leads: a path of this host, never another. */
+export const nextOf = (fields: URLSearchParams): string => {
   const next = fields.get('next') ?? '/'
   return isLocalPath(next) ? next : '/'
 }
@@ -32,10 +33,11 @@ export async function showSignIn(visit: Visit): Promise<void> {
   if (dashboardIdentity(visit).identity.kind === 'session') return sendRedirect(visit, next)
   if (await visit.edge.control.setupOpen())
     return sendCard(visit, 200, {
-      ...signInCard({ next, username: '', error: null }),
+      ...signInCard({ next, username: '', error: null, providers: [] }),
       small: ['Nobody can sign in yet: open the setup link that the server printed when it started.'],
     })
-  sendCard(visit, 200, signInCard({ next, username: '', error: null }), withoutTossed(visit))
+  const providers = await visit.edge.control.providers()
+  sendCard(visit, 200, signInCard({ next, username: '', error: null, providers }), withoutTossed(visit))
 }
 
 /** `POST /sign-in`: a new session, never one that the browser brought; the one that it brought ends. */
@@ -59,7 +61,8 @@ export async function signIn(visit: Visit): Promise<void> {
     const retry = err.retryAfterSeconds === undefined ? [] : ['Retry-After', String(err.retryAfterSeconds)]
     const { title, detail, hint } = err.problem('')
     const error = `${detail ?? title} ${hint}`
-    sendCard(visit, err.status, signInCard({ next, username, error }), retry)
+    const providers = await edge.control.providers()
+    sendCard(visit, err.status, signInCard({ next, username, error, providers }), retry)
   }
 }
 
@@ -68,8 +71,8 @@ export async function signOut(visit: Visit): Promise<void> {
   const { edge } = visit
   if (!provesOwnOrigin(visit.scan, edge.site.publicOrigin)) return answerCode(visit, 'wrong_origin')
   const { identity } = dashboardIdentity(visit)
-  if (identity.kind === 'session') await edge.control.signOut(identity.sessionHash)
-  sendRedirect(visit, paths.signIn, clearCookie(edge.site, edge.site.cookies.session))
+  const atProvider = identity.kind === 'session' ? await edge.control.signOut(identity.sessionHash) : null
+  sendRedirect(visit, atProvider ?? paths.signIn, clearCookie(edge.site, edge.site.cookies.session))
 }
 
 /** `GET /setup`: the form for the first administrator, while there are no users. */

@@ -31,8 +31,8 @@ export function tossedAway(site: Site, place: Place, cookie: string | null, targ
   // Names with `__Host-` no page of another host can set (RFC 6265bis §4.1.3.2).
   if (site.secure || cookie === null || place.kind === 'elsewhere') return []
   const { hashes } = readCookies(cookie)
-  const { session, workspace, flow, device } = site.cookies
-  const own = place.kind === 'workspace' ? [workspace, flow] : [session, device]
+  const { session, workspace, flow, device, provider } = site.cookies
+  const own = place.kind === 'workspace' ? [workspace, flow] : [session, device, provider]
   const host = place.kind === 'workspace' ? `${place.label}.${site.baseDomain}` : site.publicHost
   const fields: string[] = []
   for (const name of own.filter((each) => hashes.has(each)))

@@ -51,6 +51,8 @@ input{display:block;width:100%;margin-top:4px;padding:8px 12px;min-height:40px;f
 button,a.button{display:inline-block;padding:8px 16px;min-height:36px;font:inherit;font-weight:600;color:var(--on-accent);background:var(--accent);border:1px solid var(--accent);border-radius:6px;cursor:pointer;text-decoration:none}
 a{color:var(--accent);text-underline-offset:3px}
 a.plain{display:inline-block;padding:7px 16px;color:var(--text);background:var(--panel);border:1px solid var(--line);border-radius:6px;text-decoration:none}
+.others{display:grid;gap:8px;margin-top:20px;padding-top:20px;border-top:1px solid var(--line)}
+.others a.plain{text-align:center}
 :focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 .error{margin:16px 0 0;padding:8px 12px;color:var(--text);background:var(--bad-soft);border-left:3px solid var(--bad);border-radius:6px}
 .small{margin-top:20px;font-size:12px;color:var(--faint)}

@@ -1,4 +1,5 @@
 // Pure. What a form says comes in; the card with the form, which works without script, comes out.
+import { type ApiCode, apiCodes, paths, type SignInProvider } from '../../control/wire/index.ts'
 import type { Card } from './card.ts'
 import { html, type Html } from './html.ts'
 
@@ -6,8 +7,16 @@ import { html, type Html } from './html.ts'
 export const errorLine = (error: string | null): Html | null =>
   error === null ? null : html`<p class="error" role="alert">${error}</p>`
 
+const providerLocation = (id: string, next: string): string =>
+  `${paths.provider.replace(':id', encodeURIComponent(id))}?next=${encodeURIComponent(next)}`
+
 /** The sign-in form; `next` is where it leads, a path of this host. */
-export function signInCard(input: { next: string; username: string; error: string | null }): Card {
+export function signInCard(input: {
+  next: string
+  username: string
+  error: string | null
+  providers: readonly SignInProvider[]
+}): Card {
   return {
     title: 'Sign in to Postern',
     lead: html`Your workspaces are behind this door.`,
@@ -35,7 +44,28 @@ export function signInCard(input: { next: string; username: string; error: strin
             ${input.username === '' ? '' : html`autofocus`}
         /></label>
         <div class="wide"><button>Sign in</button></div>
-      </form>`,
+      </form>
+      ${
+        input.providers.length > 0 &&
+        html`<div class="others">
+          ${input.providers.map(
+            ({ id, name }) =>
+              html`<a class="plain" href="${providerLocation(id, input.next)}">Sign in with ${name}</a>`,
+          )}
+        </div>`
+      }`,
+  }
+}
+
+/** A sign-in at a provider that came to nothing: the cause, and the ways on. */
+export function providerCard(input: { code: ApiCode; detail: string | undefined; next: string }): Card {
+  const { summary, hint } = apiCodes[input.code]
+  return {
+    title: summary.replace(/\.$/, ''),
+    lead: html`${input.detail === undefined ? hint : `${input.detail} ${hint}`}`,
+    actions: html`<div class="actions">
+      <a class="button" href="${paths.signIn}?next=${encodeURIComponent(input.next)}">Back to the sign-in</a>
+    </div>`,
   }
 }
 

@@ -4,6 +4,8 @@ import { z } from 'zod'
 import {
   ApiError,
   apiCodes,
+  begunSignInSchema,
+  finishedSignInSchema,
   type ApiCode,
   type EdgeControl,
   type GatewayJoin,
@@ -13,6 +15,8 @@ import {
   newSessionSchema,
   paths,
   setupOpenSchema,
+  signedOutSchema,
+  signInProvidersSchema,
 } from '../../control/wire/index.ts'
 
 export interface RemoteControl extends EdgeControl {
@@ -98,7 +102,13 @@ export function remoteControl(serverUrl: string, credential: string): RemoteCont
     resetPassword: (body, origin) => call(newSessionSchema, 'POST', paths.gatewayReset, { body, origin }),
     acceptInvitation: (body, origin) =>
       call(newSessionSchema, 'POST', paths.gatewayInvitation, { body, origin }),
-    signOut: (sessionHash) => call(z.undefined(), 'POST', paths.gatewaySignOut, { sessionHash }),
+    signOut: async (sessionHash) =>
+      (await call(signedOutSchema.optional(), 'POST', paths.gatewaySignOut, { sessionHash }))?.location ??
+      null,
+    providers: async () => (await call(signInProvidersSchema, 'GET', paths.gatewayProviders)).items,
+    beginSignIn: (given) => call(begunSignInSchema, 'POST', paths.gatewayProviderBegin, given),
+    finishSignIn: (given, origin) =>
+      call(finishedSignInSchema, 'POST', paths.gatewayProviderFinish, { given, origin }),
     issueCode: async (grant) => (await call(issuedCodeSchema, 'POST', paths.gatewayCode, grant)).code,
     redeemCode: (given) => call(newSessionSchema, 'POST', paths.gatewayRedeem, given),
     startWorkspace: (workspaceId, userId, origin) =>

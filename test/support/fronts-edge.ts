@@ -21,6 +21,9 @@ function codeControl(feed: (facts: EdgeFact[]) => void): EdgeControl {
     resetPassword: never,
     acceptInvitation: never,
     signOut: never,
+    providers: () => Promise.resolve([]),
+    beginSignIn: never,
+    finishSignIn: never,
     startWorkspace: never,
     issueCode(grant) {
       const code = randomBytes(24).toString('base64url')

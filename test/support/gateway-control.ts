@@ -9,6 +9,7 @@ import {
   type EdgeUser,
   type NewSession,
   type Scope,
+  type SignInProvider,
 } from '../../control/wire/index.ts'
 
 export const hashOf = (secret: string): string => createHash('sha256').update(secret).digest('hex')
@@ -60,6 +61,9 @@ export const noControl: EdgeControl = {
   resetPassword: never,
   acceptInvitation: never,
   signOut: never,
+  providers: () => Promise.resolve([]),
+  beginSignIn: never,
+  finishSignIn: never,
   issueCode: never,
   redeemCode: never,
   startWorkspace: never,
@@ -155,11 +159,17 @@ export class FakeControl implements EdgeControl {
     this.user(userRow(body.username))
     return { token: this.session(body.username), expiresAtMs: this.nowMs() + 3600_000 }
   }
-  async signOut(sessionHash: string): Promise<void> {
+  async providers(): Promise<readonly SignInProvider[]> {
+    return []
+  }
+  beginSignIn = never
+  finishSignIn = never
+  async signOut(sessionHash: string): Promise<null> {
     this.#fail()
     const gone = [sessionHash]
     for (const [hash, session] of this.#sessions) if (session.parentHash === sessionHash) gone.push(hash)
     this.tell(...gone.map((key): EdgeFact => ({ kind: 'gone', of: 'session', key })))
+    return null
   }
   async issueCode(grant: Omit<Code, 'expiresAtMs'>): Promise<string> {
     this.#fail()

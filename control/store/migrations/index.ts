@@ -9,6 +9,7 @@ import { up as sessionVia } from './0006-session-via.ts'
 import { up as grants } from './0007-grants.ts'
 import { up as names } from './0008-names.ts'
 import { up as accountLinks } from './0009-account-links.ts'
+import { up as identities } from './0010-identities.ts'
 
 export interface Migration {
   readonly name: string
@@ -25,4 +26,5 @@ export const migrations: readonly Migration[] = [
   { name: '0007-grants', up: grants },
   { name: '0008-names', up: names },
   { name: '0009-account-links', up: accountLinks },
+  { name: '0010-identities', up: identities },
 ]

@@ -1,0 +1,105 @@
+/** Somebody whom a provider named comes in; the user whom they are here comes out: known, linked, made, or refused. */
+import type { Deployment } from '../deployment.ts'
+import type { Writer } from '../feed.ts'
+import { insertIdentity, providersOf, userIdOf } from '../store/identities.ts'
+import type { User } from '../store/users.ts'
+import {
+  countAdministrators,
+  countUsers,
+  findUser,
+  insertUser,
+  listUsersByEmail,
+  updateUser,
+} from '../store/users.ts'
+import { newId } from '../tokens.ts'
+import { ApiError } from '../wire/index.ts'
+import type { Origin } from '../wire/index.ts'
+import type { Person } from './claims.ts'
+import { freeUsername, groupsOf, mayEnter, roleOf } from './claims.ts'
+import { followGroups } from './groups.ts'
+import type { OidcProvider } from './settings.ts'
+
+/** Verifies as no password: who came by a provider has none until a reset link sets one. */
+const NO_PASSWORD = ''
+
+async function linked(w: Writer, provider: OidcProvider, person: Person): Promise<User | null> {
+  const { email } = person
+  const same = email === null ? [] : await listUsersByEmail(w.db, email)
+  const [user] = same
+  if (user === undefined) return null
+  if (!provider.linkByVerifiedEmail || same.length > 1) throw new ApiError('account_conflict')
+  // Whoever is bound to another subject of this provider is somebody else, whatever the address says.
+  if ((await providersOf(w.db, [user.id])).get(user.id)?.includes(provider.id) === true)
+    throw new ApiError('account_conflict')
+  return user
+}
+
+async function made(w: Writer, provider: OidcProvider, person: Person, nowMs: number): Promise<User> {
+  // The first user is made by the set-up link, and by nobody's provider.
+  if ((await countUsers(w.db)) === 0)
+    throw new ApiError('account_not_allowed', 'Postern has not been set up yet.')
+  if (!mayEnter(person, provider)) throw new ApiError('account_not_allowed')
+  const isTaken = async (username: string): Promise<boolean> => (await findUser(w.db, { username })) !== null
+  const user: User = {
+    id: newId(),
+    username: await freeUsername(person.wish, isTaken),
+    // An address that nobody verified would one day link its owner to this account.
+    email: person.email,
+    role: 'member',
+    disabled: false,
+    passwordHash: NO_PASSWORD,
+    createdAtMs: nowMs,
+  }
+  await insertUser(w.db, user)
+  await w.changed('user', user.id, user.id)
+  return user
+}
+
+/** Role, groups and address as the provider says them now; the last administrator stays one. */
+export async function follow(
+  w: Writer,
+  { provider, person, nowMs }: Pick<Arrival, 'provider' | 'person' | 'nowMs'>,
+  user: User,
+): Promise<void> {
+  const wanted = roleOf(person, provider) ?? user.role
+  const isLast =
+    user.role === 'administrator' && wanted !== 'administrator' && (await countAdministrators(w.db)) === 1
+  const role = isLast ? user.role : wanted
+  const { email } = person
+  const isNew = email !== null && email !== user.email?.toLowerCase()
+  const isFree = isNew && (await listUsersByEmail(w.db, email)).length === 0
+  const isOther = role !== user.role || isFree
+  if (isOther) await updateUser(w.db, user.id, { role, ...(isFree ? { email } : {}) })
+  const who = { userId: user.id, source: provider.id }
+  const isMoved = await followGroups(w, who, groupsOf(person, provider), nowMs)
+  if (isOther || isMoved) await w.changed('user', user.id, user.id)
+}
+
+/** Somebody at the door, and whose door it is. */
+export interface Arrival {
+  readonly provider: OidcProvider
+  readonly person: Person
+  readonly origin: Origin
+  readonly nowMs: number
+}
+
+/** The user behind a subject, as of now. @throws ApiError account_not_allowed, account_conflict */
+export async function admit({ audit }: Deployment, w: Writer, arrival: Arrival): Promise<User> {
+  const { provider, person, origin, nowMs } = arrival
+  const subject = { provider: provider.id, issuer: person.issuer, subject: person.subject }
+  const knownId = await userIdOf(w.db, subject)
+  const known = knownId === null ? null : await findUser(w.db, { id: knownId })
+  const same = known ?? (await linked(w, provider, person))
+  const user = same ?? (await made(w, provider, person, nowMs))
+  if (user.disabled) throw new ApiError('account_not_allowed', 'This account is disabled.')
+  if (known === null) {
+    await insertIdentity(w.db, subject, user.id, nowMs)
+    const actor = { kind: 'user', id: user.id, name: user.username } as const
+    const object = { kind: 'user', id: user.id, name: user.username }
+    const details = { provider: provider.id }
+    if (same === null) await audit.record({ action: 'user.create', actor, object, origin, details }, w.db)
+    await audit.record({ action: 'identity.link', actor, object, origin, details }, w.db)
+  }
+  await follow(w, arrival, user)
+  return user
+}
