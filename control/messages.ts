@@ -140,31 +140,45 @@ export async function loadEverything(deployment: Deployment, db: Db): Promise<Lo
 
 /** Who is sent messages. */
 export interface Audience {
-  readonly person: Person
+  person: Person
   /** Everybody's workspaces, by office. */
   readonly all: boolean
+  /** The workspaces that they were told of: of these they hear when they may no longer see them. */
+  readonly known: Set<string>
+}
+
+/** A message about a workspace, or that it is gone for this reader; null: it never was there for them. */
+function aboutWorkspace(
+  { message, of, audience }: LoadedMessage,
+  { person, all, known }: Audience,
+  nowMs: number,
+): StreamMessage | null {
+  const role = of === null ? null : roleOn(of, person, nowMs)
+  const sees = of !== null && (all || role !== null)
+  switch (message.type) {
+    case 'workspace': {
+      const { revision, workspace } = message
+      if (sees) known.add(workspace.id)
+      else return known.delete(workspace.id) ? { type: 'workspace-gone', revision, id: workspace.id } : null
+      return { ...message, workspace: { ...workspace, role } }
+    }
+    case 'workspace-gone':
+      return known.delete(message.id) || all || audience === person.id ? message : null
+    default:
+      return sees ? message : null
+  }
 }
 
 /** The message as this reader is to have it; null: it is not for them. */
-function forReader(
-  { message, of, audience }: LoadedMessage,
-  { person, all }: Audience,
-  nowMs: number,
-): StreamMessage | null {
-  const need = messageNeeds[message.type]
-  switch (need.who) {
-    case 'workspace': {
-      if (of === null) return all || audience === person.id ? message : null
-      const role = roleOn(of, person, nowMs)
-      if (role === null && !all) return null
-      return message.type === 'workspace'
-        ? { ...message, workspace: { ...message.workspace, role } }
-        : message
-    }
+function forReader(given: LoadedMessage, reader: Audience, nowMs: number): StreamMessage | null {
+  const { message } = given
+  switch (messageNeeds[message.type].who) {
+    case 'workspace':
+      return aboutWorkspace(given, reader, nowMs)
     case 'reads-all':
-      return person.readsAll ? message : null
+      return reader.person.readsAll ? message : null
     case 'administrator':
-      return person.administrator ? message : null
+      return reader.person.administrator ? message : null
     case 'signed-in':
     case 'public':
       return message

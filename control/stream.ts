@@ -4,13 +4,16 @@ import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocket, WebSocketServer } from 'ws'
 import { authorize, realtimeNeeds } from './authorization.ts'
-import type { Person } from './authorization.ts'
 import type { Deployment } from './deployment.ts'
 import type { Batch } from './feed.ts'
 import { loadChanges, loadEverything, messagesFor } from './messages.ts'
-import type { Loaded } from './messages.ts'
+import type { Audience, Loaded } from './messages.ts'
 import { changesAfter, readRevisions } from './store/changes.ts'
+import type { Change } from './store/changes.ts'
+import { listGroups } from './store/groups.ts'
 import { listTokens } from './store/tokens.ts'
+import { findUser } from './store/users.ts'
+import { listWorkspaces } from './store/workspaces.ts'
 import { ApiError } from './wire/index.ts'
 import type { Identity, Origin, StreamMessage } from './wire/index.ts'
 
@@ -27,10 +30,8 @@ export interface Streams {
   close(): void
 }
 
-interface Reader {
-  readonly person: Person
-  /** Every user's workspaces; administrators may ask for it. */
-  readonly all: boolean
+/** `all` by who reads everything. */
+interface Reader extends Audience {
   /** Subjects whose change may end what the reader is signed in by. */
   readonly standsOn: ReadonlySet<string>
   readonly since: number
@@ -65,7 +66,13 @@ async function readerOf(deployment: Deployment, req: IncomingMessage, identity: 
       ? await listTokens(deployment.feed.db, { userId: person.id, id: identity.tokenId })
       : []
   const standsOn = [person.id, person.sessionHash ?? '', ...tokens.map(({ hash }) => hash)]
-  return { person, all, standsOn: new Set(standsOn.filter((subject) => subject !== '')), since }
+  return {
+    person,
+    all,
+    known: new Set(),
+    standsOn: new Set(standsOn.filter((subject) => subject !== '')),
+    since,
+  }
 }
 
 class EventStreams implements Streams {
@@ -134,12 +141,19 @@ class EventStreams implements Streams {
     const { feed, options } = this.#deployment
     const { pruned } = await readRevisions(feed.db)
     const { since } = reader
+    // Who they were when they knocked may be old by now; what changes from here on is heard.
+    const groups = await listGroups(feed.db, { userId: reader.person.id })
+    reader.person = { ...reader.person, groups }
     if (since > 0 && (since < pruned || since > revision)) {
       this.#resync(ws)
       return
     }
     const changes =
       since === 0 ? [] : (await changesAfter(feed.db, since)).filter((each) => each.revision <= revision)
+    if (since > 0 && (await this.#hasLost(reader, changes))) {
+      this.#resync(ws)
+      return
+    }
     const loaded =
       since === 0
         ? await loadEverything(this.#deployment, feed.db)
@@ -148,25 +162,45 @@ class EventStreams implements Streams {
     this.#send(ws, [{ type: 'live', revision, version: options.version }])
   }
 
+  /** May a reader who comes back know of workspaces that are no longer there for them? Also notes which are. */
+  async #hasLost({ person, all, known }: Reader, changes: readonly Change[]): Promise<boolean> {
+    if (all) return false
+    const { feed, now } = this.#deployment
+    const visible = await listWorkspaces(feed.db, { visibleTo: { holder: person, nowMs: now() } })
+    for (const { id } of visible) known.add(id)
+    return changes.some(
+      ({ kind, subject, audience }) =>
+        (kind === 'user' && subject === person.id) ||
+        (kind === 'access' && !known.has(subject) && audience !== person.id),
+    )
+  }
+
   async #deliver(ws: WebSocket, reader: Reader, batch: Batch, sent: { limits: string }): Promise<void> {
     if (ws.readyState !== WebSocket.OPEN) return
     if (batch.missed) {
       this.#resync(ws)
       return
     }
-    // Whatever changed about its sign-in, the reader comes again and is looked at anew.
-    const isEnded = batch.changes.some(
+    const touched = batch.changes.filter(
       ({ kind, subject }) =>
         (kind === 'user' || kind === 'session' || kind === 'token') && reader.standsOn.has(subject),
     )
-    if (isEnded) {
-      ws.close(closeCodes.signedOut, 'sign in again')
+    if (touched.length > 0) {
+      // Other groups show other workspaces; whatever else changed about its sign-in, the reader comes again.
+      if (await this.#isOnlyGroups(reader, touched)) this.#resync(ws)
+      else ws.close(closeCodes.signedOut, 'sign in again')
       return
     }
     const loading =
       this.#loaded.get(batch) ?? loadChanges(this.#deployment, this.#deployment.feed.db, batch.changes, false)
     this.#loaded.set(batch, loading)
     this.#send(ws, messagesFor(this.#deployment, reader, await loading, sent))
+  }
+
+  async #isOnlyGroups({ person }: Reader, touched: readonly Change[]): Promise<boolean> {
+    if (touched.some(({ kind }) => kind !== 'user')) return false
+    const user = await findUser(this.#deployment.feed.db, { id: person.id })
+    return user !== null && !user.disabled && user.role === person.role
   }
 
   #ping(): void {

@@ -21,10 +21,11 @@ const GRANTS_MAX = 200
 const problem = (path: string, message: string): ApiError =>
   new ApiError('invalid_body', undefined, { errors: [{ path, message }] })
 
-/** Tells all who hold something of a workspace that its grants are others now. */
-async function told(w: Writer, workspaceId: string): Promise<void> {
+/** Tells gateways and live streams that a workspace’s owners or grants are others now. */
+export async function accessChanged(w: Writer, workspaceId: string): Promise<void> {
   const workspace = await findWorkspace(w.db, { id: workspaceId })
   if (workspace === null) return
+  await w.changed('access', workspaceId, workspace.ownerId)
   const revision = await w.changed('workspace', workspaceId, workspace.ownerId)
   await touchWorkspace(w.db, workspaceId, revision)
 }
@@ -36,7 +37,7 @@ export async function takeGrants(w: Writer, grants: readonly Grant[]): Promise<v
     grants.map(({ id }) => id),
   )
   const workspaces = grants.filter(({ objectKind }) => objectKind === 'workspace')
-  for (const id of new Set(workspaces.map(({ objectId }) => objectId))) await told(w, id)
+  for (const id of new Set(workspaces.map(({ objectId }) => objectId))) await accessChanged(w, id)
 }
 
 /** The subject's id. A user or group that nobody knows is a mistake in the body, not a missing page. */
@@ -114,7 +115,7 @@ export async function createGrant(deployment: Deployment, person: Person, body: 
       before.map(({ id }) => id),
     )
     await insertGrant(w.db, grant)
-    if (object.kind === 'workspace') await told(w, objectId)
+    if (object.kind === 'workspace') await accessChanged(w, objectId)
     return grant
   })
 }

@@ -103,6 +103,8 @@ async function finishPurge(w: Writer, workspace: Workspace, now: number): Promis
     grants.map(({ id }) => id),
   )
   const aliases = await listAliases(w.db, [workspace.id])
+  if (grants.length > 0 || workspace.ownerGroupId !== null)
+    await w.changed('access', workspace.id, workspace.ownerId)
   await deleteWorkspace(w.db, workspace.id)
   for (const { name } of [workspace, ...aliases]) await reserveName(w.db, name, workspace.ownerId, now)
   await w.changed('workspace', workspace.id, workspace.ownerId)

@@ -3,6 +3,7 @@ import type { Db } from './open.ts'
 
 export type ChangeKind =
   | 'workspace'
+  | 'access'
   | 'timeline'
   | 'user'
   | 'session'

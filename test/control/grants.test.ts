@@ -1,0 +1,290 @@
+/** Groups and grants as people meet them, on SQLite and on PostgreSQL: who sees what, who may what, and when that ends. */
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { WebSocket } from 'ws'
+import type { GrantView, GroupView, StreamMessage, UserView } from '../../control/wire/index.ts'
+import { pretendAgent } from '../support/control-agent.ts'
+import { startPostgres } from '../support/control-postgres.ts'
+import { controlServer } from '../support/control-server.ts'
+import type { Client, ControlServer } from '../support/control-server.ts'
+import { until } from '../support/until.ts'
+
+const root = t.testdir({})
+let count = 0
+const api = '/api/v1/workspaces'
+
+interface World {
+  readonly server: ControlServer
+  readonly ada: Client
+  readonly bob: Client
+  readonly eve: Client
+  readonly bobId: string
+  readonly eveId: string
+  readonly shop: string
+}
+
+/** Ada administers; bob has the workspace `shop`; eve has nothing. */
+async function world(t: Test, databaseUrl: string | null): Promise<World> {
+  const server = await controlServer({ stateDirectory: join(root, `s${++count}`), databaseUrl })
+  t.teardown(() => server.close())
+  const ada = await server.setUp()
+  const bob = await server.member(ada, 'bob')
+  const eve = await server.member(ada, 'eve')
+  await pretendAgent(server.control.embeddedAgent(), server.clock.now)
+  const shop = (await bob.call('POST', api, { name: 'shop', image: 'x' })).json.id
+  const idOf = async (one: Client) => (await one.call<UserView>('GET', '/api/v1/me')).json.id
+  return { server, ada, bob, eve, bobId: await idOf(bob), eveId: await idOf(eve), shop }
+}
+
+const grant = (client: Client, role: string, over: object = {}) =>
+  client.call<GrantView>('POST', '/api/v1/grants', {
+    subject: { kind: 'user', id: 'eve' },
+    object: { kind: 'workspace', id: 'shop' },
+    role,
+    ...over,
+  })
+
+async function group(ada: Client, name: string, ...members: string[]): Promise<string> {
+  const { id } = (await ada.call<GroupView>('POST', '/api/v1/groups', { name })).json
+  for (const member of members) await ada.call('POST', `/api/v1/groups/${id}/members/${member}`)
+  return id
+}
+
+interface Stream {
+  readonly heard: StreamMessage[]
+  /** The code that it was closed with. */
+  closed(): Promise<number>
+  end(): void
+}
+function listen({ server }: World, client: Client, query = ''): Stream {
+  const ws = new WebSocket(`ws://127.0.0.1:${server.port}/api/v1/events${query}`, {
+    headers: { cookie: client.cookie },
+  })
+  const heard: StreamMessage[] = []
+  ws.on('message', (data: Buffer) => heard.push(JSON.parse(data.toString('utf8')) as StreamMessage))
+  ws.on('error', () => undefined)
+  let code = 0
+  ws.once('close', (given) => (code = given))
+  const closed = () => until(() => code, { what: 'the end of the stream' })
+  return { heard, closed, end: () => ws.close() }
+}
+const says = (stream: Stream, check: (message: StreamMessage) => boolean, what: string) =>
+  until(() => stream.heard.find(check), { what })
+const isLive = ({ type }: StreamMessage): boolean => type === 'live'
+const rolesOf = ({ heard }: Stream): (string | null)[] =>
+  heard.flatMap((message) => (message.type === 'workspace' ? [message.workspace.role] : []))
+
+/** What each route answers to somebody, by level: the acts beyond it change nothing. */
+async function verdicts(client: Client): Promise<string> {
+  const codes = []
+  for (const [method, rest, body] of [
+    ['GET', '', undefined],
+    ['GET', '/events', undefined],
+    ['POST', '/stop', undefined],
+    ['POST', '/start', undefined],
+    ['POST', '/restart', undefined],
+    ['PATCH', '', { cpu: 1 }],
+    ['DELETE', '', undefined],
+    ['POST', '/restore', undefined],
+    ['DELETE', '?purge=true', undefined],
+  ] as const)
+    codes.push((await client.call(method, `${api}/shop${rest}`, body)).status)
+  return codes.join(' ')
+}
+
+const postgres = await startPostgres()
+t.teardown(() => postgres?.stop())
+for (const dialect of ['sqlite', 'postgres'] as const) {
+  const fresh = async (t: Test): Promise<World> => {
+    const url = dialect === 'postgres' ? await postgres?.database(`grants${count}`) : null
+    return world(t, url ?? null)
+  }
+  await t.test(
+    dialect,
+    { skip: dialect === 'postgres' && postgres === null ? 'PostgreSQL' : false },
+    async (t) => {
+      await t.test('each role may what it may, and what a role may not, it is told', async (t) => {
+        const it = await fresh(t)
+        const { eve, bob, ada } = it
+        t.equal(await verdicts(eve), '404 404 404 404 404 404 404 404 404', 'nothing is granted')
+        t.same((await eve.call('GET', api)).json.items, [])
+        const table = {
+          viewer: '200 200 403 403 403 403 403 403 403',
+          editor: '200 200 202 202 202 403 403 403 403',
+          manager: '200 200 202 202 202 202 202 202 403',
+        }
+        for (const [role, expected] of Object.entries(table)) {
+          const made = await grant(bob, role)
+          t.equal(made.status, 201, made.text)
+          t.match(made.json, {
+            role,
+            subject: { name: 'eve' },
+            object: { name: 'shop' },
+            createdBy: { username: 'bob' },
+          })
+          t.equal(await verdicts(eve), expected, role)
+          t.match((await eve.call('GET', `${api}/shop`)).json, { role, owner: { username: 'bob' } })
+          t.match((await eve.call('GET', api)).json.items, [{ name: 'shop', role }])
+        }
+        t.equal(
+          (await ada.call<{ items: GrantView[] }>('GET', '/api/v1/grants')).json.items.length,
+          1,
+          'the last holds',
+        )
+        t.equal(await verdicts(ada), '200 200 202 202 202 403 202 202 202', 'an administrator, by office')
+        t.equal((await ada.call('GET', `${api}/shop`)).json.role, null)
+      })
+
+      await t.test('who shares, with whom, and who takes it back', async (t) => {
+        const it = await fresh(t)
+        const { ada, bob, eve, bobId, eveId } = it
+        for (const [who, status] of [
+          [eve, 404],
+          [ada, 403],
+          [bob, 201],
+        ] as const)
+          t.equal((await grant(who, 'viewer')).status, status)
+        t.equal((await grant(eve, 'manager')).status, 403, 'a viewer raises nobody')
+        t.equal((await eve.call('GET', `/api/v1/grants?kind=workspace&id=shop`)).status, 403)
+        const mine = await eve.call<{ items: GrantView[] }>('GET', '/api/v1/grants')
+        t.match(mine.json.items, [{ subject: { id: eveId } }])
+        await grant(bob, 'manager')
+        const shared = await eve.call<GrantView>('POST', '/api/v1/grants', {
+          subject: { kind: 'user', id: bobId },
+          object: { kind: 'workspace', id: it.shop },
+        })
+        t.equal(shared.status, 201, 'a manager shares')
+        const listed = await eve.call<{ items: GrantView[] }>('GET', `/api/v1/grants?kind=workspace&id=shop`)
+        t.equal(listed.json.items.length, 2)
+        t.equal((await eve.call('DELETE', `/api/v1/grants/${shared.json.id}`)).status, 204)
+        const own = listed.json.items.find(({ subject }) => subject.id === eveId)
+        t.equal(
+          (await eve.call('DELETE', `/api/v1/grants/${own?.id}`)).status,
+          204,
+          'who holds it gives it up',
+        )
+        t.equal((await eve.call('DELETE', `/api/v1/grants/${own?.id}`)).status, 404)
+        t.equal(await verdicts(eve), '404 404 404 404 404 404 404 404 404')
+        const other = (await grant(bob, 'viewer')).json.id
+        const mallory = await it.server.member(ada, 'mallory')
+        const absent = await mallory.call('DELETE', '/api/v1/grants/nothing')
+        const theirs = await mallory.call('DELETE', `/api/v1/grants/${other}`)
+        t.same([theirs.status, theirs.text.replace(/r\d+/, '')], [404, absent.text.replace(/r\d+/, '')])
+        for (const wrong of [
+          { subject: { kind: 'user', id: 'nobody' } },
+          { role: 'editor', ports: [3000] },
+          { role: 'owner' },
+          { capabilities: ['gpu'] },
+          { expiresAt: new Date(it.server.clock.now - 1).toISOString() },
+          { object: { kind: 'workspace', id: 'nothing' } },
+        ])
+          t.ok([404, 422].includes((await grant(bob, 'viewer', wrong)).status), JSON.stringify(wrong))
+      })
+
+      await t.test(
+        'groups: made by administrators, seen by their members, what they hold their members hold',
+        async (t) => {
+          const it = await fresh(t)
+          const { ada, bob, eve, eveId } = it
+          t.equal((await eve.call('POST', '/api/v1/groups', { name: 'x' })).status, 403)
+          const crew = await group(ada, 'crew', eveId)
+          await group(ada, 'others')
+          t.equal((await ada.call('POST', '/api/v1/groups', { name: 'crew' })).status, 409)
+          const seen = await eve.call<{ items: GroupView[] }>('GET', '/api/v1/groups')
+          t.match(seen.json.items, [{ name: 'crew', members: [{ username: 'eve', source: '' }] }])
+          t.equal(seen.json.items.length, 1)
+          t.equal((await bob.call('GET', `/api/v1/groups/${crew}`)).status, 404)
+          t.equal((await ada.call<{ items: GroupView[] }>('GET', '/api/v1/groups')).json.items.length, 2)
+          await grant(bob, 'editor', { subject: { kind: 'group', id: 'crew' } })
+          t.equal((await eve.call('GET', `${api}/shop`)).json.role, 'editor')
+          await grant(bob, 'viewer')
+          t.equal((await eve.call('GET', `${api}/shop`)).json.role, 'editor', 'the most counts')
+          t.equal((await ada.call('DELETE', `/api/v1/groups/${crew}/members/${eveId}`)).status, 204)
+          t.equal((await ada.call('DELETE', `/api/v1/groups/${crew}/members/${eveId}`)).status, 204, 'again')
+          t.equal((await eve.call('GET', `${api}/shop`)).json.role, 'viewer')
+          await ada.call('POST', `/api/v1/groups/${crew}/members/${eveId}`)
+          t.equal((await eve.call('GET', `${api}/shop`)).json.role, 'editor')
+          t.equal((await ada.call('DELETE', `/api/v1/groups/${crew}`)).status, 204)
+          t.equal((await eve.call('GET', `${api}/shop`)).json.role, 'viewer')
+          const left = await ada.call<{ items: GrantView[] }>('GET', '/api/v1/grants')
+          t.equal(left.json.items.length, 1, 'the grant to the group is gone with it')
+        },
+      )
+
+      await t.test('a grant ends by time at once, and its row with the sweep', async (t) => {
+        const it = await fresh(t)
+        const { bob, eve, server } = it
+        const stream = listen(it, eve)
+        await says(stream, isLive, 'live')
+        await grant(bob, 'viewer', { expiresAt: new Date(server.clock.now + 60_000).toISOString() })
+        await says(stream, ({ type }) => type === 'workspace', 'it is there')
+        server.clock.now += 60_000
+        t.equal((await eve.call('GET', `${api}/shop`)).status, 404)
+        t.same((await eve.call('GET', api)).json.items, [])
+        await bob.call('POST', `${api}/shop/stop`)
+        await says(stream, (m) => m.type === 'workspace-gone' && m.id === it.shop, 'and gone')
+        await server.sweep()
+        const grants = await server.deployment.feed.db('grants')
+        t.same(grants, [])
+        const route = server.facts.rows.get(`route ${it.shop}`)
+        t.match(route?.kind === 'route' && route.row.grants, [])
+        stream.end()
+      })
+
+      await t.test('the live stream begins and ends with the right to see', async (t) => {
+        const it = await fresh(t)
+        const { ada, bob, eve, eveId } = it
+        const stream = listen(it, eve)
+        await says(stream, isLive, 'live')
+        const { id } = (await grant(bob, 'viewer')).json
+        await says(stream, ({ type }) => type === 'workspace', 'the grant')
+        await grant(bob, 'editor')
+        await until(() => rolesOf(stream).includes('editor'), { what: 'the new role' })
+        await bob.call('POST', `${api}/shop/stop`)
+        await says(stream, ({ type }) => type === 'timeline', 'its timeline')
+        t.equal((await eve.call('DELETE', `/api/v1/grants/${id}`)).status, 404, 'it was replaced')
+        const [now] = (await eve.call<{ items: GrantView[] }>('GET', '/api/v1/grants')).json.items
+        await bob.call('DELETE', `/api/v1/grants/${now?.id}`)
+        await says(stream, (m) => m.type === 'workspace-gone' && m.id === it.shop, 'it is gone')
+        const since = Math.max(...stream.heard.map((m) => ('revision' in m ? m.revision : 0)))
+        const before = stream.heard.length
+        await bob.call('POST', `${api}/shop/start`)
+        await bob.call('POST', api, { name: 'other', image: 'x' })
+        const crew = await group(ada, 'crew', eveId)
+        t.equal(await stream.closed(), 4409, 'another group: come again')
+        t.same(
+          stream.heard.slice(before).filter(({ type }) => type !== 'limits' && type !== 'resync'),
+          [],
+          'nothing was heard of what is not there',
+        )
+        await grant(bob, 'viewer', { subject: { kind: 'group', id: crew } })
+        const back = listen(it, eve, `?since=${since}`)
+        t.equal(await back.closed(), 4409, 'a change of groups was missed: all anew')
+        const anew = listen(it, eve)
+        await says(anew, isLive, 'live')
+        t.same(rolesOf(anew), ['viewer'])
+        await ada.call('DELETE', `/api/v1/groups/${crew}`)
+        t.equal(await anew.closed(), 4409, 'the group is deleted')
+        const after = listen(it, eve)
+        await says(after, isLive, 'live')
+        t.same(rolesOf(after), [])
+        after.end()
+      })
+
+      await t.test('who comes back after losing a right is not left with what they knew', async (t) => {
+        const it = await fresh(t)
+        const { bob, eve } = it
+        const { id } = (await grant(bob, 'viewer')).json
+        const first = listen(it, eve)
+        await says(first, isLive, 'live')
+        t.same(rolesOf(first), ['viewer'])
+        const since = Math.max(...first.heard.map((m) => ('revision' in m ? m.revision : 0)))
+        first.end()
+        await bob.call('DELETE', `/api/v1/grants/${id}`)
+        const back = listen(it, eve, `?since=${since}`)
+        t.equal(await back.closed(), 4409)
+        t.same(back.heard, [{ type: 'resync' }])
+      })
+    },
+  )
+}
