@@ -39,6 +39,10 @@ export const routeActions: Readonly<Record<string, Telling>> = {
   [`POST ${paths.workspaceAliases}`]: 'alias.create',
   [`DELETE ${paths.workspaceAlias}`]: 'alias.delete',
   [`PATCH ${paths.settings}`]: 'policy.change',
+  [`POST ${paths.workspaceLinks}`]: 'link.create',
+  [`DELETE ${paths.workspaceLink}`]: 'link.delete',
+  [`PUT ${paths.workspacePassword}`]: 'workspace.password',
+  [`DELETE ${paths.workspacePassword}`]: 'workspace.password',
   [`POST ${paths.hostTokens}`]: 'host.invite',
   [`DELETE ${paths.host}`]: 'host.delete',
   [`DELETE ${paths.reservedName}`]: 'name.free',
@@ -57,6 +61,10 @@ export const routeActions: Readonly<Record<string, Telling>> = {
   [`POST ${paths.gatewayCode}`]: 'nothing',
   [`POST ${paths.gatewayRedeem}`]: 'nothing',
   [`POST ${paths.gatewayStart}`]: 'itself',
+  [`POST ${paths.gatewayLink}`]: 'itself',
+  [`POST ${paths.gatewayJoinGuest}`]: 'nothing',
+  [`POST ${paths.gatewayGuestUsed}`]: 'nothing',
+  [`POST ${paths.gatewayPass}`]: 'itself',
 }
 
 /** What is told of a route. @throws Error for one that changes something and has no row */

@@ -16,7 +16,7 @@ const NOBODY: AuditActor = { kind: 'anonymous', id: '', name: '' }
 
 /** Who acts, as the audit names them; by which session only where `sessionId` is known. */
 export function auditActorOf(identity: Identity, sessionId: string | null = null): AuditActor {
-  if (identity.kind === 'anonymous') return NOBODY
+  if (identity.kind === 'anonymous' || identity.kind === 'link') return NOBODY
   const { id, username } = identity.user
   if (identity.kind === 'token')
     return { kind: 'user', id, name: username, via: { kind: 'token', id: identity.tokenId } }

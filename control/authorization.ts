@@ -24,6 +24,7 @@ const changes = ['workspaces:write'] as const
 const looks: Need = { who: 'workspace', level: 'viewer', also: 'reads-all', scopes: sees }
 const steers: Need = { who: 'workspace', level: 'editor', also: 'administrator', scopes: changes }
 const manages: Need = { who: 'workspace', level: 'manager', scopes: changes }
+const sharing: Need = { ...manages, also: 'reads-all', scopes: sees }
 const trashes: Need = { ...manages, also: 'administrator' }
 
 /** `DELETE …?purge=true`: beyond what its route needs. */
@@ -65,6 +66,12 @@ const rows: Readonly<Record<string, Need>> = {
   [`DELETE ${paths.workspaceAlias}`]: manages,
   [`GET ${paths.settings}`]: { who: 'reads-all' },
   [`PATCH ${paths.settings}`]: { who: 'administrator' },
+  [`GET ${paths.workspaceLinks}`]: sharing,
+  [`POST ${paths.workspaceLinks}`]: manages,
+  [`DELETE ${paths.workspaceLink}`]: manages,
+  [`GET ${paths.workspacePassword}`]: sharing,
+  [`PUT ${paths.workspacePassword}`]: manages,
+  [`DELETE ${paths.workspacePassword}`]: manages,
   [`GET ${paths.templates}`]: { who: 'signed-in', scopes: sees },
   [`GET ${paths.limits}`]: { who: 'signed-in', scopes: sees },
   [`GET ${paths.groups}`]: { who: 'signed-in', scopes: sees },
@@ -104,6 +111,10 @@ const rows: Readonly<Record<string, Need>> = {
   [`POST ${paths.gatewayCode}`]: { who: 'gateway' },
   [`POST ${paths.gatewayRedeem}`]: { who: 'gateway' },
   [`POST ${paths.gatewayStart}`]: { who: 'gateway' },
+  [`POST ${paths.gatewayLink}`]: { who: 'gateway' },
+  [`POST ${paths.gatewayJoinGuest}`]: { who: 'gateway' },
+  [`POST ${paths.gatewayGuestUsed}`]: { who: 'gateway' },
+  [`POST ${paths.gatewayPass}`]: { who: 'gateway' },
 }
 
 /** `METHOD path` → what it needs. */
@@ -141,7 +152,7 @@ export interface Person extends Accessing {
   readonly sessionHash: string | null
 }
 
-function person(identity: Exclude<Identity, { kind: 'anonymous' }>): Person {
+function person(identity: Extract<Identity, { kind: 'session' | 'token' }>): Person {
   const whole = identity.kind === 'session' || identity.scopes.includes('admin')
   const { id, username, role, groups } = identity.user
   return {
@@ -158,7 +169,7 @@ function person(identity: Exclude<Identity, { kind: 'anonymous' }>): Person {
 /** The person behind a request, null where none is needed. @throws ApiError unauthenticated, missing_scope, forbidden */
 export function authorize(need: Need, identity: Identity): Person | null {
   if (need.who === 'public' || need.who === 'agent' || need.who === 'gateway') return null
-  if (identity.kind === 'anonymous') throw new ApiError('unauthenticated')
+  if (identity.kind === 'anonymous' || identity.kind === 'link') throw new ApiError('unauthenticated')
   if (identity.kind === 'token') {
     const enough: readonly Scope[] = ['admin', ...(need.scopes ?? [])]
     if (!identity.scopes.some((scope) => enough.includes(scope)))

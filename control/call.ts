@@ -44,7 +44,7 @@ export interface Reply {
 
 /** One route: `key` is a row of the authorisation table. */
 export interface Route {
-  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   readonly path: string
   /** Bytes; absent: 1 MiB. */
   readonly bodyMax?: number

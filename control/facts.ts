@@ -17,6 +17,12 @@ import type { Session } from './store/sessions.ts'
 import { listSessions } from './store/sessions.ts'
 import type { Token } from './store/tokens.ts'
 import { listTokens } from './store/tokens.ts'
+import type { WorkspacePassword } from './store/workspace-passwords.ts'
+import { listWorkspacePasswords, passesOf } from './store/workspace-passwords.ts'
+import type { Guest } from './store/guests.ts'
+import { findGuest, listGuests } from './store/guests.ts'
+import type { Link } from './store/links.ts'
+import { findLink, listLinks } from './store/links.ts'
 import type { User } from './store/users.ts'
 import { findUser, listUsers } from './store/users.ts'
 import type { Workspace } from './store/workspaces.ts'
@@ -53,6 +59,7 @@ interface Around {
   readonly grants: ReadonlyMap<string, readonly Grant[]>
   readonly aliases: ReadonlyMap<string, readonly Alias[]>
   readonly settings: Settings
+  readonly passwords: ReadonlyMap<string, readonly WorkspacePassword[]>
   readonly machineId: string
 }
 
@@ -67,11 +74,13 @@ async function around(
     grants: await grantsOnWorkspaces(db, workspaceIds),
     aliases: await aliasesOf(db, workspaceIds),
     settings: await readSettings(db),
+    passwords: byWorkspace(await listWorkspacePasswords(db, workspaceIds)),
     machineId,
   }
 }
 
-function routeFact(workspace: Workspace, { hosts, grants, aliases, settings, machineId }: Around): EdgeFact {
+function routeFact(workspace: Workspace, given: Around): EdgeFact {
+  const { hosts, grants, aliases, settings, machineId } = given
   const { id, name, ownerId, ownerGroupId, phase, resolved, status, reason } = workspace
   const live = status !== null && (status.state === 'running' || status.state === 'starting')
   const host = hosts.get(workspace.hostId ?? '')
@@ -80,6 +89,7 @@ function routeFact(workspace: Workspace, { hosts, grants, aliases, settings, mac
     each.port === null ? [] : [{ name: each.name, port: each.port }],
   )
   const near = host !== undefined && host.machineId === machineId
+  const locks = given.passwords.get(id)
   return {
     kind: 'route',
     key: id,
@@ -98,6 +108,7 @@ function routeFact(workspace: Workspace, { hosts, grants, aliases, settings, mac
       defaultPort: resolved.defaultPort,
       ports: resolved.ports.map((port) => edgePort(port, settings)),
       paths: resolved.paths,
+      ...(locks === undefined ? {} : { passwords: locks.map(({ port, version }) => ({ port, version })) }),
     },
   }
 }
@@ -123,22 +134,56 @@ const userFact = (
     ? { kind: 'gone', of: 'user', key: id }
     : { kind: 'user', key: id, row: { id, username, email: email ?? '', role, groups } }
 
-const sessionFact = ({ hash, userId, expiresAtMs, workspace }: Session): EdgeFact => ({
+/** The versions of the passwords that a session or token has given. */
+type Passes = readonly string[] | undefined
+
+const sessionFact = ({ hash, userId, expiresAtMs, workspace }: Session, passes: Passes): EdgeFact => ({
   kind: 'session',
   key: hash,
-  row: { hash, userId, expiresAtMs, workspace },
+  row: { hash, userId, expiresAtMs, workspace, ...(passes === undefined ? {} : { passes }) },
 })
 
-const tokenFact = ({ hash, id, userId, scopes, expiresAtMs }: Token): EdgeFact => ({
+const guestFact = (guest: Guest, link: Link | null, passes: Passes): EdgeFact => ({
+  kind: 'session',
+  key: guest.hash,
+  row: {
+    hash: guest.hash,
+    userId: '',
+    expiresAtMs: guest.expiresAtMs,
+    workspace: { parentHash: guest.rootHash, workspaceId: guest.workspaceId, label: guest.label },
+    link: link === null ? null : { id: link.id, ports: link.port === null ? null : [link.port] },
+    ...(passes === undefined ? {} : { passes }),
+  },
+})
+
+const tokenFact = ({ hash, id, userId, scopes, expiresAtMs }: Token, passes: Passes): EdgeFact => ({
   kind: 'token',
   key: hash,
-  row: { hash, id, userId, scopes, expiresAtMs },
+  row: { hash, id, userId, scopes, expiresAtMs, ...(passes === undefined ? {} : { passes }) },
 })
+
+/** A session as it is now, a person's or a guest's. */
+async function changedSession(db: Db, hash: string): Promise<EdgeFact> {
+  const passes = (await passesOf(db, [hash])).get(hash)
+  const [session] = await listSessions(db, { hash })
+  if (session !== undefined) return sessionFact(session, passes)
+  const guest = await findGuest(db, hash)
+  if (guest === null) return { kind: 'gone', of: 'session', key: hash }
+  return guestFact(guest, guest.linkId === null ? null : await findLink(db, { id: guest.linkId }), passes)
+}
 
 const subnetFact = (hosts: readonly Host[]): EdgeFact => ({
   kind: 'subnets',
   row: [...new Set(hosts.flatMap((host) => host.subnets))].sort(),
 })
+
+function byWorkspace(
+  passwords: readonly WorkspacePassword[],
+): ReadonlyMap<string, readonly WorkspacePassword[]> {
+  const found = new Map<string, WorkspacePassword[]>()
+  for (const each of passwords) found.set(each.workspaceId, [...(found.get(each.workspaceId) ?? []), each])
+  return found
+}
 
 /** Everything, for a gateway that starts on the machine `machineId` (the server's own unless said otherwise). */
 export async function allFacts(
@@ -149,12 +194,17 @@ export async function allFacts(
   const hosts = await listHosts(db)
   const given = await around(db, hosts, machineId)
   const groups = await groupsByUser(db, await listMemberships(db))
+  const passes = await passesOf(db, 'all')
+  const links = new Map((await listLinks(db, 'all')).map((link) => [link.id, link]))
   return [
     ...(await listUsers(db))
       .filter((user) => !user.disabled)
       .map((user) => userFact(user, groups.get(user.id))),
-    ...(await listSessions(db, 'all')).map(sessionFact),
-    ...(await listTokens(db, 'all')).map(tokenFact),
+    ...(await listSessions(db, 'all')).map((row) => sessionFact(row, passes.get(row.hash))),
+    ...(await listGuests(db, 'all')).map((row) =>
+      guestFact(row, links.get(row.linkId ?? '') ?? null, passes.get(row.hash)),
+    ),
+    ...(await listTokens(db, 'all')).map((row) => tokenFact(row, passes.get(row.hash))),
     ...(await listWorkspaces(db, {})).map((row) => routeFact(row, given)),
     subnetFact(hosts),
     await signingFact(deployment, db),
@@ -193,12 +243,12 @@ export async function changedFacts(
     facts.push(user === null ? { kind: 'gone', of: 'user', key: id } : userFact(user, groups.get(id)))
   }
   for (const hash of subjects('session')) {
-    const [session] = await listSessions(db, { hash })
-    facts.push(session === undefined ? { kind: 'gone', of: 'session', key: hash } : sessionFact(session))
+    facts.push(await changedSession(db, hash))
   }
   for (const hash of subjects('token')) {
     const [token] = await listTokens(db, { hash })
-    facts.push(token === undefined ? { kind: 'gone', of: 'token', key: hash } : tokenFact(token))
+    const passes = (await passesOf(db, [hash])).get(hash)
+    facts.push(token === undefined ? { kind: 'gone', of: 'token', key: hash } : tokenFact(token, passes))
   }
   if (workspaceIds.size === 0) return facts
   const given = await around(db, hosts, machineId, isRecapped ? undefined : changed)

@@ -76,4 +76,24 @@ export const gatewayOperations: Readonly<Record<string, Operation>> = {
     body: wire.gatewayStartSchema,
     answers: { 204: null },
   },
+  [`POST ${paths.gatewayLink}`]: {
+    summary: 'For gateways: use a link for a guest’s session.',
+    body: wire.gatewayLinkSchema,
+    answers: { 200: wire.newSessionSchema },
+  },
+  [`POST ${paths.gatewayJoinGuest}`]: {
+    summary: 'For gateways: the same guest on another host of the workspace.',
+    body: wire.gatewayJoinGuestSchema,
+    answers: { 200: wire.newSessionSchema },
+  },
+  [`POST ${paths.gatewayGuestUsed}`]: {
+    summary: 'For gateways: a guest’s session is in use.',
+    body: wire.gatewayGuestUsedSchema,
+    answers: { 204: null },
+  },
+  [`POST ${paths.gatewayPass}`]: {
+    summary: 'For gateways: a visitor gives the password of a port.',
+    body: wire.gatewayPassSchema,
+    answers: { 200: wire.passGivenSchema },
+  },
 }

@@ -21,6 +21,7 @@ import { grantRoutes } from './routes/grants.ts'
 import { groupRoutes } from './routes/groups.ts'
 import { hostRoutes } from './routes/hosts.ts'
 import { invitationRoutes } from './routes/invitations.ts'
+import { linkRoutes } from './routes/links.ts'
 import { nameRoutes } from './routes/names.ts'
 import { offerRoutes } from './routes/offers.ts'
 import { sessionRoutes } from './routes/sessions.ts'
@@ -97,6 +98,9 @@ function heardEverywhere(edge: EdgeControl, links: GatewayLinks): EdgeControl {
     signOut: (sessionHash) => heard(edge.signOut(sessionHash)),
     finishSignIn: (given, origin) => heard(edge.finishSignIn(given, origin)),
     redeemCode: (given) => heard(edge.redeemCode(given)),
+    redeemLink: (given, origin) => heard(edge.redeemLink(given, origin)),
+    joinGuest: (given, origin) => heard(edge.joinGuest(given, origin)),
+    givePassword: (given, origin) => heard(edge.givePassword(given, origin)),
   }
 }
 
@@ -117,10 +121,11 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
     throw err
   })
   const { feed } = deployment
+  const passwords = passwordsOf(cost)
   await keepSigningKeys(deployment)
   const parts = {
     limit: signInLimit(deployment.now),
-    passwords: passwordsOf(cost),
+    passwords,
     devices: knownDevices(deployment.vault),
   }
   const accounts = localAccounts(deployment, parts)
@@ -132,7 +137,7 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
   const gateways = await knownGateways(deployment)
   const links = gatewayLinks(deployment, gateways)
   const edge = heardEverywhere(
-    edgeControl(deployment, accounts, accountLinks(deployment, parts), sessions, providers),
+    edgeControl(deployment, accounts, accountLinks(deployment, parts), sessions, providers, passwords),
     links,
   )
   const routes = [
@@ -142,6 +147,7 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
     ...invitationRoutes(deployment),
     ...workspaceRoutes(deployment),
     ...sharingRoutes(deployment),
+    ...linkRoutes(deployment, passwords),
     ...offerRoutes(deployment),
     ...groupRoutes(deployment),
     ...grantRoutes(deployment),

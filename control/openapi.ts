@@ -114,6 +114,33 @@ export const operations: Readonly<Record<string, Operation>> = {
     body: wire.patchSettingsSchema,
     answers: { 200: wire.settingsSchema },
   },
+  [`GET ${paths.workspaceLinks}`]: {
+    summary: 'Its links.',
+    answers: { 200: list(wire.linkViewSchema) },
+  },
+  [`POST ${paths.workspaceLinks}`]: {
+    summary: 'Make a link that opens its ports to whoever has it; it is shown once.',
+    body: wire.createLinkSchema,
+    answers: { 201: wire.newLinkSchema },
+  },
+  [`DELETE ${paths.workspaceLink}`]: {
+    summary: 'Revoke a link; whoever came by it is out at once.',
+    answers: { 204: null },
+  },
+  [`GET ${paths.workspacePassword}`]: {
+    summary: 'Which passwords it has.',
+    answers: { 200: list(wire.passwordViewSchema) },
+  },
+  [`PUT ${paths.workspacePassword}`]: {
+    summary: 'Set the password before its ports, or before one.',
+    body: wire.setPasswordSchema,
+    answers: { 204: null },
+  },
+  [`DELETE ${paths.workspacePassword}`]: {
+    summary: 'Take a password away.',
+    body: wire.removePasswordSchema,
+    answers: { 204: null },
+  },
   [`GET ${paths.templates}`]: { summary: 'The templates.', answers: { 200: list(wire.templateViewSchema) } },
   [`GET ${paths.limits}`]: { summary: 'What the server enforces.', answers: { 200: wire.limitsSchema } },
   [`GET ${paths.groups}`]: {

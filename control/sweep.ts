@@ -3,6 +3,7 @@ import type { Deployment } from './deployment.ts'
 import type { ProviderSignIn } from './oidc/index.ts'
 import type { Agents } from './service/agents.ts'
 import { endGrants } from './service/grants.ts'
+import { sweepGuests } from './service/guests.ts'
 import type { SessionKeeper } from './service/sessions.ts'
 import { keepSigningKeys } from './service/signing.ts'
 import { pruneAudit, settleAudit } from './service/audit-keeping.ts'
@@ -23,6 +24,7 @@ export async function sweep(
   await sessions.sweep()
   await providers.sweep()
   await endGrants(deployment)
+  await sweepGuests(deployment)
   await emptyTrash(deployment)
   await deployment.audit.flush()
   await keepSigningKeys(deployment)

@@ -8,7 +8,7 @@ export function newId(): string {
   return [...randomBytes(20)].map((byte) => alphabet.charAt(byte & 31)).join('')
 }
 
-export type TokenPrefix = 'pst_' | 'psj_' | 'psa_' | 'psi_' | 'psg_' | 'psr_' | 'psv_' | ''
+export type TokenPrefix = 'pst_' | 'psj_' | 'psa_' | 'psi_' | 'psg_' | 'psr_' | 'psv_' | 'psl_' | ''
 
 /** A bearer secret of 256 bits, base64url after its prefix. */
 export function newToken(prefix: TokenPrefix): string {

@@ -23,6 +23,7 @@ import {
   wakingCard,
   type WorkspaceCardInput,
 } from './pages/cards.ts'
+import { passwordCard } from './pages/link-card.ts'
 import { composedPort, namedPort } from './ports.ts'
 import { isNavigation } from './scan.ts'
 import { RouteClass } from './seen/classes.ts'
@@ -169,7 +170,7 @@ export function noteDenial(
   decision: { readonly kind: Decision['kind']; readonly why?: string },
 ): void {
   const { kind } = decision
-  if (kind !== 'sign-in' && kind !== 'not-found' && kind !== 'refused') return
+  if (kind !== 'sign-in' && kind !== 'not-found' && kind !== 'refused' && kind !== 'password') return
   const reason = kind === 'refused' ? (decision.why ?? 'origin') : kind
   visit.seen.reason = reason
   const door =
@@ -201,6 +202,8 @@ export function answerDecision(visit: Visit, decision: Exclude<Decision, { kind:
             ? 'Another site made this request with your sign-in.'
             : 'Opening a port takes the scope connect.',
       })
+    case 'password':
+      return answerCode(visit, 'password_required', { card: passwordCard(visit.target, null) })
     case 'no-default-port': {
       const urlOf = (to: number): string => workspaceOrigin(site, `${decision.route.name}-${to}`)
       const card = noDefaultPortCard(cardInput(visit, decision.route, decision.maySteer, null), urlOf)

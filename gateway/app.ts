@@ -8,9 +8,12 @@ import type { Visit } from './edge.ts'
 import { acceptInvitation, reset, showInvitation, showReset } from './flows/account-links.ts'
 import { enter } from './flows/enter.ts'
 import { authorize, finishHandOff, startFromPage } from './flows/hand-off.ts'
+import { letGuestJoin } from './flows/guests.ts'
 import { land } from './flows/join.ts'
 import { toOwnHost } from './flows/path-mode.ts'
 import { beginAtProvider, finishAtProvider } from './flows/provider.ts'
+import { redeemLink, showLink } from './flows/link.ts'
+import { givePassword, showPassword } from './flows/password.ts'
 import { setUp, showSetup, showSignIn, signIn, signOut } from './flows/sign-in.ts'
 import type { WorkspacePlace } from './host.ts'
 
@@ -53,6 +56,11 @@ function routes(): Router<State> {
   router.get(paths.enter, onWorkspace(enter))
   router.get(paths.landed, onWorkspace(land))
   router.post(paths.start, onWorkspace(startFromPage))
+  router.get(paths.link, onWorkspace(showLink))
+  router.post(paths.link, onWorkspace(redeemLink))
+  router.get(paths.join, onWorkspace(letGuestJoin))
+  router.get(paths.passPage, onWorkspace(showPassword))
+  router.post(paths.passPage, onWorkspace(givePassword))
   return router
 }
 

@@ -53,7 +53,7 @@ export class Assertions {
 
   /** The statement for one visitor of a workspace's host; '' for whoever isn't known, and while there is no key. */
   of(identity: Identity, label: string, workspaceId: string, nowMs: number): string {
-    if (identity.kind === 'anonymous') return ''
+    if (identity.kind === 'anonymous' || identity.kind === 'link') return ''
     const keys = this.#keys()
     if (keys !== this.#usedKeys) this.#forget(keys)
     const { user } = identity

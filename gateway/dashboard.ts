@@ -2,7 +2,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { type Identity, paths } from '../control/wire/index.ts'
+import { type Identity, paths, userOf } from '../control/wire/index.ts'
 import { answerCapped, answerCode, answerMisdirected, noteDenial, send } from './answer.ts'
 import { decideDashboard } from './decide.ts'
 import { cutOff, hstsOf, originOf, type Visit } from './edge.ts'
@@ -66,7 +66,7 @@ function toApp(visit: Visit, identity: Identity): void {
   const { edge, req, res, seen, peer } = visit
   seen.kind = visit.target.startsWith(API_PREFIX) ? RouteClass.api : RouteClass.dashboard
   if (identity.kind !== 'anonymous') {
-    seen.userId = identity.user.id
+    seen.userId = userOf(identity)?.id ?? ''
     peer.guest?.release()
   }
   const isOfMachine = isMachine(visit.target)
@@ -132,7 +132,7 @@ function watch(visit: Visit, credential: Credential, identity: Identity, revoke:
     workspaceId: '',
     incarnation: '',
     port: 0,
-    userId: identity.kind === 'anonymous' ? '' : identity.user.id,
+    userId: userOf(identity)?.id ?? '',
     byOrigin: null,
     revoke,
   }
@@ -153,7 +153,7 @@ export function toDashboardSocket(visit: Visit, socket: Duplex, head: Buffer): v
     : dashboardIdentity(visit)
   if (!isOfMachine && !dashboardAllows(visit, path, identity)) return
   if (identity.kind !== 'anonymous') {
-    seen.userId = identity.user.id
+    seen.userId = userOf(identity)?.id ?? ''
     visit.peer.guest?.release()
   }
   if (!isOfMachine && !takeSeat(visit, '')) return

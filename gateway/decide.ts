@@ -5,10 +5,11 @@ import {
   opensPort,
   reaches,
   roleOn,
+  userOf,
   type Visibility,
 } from '../control/wire/index.ts'
 import { isSibling, type Kin } from './cors.ts'
-import { corsOf, visibilityOf } from './ports.ts'
+import { corsOf, passwordOf, visibilityOf } from './ports.ts'
 
 /** What says where a request was made, as the browser put it; null: absent. */
 export interface Provenance {
@@ -53,6 +54,8 @@ export type Decision =
   | { readonly kind: 'sign-in' }
   | { readonly kind: 'not-found' }
   | { readonly kind: 'refused'; readonly why: Refusal }
+  /** They may otherwise; first they give the password that stands before it. */
+  | { readonly kind: 'password'; readonly route: EdgeRoute; readonly port: number | null }
   | { readonly kind: 'no-default-port'; readonly route: EdgeRoute; readonly maySteer: boolean }
   | { readonly kind: 'stopped'; readonly route: EdgeRoute; readonly maySteer: boolean }
   | { readonly kind: 'starting'; readonly route: EdgeRoute; readonly maySteer: boolean }
@@ -108,10 +111,26 @@ export function mayRideOnCookie(
   )
 }
 
-/** By the table of `control/wire/access.ts`, which control asks too. */
+/** By the table of `control/wire/access.ts`, which control asks too; a link opens what it covers and is open to links. */
 function mayUse(facts: Facts, visibility: Visibility, route: EdgeRoute, port: number | null): boolean {
-  const person = facts.identity.kind === 'anonymous' ? null : facts.identity.user
-  return opensPort(route, person, port, visibility, facts.nowMs)
+  const { identity } = facts
+  if (identity.kind === 'link' && visibility === 'link' && covers(identity, port)) return true
+  return opensPort(route, userOf(identity), port, visibility, facts.nowMs)
+}
+
+const covers = ({ ports }: Extract<Identity, { kind: 'link' }>, port: number | null): boolean =>
+  ports === null || (port !== null && ports.includes(port))
+
+/** Whoever may come in by an account has not shown it yet. */
+const isUnknown = (identity: Identity): boolean => userOf(identity) === null
+
+/** True where a password stands before the port, and this visitor neither gave it nor, as an editor, is above it. */
+function lacksPassword(facts: Facts, route: EdgeRoute, identity: Identity, port: number | null): boolean {
+  const version = passwordOf(route, port)
+  if (version === null) return false
+  const user = userOf(identity)
+  if (user !== null && reaches(roleOn(route, user, facts.nowMs), 'editor')) return false
+  return identity.kind === 'anonymous' || identity.passes?.includes(version) !== true
 }
 
 const opensPorts = (identity: Identity): boolean =>
@@ -121,11 +140,14 @@ const opensPorts = (identity: Identity): boolean =>
 function actingIdentity(facts: Facts, route: EdgeRoute, port: number | null): Identity | Refusal {
   const { identity } = facts
   if (!opensPorts(identity)) return 'scope'
-  if (identity.kind !== 'session' || mayRideOnCookie(facts, facts, facts.ownOrigin)) return identity
+  if (identity.kind === 'token' || identity.kind === 'anonymous') return identity
+  if (mayRideOnCookie(facts, facts, facts.ownOrigin)) return identity
   return isSibling(facts) && corsOf(route, port) === 'siblings' ? identity : 'origin'
 }
 
-const isRemoved = (route: EdgeRoute): boolean => route.phase === 'removing' || route.phase === 'trashed'
+/** In the trash, or on its way there. */
+export const isRemoved = (route: EdgeRoute): boolean =>
+  route.phase === 'removing' || route.phase === 'trashed'
 
 /**
  * Does the edge answer a preflight itself? It carries no proof of anybody, so that the answer may not depend on whether
@@ -139,9 +161,13 @@ function edgeAnswers(facts: Facts): boolean {
   const port = facts.port ?? route.defaultPort
   const visibility = visibilityOf(route, port)
   const byEdge = corsOf(route, port) === 'siblings'
-  if (visibility === 'public') return byEdge && isSibling(facts)
+  if (visibility === 'public' && passwordOf(route, port) === null) return byEdge && isSibling(facts)
   return (
-    byEdge || identity.kind !== 'token' || !mayUse(facts, visibility, route, port) || !opensPorts(identity)
+    byEdge ||
+    identity.kind !== 'token' ||
+    !mayUse(facts, visibility, route, port) ||
+    lacksPassword(facts, route, identity, port) ||
+    !opensPorts(identity)
   )
 }
 
@@ -150,10 +176,10 @@ export function decide(facts: Facts): Decision {
   if (!facts.ready) return UNAVAILABLE
   if (edgeAnswers(facts)) return PREFLIGHT
   const { route, identity } = facts
-  if (route === undefined) return identity.kind === 'anonymous' ? SIGN_IN : NOT_FOUND
+  if (route === undefined) return isUnknown(identity) ? SIGN_IN : NOT_FOUND
   const port = facts.port ?? route.defaultPort
   const visibility = visibilityOf(route, port)
-  if (!mayUse(facts, visibility, route, port)) return identity.kind === 'anonymous' ? SIGN_IN : NOT_FOUND
+  if (!mayUse(facts, visibility, route, port)) return isUnknown(identity) ? SIGN_IN : NOT_FOUND
   const acting = actingIdentity(facts, route, port)
   if (typeof acting === 'string') {
     if (visibility !== 'public') return acting === 'origin' ? WRONG_ORIGIN : NO_SCOPE
@@ -163,8 +189,11 @@ export function decide(facts: Facts): Decision {
 }
 
 function reach(facts: Facts, route: EdgeRoute, port: number | null, identity: Identity): Decision {
-  const role = identity.kind === 'anonymous' ? null : roleOn(route, identity.user, facts.nowMs)
+  const user = userOf(identity)
+  const role = user === null ? null : roleOn(route, user, facts.nowMs)
   const maySteer = reaches(role, 'editor')
+  if (!isRemoved(route) && lacksPassword(facts, route, identity, port))
+    return { kind: 'password', route, port }
   switch (route.phase) {
     case 'running':
       break
@@ -181,7 +210,7 @@ function reach(facts: Facts, route: EdgeRoute, port: number | null, identity: Id
     case 'trashed':
       // Only who can bring it back may know that it was there.
       if (reaches(role, 'manager')) return { kind: 'stopped', route, maySteer }
-      return facts.identity.kind === 'anonymous' ? SIGN_IN : NOT_FOUND
+      return isUnknown(facts.identity) ? SIGN_IN : NOT_FOUND
     default:
       return UNAVAILABLE
   }

@@ -1,7 +1,7 @@
 // A parsed request or upgrade comes in from a server; it leaves towards a workspace, control or our own pages, or is refused.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { type ApiCode, paths } from '../control/wire/index.ts'
+import { type ApiCode, paths, userOf } from '../control/wire/index.ts'
 import { answerCapped, answerCode, answerDecision, noteDenial, send, wantsPage } from './answer.ts'
 import { readingOrigin } from './cors.ts'
 import { toDashboard, toDashboardSocket } from './dashboard.ts'
@@ -9,6 +9,7 @@ import { decide } from './decide.ts'
 import { type Edge, hasBody, nextRequestId, type Visit } from './edge.ts'
 import { factsOf } from './facts.ts'
 import { beginHandOff } from './flows/hand-off.ts'
+import { noteGuest } from './guest-uses.ts'
 import { VIA_MAX } from './headers.ts'
 import { pathOf, type Place, placeOfHostHeader, targetOf, type WorkspacePlace } from './host.ts'
 import type { EdgeAnswer } from './http2/answer.ts'
@@ -262,10 +263,12 @@ function toWorkspace(visit: Visit, place: WorkspacePlace): void {
     nowMs: edge.now(),
   })
   if (facts.route !== undefined) seen.workspaceId = facts.route.workspaceId
-  if (facts.identity.kind !== 'anonymous') {
-    seen.userId = facts.identity.user.id
+  const user = userOf(facts.identity)
+  if (user !== null) {
+    seen.userId = user.id
     visit.peer.guest?.release()
   } else if (visit.peer.guest?.isOver === true) return answerCapped(visit, 'address_capped')
+  if (facts.identity.kind === 'link') noteGuest(edge, facts.identity.sessionHash)
   const decision = decide(facts)
   visit.allowOrigin = readingOrigin(facts, decision)
   if (decision.kind === 'allow') {

@@ -1,5 +1,5 @@
 // Pure. Raw header fields come in, flat arrays of names and values; what goes to the app, or back to the visitor, comes out.
-import type { EdgeUser, Identity } from '../control/wire/index.ts'
+import { type EdgeUser, type Identity, userOf } from '../control/wire/index.ts'
 import { isOurAuthorization, readCookies } from './cookies.ts'
 import { Field, type FieldKind, fieldKind, isOurField, isProtectedFromConnection } from './fields.ts'
 import { withoutTokens } from './protocols.ts'
@@ -134,9 +134,10 @@ function headersOf(user: EdgeUser): readonly string[] {
 
 /** Who the app is told of; each header always, empty where unknown, so that none of another's making stays. */
 export function identityHeaders(identity: Identity): readonly string[] {
-  if (identity.kind === 'anonymous') return TO_NOBODY
-  let headers = made.get(identity.user)
-  if (headers === undefined) made.set(identity.user, (headers = headersOf(identity.user)))
+  const user = userOf(identity)
+  if (user === null) return TO_NOBODY
+  let headers = made.get(user)
+  if (headers === undefined) made.set(user, (headers = headersOf(user)))
   return headers
 }
 

@@ -57,19 +57,27 @@ function liveSession(table: TableView, hash: string, nowMs: number): EdgeSession
   return session !== undefined && session.expiresAtMs > nowMs ? session : null
 }
 
-/** True for a session of that very workspace host whose dashboard session still lives. */
-function opensWorkspace(
+/**
+ * What a session of that very workspace host hangs on, while that lives: its dashboard session, or the first session of
+ * its guest; null for any other session.
+ */
+function parentOn(
   table: TableView,
   session: EdgeSession,
   label: string,
   route: EdgeRoute | undefined,
   nowMs: number,
-): boolean {
+): EdgeSession | null {
   const bound = session.workspace
-  if (bound === null || route === undefined) return false
-  if (bound.label !== label || bound.workspaceId !== route.workspaceId) return false
+  if (bound === null || route === undefined) return null
+  if (bound.label !== label || bound.workspaceId !== route.workspaceId) return null
   const parent = liveSession(table, bound.parentHash, nowMs)
-  return parent !== null && parent.workspace === null && parent.userId === session.userId
+  if (parent === null || parent.userId !== session.userId) return null
+  const isFirst =
+    session.userId === ''
+      ? parent.workspace?.parentHash === parent.hash && parent.workspace.workspaceId === bound.workspaceId
+      : parent.workspace === null
+  return isFirst ? parent : null
 }
 
 /** Who a credential stands for at a place, now; `route` is what the place names. */
@@ -87,12 +95,29 @@ export function identityOf(
   if (credential.kind !== 'session') return ANONYMOUS
   const session = liveSession(table, credential.hash, nowMs)
   if (session === null) return ANONYMOUS
-  const fits =
-    place.kind === 'dashboard'
-      ? session.workspace === null
-      : place.kind === 'workspace' && opensWorkspace(table, session, place.label, route, nowMs)
-  const user = fits ? table.user(session.userId) : undefined
-  return user === undefined ? ANONYMOUS : { kind: 'session', user, sessionHash: credential.hash }
+  if (place.kind === 'dashboard') {
+    const user = session.workspace === null ? table.user(session.userId) : undefined
+    return user === undefined ? ANONYMOUS : { kind: 'session', user, sessionHash: credential.hash }
+  }
+  const parent = place.kind === 'workspace' ? parentOn(table, session, place.label, route, nowMs) : null
+  if (parent === null) return ANONYMOUS
+  const { passes } = parent
+  if (session.userId === '') return guestOf(session, passes)
+  const user = table.user(session.userId)
+  return user === undefined ? ANONYMOUS : { kind: 'session', user, sessionHash: credential.hash, passes }
+}
+
+/** A guest without a link has nothing but the passwords that were given. */
+function guestOf(session: EdgeSession, passes: readonly string[] | undefined): Identity {
+  const { link, workspace, hash } = session
+  return {
+    kind: 'link',
+    linkId: link?.id ?? null,
+    workspaceId: workspace?.workspaceId ?? '',
+    ports: link === null || link === undefined ? [] : link.ports,
+    sessionHash: hash,
+    passes,
+  }
 }
 
 const isLive = (token: EdgeToken, nowMs: number): boolean =>
@@ -100,7 +125,8 @@ const isLive = (token: EdgeToken, nowMs: number): boolean =>
 
 function identityOfToken(table: TableView, token: EdgeToken): Identity {
   const user = table.user(token.userId)
-  return user === undefined ? ANONYMOUS : { kind: 'token', user, tokenId: token.id, scopes: token.scopes }
+  if (user === undefined) return ANONYMOUS
+  return { kind: 'token', user, tokenId: token.id, scopes: token.scopes, passes: token.passes }
 }
 
 /** When (ms) the credential ends by itself, the parent session's end included; Infinity: never, or unknown. */

@@ -21,6 +21,17 @@ export function visibilityOf(route: EdgeRoute, port: number | null): Visibility 
   return declaredPort(route, port)?.visibility ?? portDefaults.visibility
 }
 
+/** The version of the password before a port: its own, or that of the whole workspace; null: none. */
+export function passwordOf(route: EdgeRoute, port: number | null): string | null {
+  if (route.passwords === undefined) return null
+  let version: string | null = null
+  for (const password of route.passwords) {
+    if (password.port === port && port !== null) return password.version
+    if (password.port === null) version = password.version
+  }
+  return version
+}
+
 /** Whose business calls from other ports' pages are: the edge's (`siblings`) or the app's own. */
 export function corsOf(route: EdgeRoute, port: number | null): EdgePort['cors'] {
   return declaredPort(route, port)?.cors ?? portDefaults.cors

@@ -1,6 +1,6 @@
 // Open streams come in with what they were allowed by; each is ended when that no longer holds.
-import { hasEnded } from '../control/wire/index.ts'
-import { decide } from './decide.ts'
+import { hasEnded, userOf } from '../control/wire/index.ts'
+import { decide, isRemoved } from './decide.ts'
 import type { Place } from './host.ts'
 import { type Credential, credentialEndsAtMs, identityOf } from './identity.ts'
 import type { Table, TableChange } from './table.ts'
@@ -125,9 +125,10 @@ export class LiveSet {
     const { place, credential } = stream
     const route = place.kind === 'workspace' ? this.#table.routeByName(place.name) : undefined
     const identity = identityOf(this.#table, credential, place, route, this.#now())
-    if (place.kind !== 'workspace') return identity.kind !== 'anonymous' && identity.user.id === stream.userId
+    if (place.kind !== 'workspace') return userOf(identity)?.id === stream.userId
     if (route === undefined || route.workspaceId !== stream.workspaceId) return false
     if (route.incarnation !== stream.incarnation) return false
+    if (identity.kind === 'link' && isRemoved(route)) return false
     const decision = decide({
       ready: this.#table.isReady,
       port: stream.port,
@@ -146,7 +147,7 @@ export class LiveSet {
       nowMs: this.#now(),
     })
     if (decision.kind !== 'allow') return false
-    return (decision.identity.kind === 'anonymous' ? '' : decision.identity.user.id) === stream.userId
+    return (userOf(decision.identity)?.id ?? '') === stream.userId
   }
 }
 

@@ -107,5 +107,15 @@ export function gatewayCallRoutes(gateways: Gateways, edge: EdgeControl): Route[
     post(paths.gatewayStart, wire.gatewayStartSchema, ({ workspaceId, userId, origin }) =>
       edge.startWorkspace(workspaceId, userId, origin),
     ),
+    post(paths.gatewayLink, wire.gatewayLinkSchema, ({ origin, ...given }) => edge.redeemLink(given, origin)),
+    post(paths.gatewayJoinGuest, wire.gatewayJoinGuestSchema, ({ origin, ...given }) =>
+      edge.joinGuest(given, origin),
+    ),
+    post(paths.gatewayGuestUsed, wire.gatewayGuestUsedSchema, ({ sessionHash }) =>
+      edge.guestUsed(sessionHash),
+    ),
+    post(paths.gatewayPass, wire.gatewayPassSchema, async ({ origin, ...given }) => ({
+      session: await edge.givePassword(given, origin),
+    })),
   ]
 }

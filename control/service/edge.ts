@@ -5,6 +5,7 @@ import type { Deployment } from '../deployment.ts'
 import type { ProviderSignIn } from '../oidc/index.ts'
 import { parseBody } from '../parse.ts'
 import { reusedAtMs } from '../store/names.ts'
+import type { Passwords } from '../passwords.ts'
 import { consumeCode, findSession, insertCode, listSessions } from '../store/sessions.ts'
 import { listMemberships } from '../store/groups.ts'
 import { findUser } from '../store/users.ts'
@@ -24,6 +25,9 @@ import type { EdgeControl } from '../wire/index.ts'
 import type { AccountLinks } from './account-links.ts'
 import type { Accounts } from './accounts.ts'
 import type { AuditEntry } from './audit.ts'
+import { guestUsed, joinGuest } from './guests.ts'
+import { linkDoor } from './links.ts'
+import { passDoor } from './workspace-passwords.ts'
 import type { SessionKeeper } from './sessions.ts'
 import { beginChild, endSessions } from './sessions.ts'
 import { commandWorkspace } from './workspaces.ts'
@@ -49,6 +53,7 @@ export function edgeControl(
   links: AccountLinks,
   sessions: SessionKeeper,
   providers: ProviderSignIn,
+  passwords: Passwords,
 ): EdgeControl {
   const { feed, audit, now } = deployment
   return {
@@ -134,5 +139,9 @@ export function edgeControl(
       }
       await audit.doing(entry, () => commandWorkspace(deployment, workspaceId, 'start', user.username))
     },
+    redeemLink: linkDoor(deployment),
+    joinGuest: (given, origin) => feed.write((w) => joinGuest(w, given, origin, now())),
+    guestUsed: (sessionHash) => guestUsed(deployment, sessionHash),
+    givePassword: passDoor(deployment, passwords),
   }
 }

@@ -25,6 +25,7 @@ import {
 } from '../store/workspaces.ts'
 import { listAliases, reserveName } from '../store/names.ts'
 import { listSessions } from '../store/sessions.ts'
+import { endGuestsOf } from './guests.ts'
 import { endSessions } from './sessions.ts'
 
 /** What the timeline says of a command; null actor: nobody asked, it came about. */
@@ -105,6 +106,7 @@ async function finishPurge(w: Writer, workspace: Workspace, now: number): Promis
   const aliases = await listAliases(w.db, [workspace.id])
   if (grants.length > 0 || workspace.ownerGroupId !== null)
     await w.changed('access', workspace.id, workspace.ownerId)
+  await endGuestsOf(w, { workspaceId: workspace.id })
   await deleteWorkspace(w.db, workspace.id)
   for (const { name } of [workspace, ...aliases]) await reserveName(w.db, name, workspace.ownerId, now)
   await w.changed('workspace', workspace.id, workspace.ownerId)

@@ -76,6 +76,26 @@ export const apiCodes = {
     summary: 'Another account here has your e-mail address.',
     hint: 'Sign in as you did before, or ask an administrator to bring both together.',
   },
+  password_required: {
+    status: 401,
+    summary: 'This port has a password.',
+    hint: 'Open it in a browser; a program sends it to /.postern/password as JSON, with its token.',
+  },
+  wrong_password: {
+    status: 403,
+    summary: 'That isn’t the password.',
+    hint: 'Ask whoever shared it; after several tries, wait a minute.',
+  },
+  link_unknown: {
+    status: 404,
+    summary: 'This link opens nothing.',
+    hint: 'Check that it is whole; it may have been revoked.',
+  },
+  link_over: {
+    status: 410,
+    summary: 'This link is over.',
+    hint: 'Ask whoever sent it for a new one.',
+  },
   forbidden: { status: 403, summary: 'You may not do that.', hint: 'Ask an administrator.' },
   wrong_origin: {
     status: 403,
@@ -102,6 +122,11 @@ export const apiCodes = {
     status: 409,
     summary: 'Postern is set up already.',
     hint: 'Sign in, or ask an administrator for an account.',
+  },
+  not_linkable: {
+    status: 409,
+    summary: 'No such port is open to links.',
+    hint: 'Set the visibility of a port to link first.',
   },
   not_trashed: {
     status: 409,

@@ -31,6 +31,8 @@ export interface EdgeRoute {
   readonly ports: readonly EdgePort[]
   /** Which ports `<name>.<base>` is composed of, in no order; the longest prefix that fits wins. */
   readonly paths: readonly EdgePath[]
+  /** The versions of the passwords before its ports; port null: before those that have none of their own. Absent: none. */
+  readonly passwords?: readonly { readonly port: number | null; readonly version: string }[] | undefined
 }
 
 export interface EdgeUser {
@@ -41,7 +43,10 @@ export interface EdgeUser {
   readonly groups: readonly { readonly id: string; readonly name: string }[]
 }
 
-/** A browser's session: on the dashboard's host, or on one workspace host (`label`), child of a dashboard session. */
+/**
+ * A browser's session: on the dashboard's host, or on one workspace host (`label`), child of a dashboard session. A
+ * guest's, who has no account, has userId '' and hangs on the first session that this guest got, which is its own parent.
+ */
 export interface EdgeSession {
   readonly hash: string
   readonly userId: string
@@ -51,6 +56,10 @@ export interface EdgeSession {
     readonly workspaceId: string
     readonly label: string
   } | null
+  /** Of a guest who came by a link; null ports: all that are open to links. */
+  readonly link?: { readonly id: string; readonly ports: readonly number[] | null } | null | undefined
+  /** Versions of the passwords that were given in it; they hold for its children. */
+  readonly passes?: readonly string[] | undefined
 }
 
 export interface EdgeToken {
@@ -59,6 +68,8 @@ export interface EdgeToken {
   readonly userId: string
   readonly scopes: readonly Scope[]
   readonly expiresAtMs: number | null
+  /** Versions of the passwords that were given with it. */
+  readonly passes?: readonly string[] | undefined
 }
 
 /** An Ed25519 key that says who a visitor is (RFC 8037): the newest whose time has come signs. */
@@ -90,13 +101,36 @@ export interface EdgeSink {
 /** Who stands behind a request, as the gateway found by cookie or token. */
 export type Identity =
   | { readonly kind: 'anonymous' }
-  | { readonly kind: 'session'; readonly user: EdgeUser; readonly sessionHash: string }
+  | {
+      readonly kind: 'session'
+      readonly user: EdgeUser
+      readonly sessionHash: string
+      /** Versions of the passwords that were given. */
+      readonly passes?: readonly string[] | undefined
+    }
   | {
       readonly kind: 'token'
       readonly user: EdgeUser
       readonly tokenId: string
       readonly scopes: readonly Scope[]
+      readonly passes?: readonly string[] | undefined
     }
+  /** A guest on one workspace host, whom no app is told of. */
+  | {
+      readonly kind: 'link'
+      /** Null: came by no link, and is here for the passes alone. */
+      readonly linkId: string | null
+      readonly workspaceId: string
+      /** The ports that the link covers; null: all that are open to links. */
+      readonly ports: readonly number[] | null
+      readonly sessionHash: string
+      readonly passes?: readonly string[] | undefined
+    }
+
+/** The account behind a request; null: nobody's, or a guest's, who has none. */
+export function userOf(identity: Identity): EdgeUser | null {
+  return identity.kind === 'session' || identity.kind === 'token' ? identity.user : null
+}
 
 /** Where a request came from, for limits, lists and audit. */
 export interface Origin {
@@ -186,4 +220,30 @@ export interface EdgeControl {
   redeemCode(given: { code: string; nonce: string; label: string }): Promise<NewSession>
   /** The Start button: want becomes running. @throws ApiError as POST …/start */
   startWorkspace(workspaceId: string, userId: string, origin: Origin): Promise<void>
+  /**
+   * Uses a link once, for a guest's session on that host; `workspaceId` '' where there is none of that name.
+   * @throws ApiError link_unknown, link_over, rate_limited
+   */
+  redeemLink(
+    given: { secret: string; workspaceId: string; label: string },
+    origin: Origin,
+  ): Promise<NewSession>
+  /** The guest of a session on another host of the same workspace. @throws ApiError forbidden */
+  joinGuest(given: { sessionHash: string; label: string }, origin: Origin): Promise<NewSession>
+  /** A guest's session is in use. */
+  guestUsed(sessionHash: string): Promise<void>
+  /**
+   * A visitor who may open a port otherwise gives its password. By the hash of their session or token, which then has
+   * the pass; `holder` null: nobody, who gets a guest's session with it. @throws ApiError wrong_password, rate_limited
+   */
+  givePassword(
+    given: {
+      workspaceId: string
+      port: number | null
+      label: string
+      password: string
+      holder: { readonly kind: 'session' | 'token'; readonly hash: string } | null
+    },
+    origin: Origin,
+  ): Promise<NewSession | null>
 }

@@ -70,6 +70,7 @@ const routeSchema = z.looseObject({
   defaultPort: z.int().nullable(),
   ports: z.array(edgePortSchema.loose()),
   paths: z.array(z.looseObject({ prefix: z.string(), port: z.int() })),
+  passwords: z.array(z.looseObject({ port: z.int().nullable(), version: z.string() })).optional(),
 })
 const userSchema = z.looseObject({
   id: z.string(),
@@ -83,6 +84,8 @@ const sessionSchema = z.looseObject({
   userId: z.string(),
   expiresAtMs: z.number(),
   workspace: z.object({ parentHash: z.string(), workspaceId: z.string(), label: z.string() }).nullable(),
+  link: z.looseObject({ id: z.string(), ports: z.array(z.int()).nullable() }).nullish(),
+  passes: z.array(z.string()).optional(),
 })
 const tokenSchema = z.looseObject({
   hash: z.string(),
@@ -90,6 +93,7 @@ const tokenSchema = z.looseObject({
   userId: z.string(),
   scopes: z.array(scopeSchema),
   expiresAtMs: z.number().nullable(),
+  passes: z.array(z.string()).optional(),
 })
 
 export const edgeFactSchema: z.ZodType<EdgeFact> = z.discriminatedUnion('kind', [
@@ -189,6 +193,26 @@ export const gatewayProviderFinishSchema = z.object({
   }),
   origin: originSchema,
 })
+export const gatewayLinkSchema = z.object({
+  secret: z.string().max(512),
+  workspaceId: z.string().max(40),
+  label: z.string().min(1).max(63),
+  origin: originSchema,
+})
+export const gatewayJoinGuestSchema = z.object({
+  sessionHash: z.string().max(64),
+  label: z.string().min(1).max(63),
+  origin: originSchema,
+})
+export const gatewayGuestUsedSchema = z.object({ sessionHash: z.string().max(64) })
+export const gatewayPassSchema = z.object({
+  workspaceId: z.string().max(40),
+  port: z.int().nullable(),
+  label: z.string().min(1).max(63),
+  password: z.string().max(1024),
+  holder: z.object({ kind: z.enum(['session', 'token']), hash: z.string().max(64) }).nullable(),
+  origin: originSchema,
+})
 
 export const newSessionSchema = z.object({
   token: z.string(),
@@ -196,6 +220,7 @@ export const newSessionSchema = z.object({
   device: z.string().optional(),
   reusedAtMs: z.number().optional(),
 })
+export const passGivenSchema = z.object({ session: newSessionSchema.nullable() })
 export const setupOpenSchema = z.object({ open: z.boolean() })
 export const issuedCodeSchema = z.object({ code: z.string() })
 /** Where a person signs out at their provider, after they did here. */

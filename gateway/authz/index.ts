@@ -3,7 +3,7 @@
  * request that they describe goes out, in the words that the front understands. Keeps nothing, asks nobody.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { paths } from '../../control/wire/index.ts'
+import { paths, userOf } from '../../control/wire/index.ts'
 import { readingOrigin } from '../cors.ts'
 import { type Decision, decide } from '../decide.ts'
 import { placeFor } from '../dispatch.ts'
@@ -11,6 +11,7 @@ import { type Edge, nextRequestId, type Visit } from '../edge.ts'
 import { factsOf, type GatheredFacts } from '../facts.ts'
 import type { WorkspacePlace } from '../host.ts'
 import { tokenEntries } from '../protocols.ts'
+import { noteGuest } from '../guest-uses.ts'
 import { type Scan, scanHeaders } from '../scan.ts'
 import { RouteClass } from '../seen/classes.ts'
 import { Seen } from '../seen/seen.ts'
@@ -86,6 +87,7 @@ function answer(edge: Edge, door: AuthzDoor, sub: Sub): void {
   const { method, target, upgrade } = asked
   const nowMs = edge.now()
   const facts = factsOf({ table, site, place, scan, method, target, upgrade, nowMs })
+  if (facts.identity.kind === 'link') noteGuest(edge, facts.identity.sessionHash)
   const decision = decide(facts)
   const allowOrigin = readingOrigin(facts, decision)
   if (decision.kind !== 'allow')
@@ -131,7 +133,7 @@ function refuseVisitor(edge: Edge, sub: Sub, refused: Refused): void {
   const { method, target } = asked
   const seen = new Seen(RouteClass.forwardAuth, requestId, chain.client, place.label, method, target)
   if (facts.route !== undefined) seen.workspaceId = facts.route.workspaceId
-  if (facts.identity.kind !== 'anonymous') seen.userId = facts.identity.user.id
+  seen.userId = userOf(facts.identity)?.id ?? ''
   const visit = visitOf(edge, sub, { scan, place, peer, chain, requestId, seen, allowOrigin })
   refuse(visit, family, place, decision)
   seen.status = res.statusCode

@@ -5,6 +5,7 @@ import { answerDecision, noteDenial, sendRedirect } from '../answer.ts'
 import type { Decision } from '../decide.ts'
 import { nextRequestId, type Visit } from '../edge.ts'
 import { entryLocation } from '../flows/enter.ts'
+import { passwordLocation } from '../flows/password.ts'
 import type { WorkspacePlace } from '../host.ts'
 import { isNavigation } from '../scan.ts'
 import type { Asked, Family } from './families.ts'
@@ -59,10 +60,14 @@ export function refuse(
   // A front takes each 2xx for a yes, and would let the preflight through to the app.
   if (decision.kind === 'preflight') return refuseQuestion(res, family, 'forbidden', PREFLIGHT)
   const isPerson = isNavigation(scan) && !asked.upgrade
-  const location = entryLocation(edge.site, place, asked.target)
   if (family === 'auth-request') {
-    const isUnknown = decision.kind === 'sign-in'
-    return refuseQuestion(res, family, isUnknown ? 'unauthenticated' : 'forbidden', undefined, [
+    const isPassword = decision.kind === 'password'
+    const isUnknown = decision.kind === 'sign-in' || isPassword
+    const code = isPassword ? 'password_required' : isUnknown ? 'unauthenticated' : 'forbidden'
+    const location = isPassword
+      ? passwordLocation(edge.site, place, asked.target)
+      : entryLocation(edge.site, place, asked.target)
+    return refuseQuestion(res, family, code, undefined, [
       'X-Postern-Allow-Origin',
       visit.allowOrigin ?? '',
       ...(isUnknown
@@ -72,6 +77,7 @@ export function refuse(
         : []),
     ])
   }
-  if (decision.kind === 'sign-in' && isPerson) return sendRedirect(visit, location)
+  if (decision.kind === 'sign-in' && isPerson)
+    return sendRedirect(visit, entryLocation(edge.site, place, asked.target))
   answerDecision(visit, decision)
 }

@@ -1,9 +1,10 @@
 // A person who was just signed in on one port of a workspace comes in; before they land, its other ports sign them in too.
-import { type EdgeRoute, type EdgeUser, paths } from '../../control/wire/index.ts'
+import { type EdgeRoute, type Identity, paths, userOf } from '../../control/wire/index.ts'
 import { sendRedirect } from '../answer.ts'
 import { secretHash } from '../cookies.ts'
 import type { Visit } from '../edge.ts'
 import type { WorkspacePlace } from '../host.ts'
+import { identityOf } from '../identity.ts'
 import { portsOfHost } from '../ports.ts'
 import { workspaceOrigin } from '../site.ts'
 import { seal, unseal } from './flow.ts'
@@ -21,6 +22,7 @@ const SEALED_AS = 'chain of'
  * consent to somebody else's workspace is not asked for again. Each host has a nonce, a code and a cookie of its own.
  */
 export interface Chain {
+  /** '' for a guest, who is known on the host that they are to land on. */
   readonly userId: string
   readonly workspaceId: string
   /** The label of the host that they are to land on. */
@@ -62,13 +64,16 @@ export function goOn(visit: Visit, chain: Chain, headers: readonly string[] = []
   sendRedirect(visit, `${workspaceOrigin(site, next)}${paths.enter}?chain=${value}`, headers)
 }
 
-/** The other declared ports that pages of this one may call, as this user, in the order of their declaration. */
-function othersOf(route: EdgeRoute, user: EdgeUser, place: WorkspacePlace, nowMs: number): string[] {
+/**
+ * The other declared ports that pages of this one may call, as this visitor, in the order of their declaration. For a
+ * guest all of them: there is no account whose sign-in would open them later.
+ */
+function othersOf(route: EdgeRoute, identity: Identity, place: WorkspacePlace, nowMs: number): string[] {
   const here = portsOfHost(route, place)
+  const isGuest = userOf(identity) === null
   return route.ports
-    .filter(
-      ({ port, cors }) => cors === 'siblings' && !here.includes(port) && mayUsePort(route, user, port, nowMs),
-    )
+    .filter(({ cors }) => isGuest || cors === 'siblings')
+    .filter(({ port }) => !here.includes(port) && mayUsePort(route, identity, port, nowMs))
     .slice(0, HOSTS_MAX)
     .map(({ port }) => `${place.name}-${port}`)
 }
@@ -76,14 +81,15 @@ function othersOf(route: EdgeRoute, user: EdgeUser, place: WorkspacePlace, nowMs
 /** The chain that begins with the session that was just made on a host; null where there is nothing to go on to. */
 export function beginChain(visit: Visit, place: WorkspacePlace, sessionToken: string): Chain | null {
   const { table } = visit.edge
-  const session = table.session(secretHash(sessionToken))
-  const user = session === undefined ? undefined : table.user(session.userId)
   const route = table.routeByName(place.name)
-  if (user === undefined || route === undefined) return null
-  const others = othersOf(route, user, place, visit.edge.now())
+  const nowMs = visit.edge.now()
+  const credential = { kind: 'session', hash: secretHash(sessionToken) } as const
+  const identity = identityOf(table, credential, place, route, nowMs)
+  if (route === undefined || identity.kind === 'anonymous') return null
+  const others = othersOf(route, identity, place, nowMs)
   if (others.length === 0) return null
   return {
-    userId: user.id,
+    userId: userOf(identity)?.id ?? '',
     workspaceId: route.workspaceId,
     back: place.label,
     // Going on begins behind the first.

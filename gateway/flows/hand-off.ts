@@ -14,6 +14,7 @@ import { beginChain, goOn } from './chain.ts'
 import { clearCookie } from './cookie.ts'
 import { challengeOf, type Flow, FLOW_SECONDS } from './flow.ts'
 import { queryOf, readForm } from './form.ts'
+import { factsAt } from './guests.ts'
 import { authorizeInChain, chainAt, finishInChain } from './join.ts'
 import { flowCookie, flowOf, workspaceCookie } from './remembered.ts'
 import { isTopLevel } from './top-level.ts'
@@ -58,7 +59,10 @@ export function beginHandOff(visit: Visit, place: WorkspacePlace, target: string
   const location = `${edge.site.publicOrigin}${paths.authorize}?host=${place.label}&c=${challengeOf(nonce)}`
   sendRedirect(visit, location, [
     ...flowCookie(visit, place, flow, FLOW_SECONDS),
-    ...clearCookie(edge.site, edge.site.cookies.workspace),
+    // What is nobody's; a guest's opens other ports of this host, or this one again.
+    ...(factsAt(visit, place, '/').identity.kind === 'link'
+      ? []
+      : clearCookie(edge.site, edge.site.cookies.workspace)),
     ...withoutTossed(visit),
   ])
 }

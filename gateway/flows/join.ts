@@ -1,6 +1,6 @@
 // A person on their way along a chain comes in; they are signed in on one more host of the workspace, or not, and go on.
 import { randomBytes } from 'node:crypto'
-import { type Identity, paths } from '../../control/wire/index.ts'
+import { type Identity, paths, userOf } from '../../control/wire/index.ts'
 import { sendRedirect } from '../answer.ts'
 import type { Visit } from '../edge.ts'
 import { factsOf } from '../facts.ts'
@@ -9,6 +9,7 @@ import { workspaceOrigin } from '../site.ts'
 import { type Chain, chainOf, chainValue, goOn } from './chain.ts'
 import { challengeOf, type Flow, FLOW_SECONDS } from './flow.ts'
 import { queryOf } from './form.ts'
+import { redeemAsGuest } from './guests.ts'
 import { flowCookie, flowOf, workspaceCookie } from './remembered.ts'
 import { usable } from './usable.ts'
 
@@ -31,13 +32,17 @@ export function joinChain(visit: Visit, place: WorkspacePlace, chain: Chain): vo
     upgrade: false,
     nowMs: edge.now(),
   })
-  if (identity.kind === 'session' && identity.user.id === chain.userId) return goOn(visit, chain)
+  const isGuest = chain.userId === ''
+  // A guest's chain must not sign anybody out of their own account.
+  if (isGuest ? identity.kind === 'session' : userOf(identity)?.id === chain.userId) return goOn(visit, chain)
   const nowMs = edge.now()
   const nonce = randomBytes(32).toString('base64url')
   const counted = flowOf(visit, place) ?? { attempts: 0, firstAtMs: nowMs }
   const flow: Flow = { ...counted, nonce, path: '/', startedAtMs: nowMs }
   const query = `host=${place.label}&c=${challengeOf(nonce)}&chain=${chainValue(visit, chain)}`
-  const location = `${edge.site.publicOrigin}${paths.authorize}?${query}`
+  const location = isGuest
+    ? `${workspaceOrigin(edge.site, chain.back)}${paths.join}?${query}`
+    : `${edge.site.publicOrigin}${paths.authorize}?${query}`
   sendRedirect(visit, location, flowCookie(visit, place, flow, FLOW_SECONDS))
 }
 
@@ -74,7 +79,11 @@ export async function finishInChain(visit: Visit, place: WorkspacePlace, chain: 
   const session =
     flow === null || flow.nonce === ''
       ? null
-      : await orNothing(visit, () => visit.edge.control.redeemCode({ code, nonce: flow.nonce, label }))
+      : await orNothing(visit, () =>
+          chain.userId === ''
+            ? redeemAsGuest(visit, place, code, flow.nonce)
+            : visit.edge.control.redeemCode({ code, nonce: flow.nonce, label }),
+        )
   goOn(visit, chain, session === null ? [] : workspaceCookie(visit, place, session))
 }
 

@@ -1,17 +1,22 @@
 // A workspace's route and a user come in; whether they may use a port, or anything on a host, comes out. By the one decision.
-import { ApiError, type EdgeRoute, type EdgeUser } from '../../control/wire/index.ts'
+import { ApiError, type EdgeRoute, type EdgeUser, type Identity } from '../../control/wire/index.ts'
 import { decide } from '../decide.ts'
 import type { Visit } from '../edge.ts'
 import type { WorkspacePlace } from '../host.ts'
 import { portsOfHost } from '../ports.ts'
 
-/** True where the user may use that port, were it running and reachable. */
-export function mayUsePort(route: EdgeRoute, user: EdgeUser, port: number | null, nowMs: number): boolean {
+/** True where that visitor may use that port, were it running and reachable. */
+export function mayUsePort(
+  route: EdgeRoute,
+  identity: Identity,
+  port: number | null,
+  nowMs: number,
+): boolean {
   const { kind } = decide({
     ready: true,
     port,
     route,
-    identity: { kind: 'session', user, sessionHash: '' },
+    identity,
     method: 'GET',
     upgrade: false,
     origin: null,
@@ -32,7 +37,7 @@ export function usable(visit: Visit, place: WorkspacePlace, user: EdgeUser): Edg
   if (!table.isReady) throw new ApiError('unavailable')
   const route = table.routeByName(place.name)
   if (route === undefined) return null
-  return portsOfHost(route, place).some((port) => mayUsePort(route, user, port, visit.edge.now()))
-    ? route
-    : null
+  const identity = { kind: 'session', user, sessionHash: '' } as const
+  const nowMs = visit.edge.now()
+  return portsOfHost(route, place).some((port) => mayUsePort(route, identity, port, nowMs)) ? route : null
 }

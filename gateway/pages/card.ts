@@ -69,9 +69,10 @@ const MARK = new Html(
 const STYLE_ELEMENT = new Html(`<style>${STYLE}</style>`)
 const STYLE_HASH = createHash('sha256').update(STYLE).digest('base64')
 
-// What a link says behind `#` stays in the browser until the form is sent.
+// What a link says behind `#` stays in the browser until the form is sent, and goes from the address, so that it is in no
+// history that another page of this host could read.
 const FILL = `const i=document.querySelector('input[name=token]'),t=location.hash.slice(1)
-if(i&&t&&i.type!=='hidden'){i.value=t;i.closest('label').style.display='none'}`
+if(i&&t&&i.type!=='hidden'){i.value=t;i.closest('label').style.display='none';history.replaceState(null,'',location.pathname+location.search)}`
 const FILL_ELEMENT = new Html(`<script>${FILL}</script>`)
 const FILL_HASH = createHash('sha256').update(FILL).digest('base64')
 

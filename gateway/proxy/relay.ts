@@ -1,5 +1,5 @@
 // An allowed visit comes in; what every engine owes it is done here: caps, counters, revocation, heads, failures, one retry.
-import { ApiError, type EdgeRoute, type Identity } from '../../control/wire/index.ts'
+import { ApiError, type EdgeRoute, type Identity, userOf } from '../../control/wire/index.ts'
 import { answerFailure, drain } from '../answer.ts'
 import { addCors, withoutCors } from '../cors.ts'
 import { cutOff, hasBody, hstsOf, takesMore, type Visit } from '../edge.ts'
@@ -65,7 +65,7 @@ export abstract class Relay implements LiveStream {
     this.workspaceId = allowed.route.workspaceId
     this.incarnation = allowed.route.incarnation
     this.port = allowed.port
-    this.userId = allowed.identity.kind === 'anonymous' ? '' : allowed.identity.user.id
+    this.userId = userOf(allowed.identity)?.id ?? ''
     this.byOrigin = visit.allowOrigin
     this.visit = visit
     this.#route = allowed.route

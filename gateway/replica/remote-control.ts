@@ -13,6 +13,7 @@ import {
   gatewayJoinedSchema,
   issuedCodeSchema,
   newSessionSchema,
+  passGivenSchema,
   paths,
   setupOpenSchema,
   signedOutSchema,
@@ -113,6 +114,12 @@ export function remoteControl(serverUrl: string, credential: string): RemoteCont
     redeemCode: (given) => call(newSessionSchema, 'POST', paths.gatewayRedeem, given),
     startWorkspace: (workspaceId, userId, origin) =>
       call(z.undefined(), 'POST', paths.gatewayStart, { workspaceId, userId, origin }),
+    redeemLink: (given, origin) => call(newSessionSchema, 'POST', paths.gatewayLink, { ...given, origin }),
+    joinGuest: (given, origin) =>
+      call(newSessionSchema, 'POST', paths.gatewayJoinGuest, { ...given, origin }),
+    guestUsed: (sessionHash) => call(z.undefined(), 'POST', paths.gatewayGuestUsed, { sessionHash }),
+    givePassword: async (given, origin) =>
+      (await call(passGivenSchema, 'POST', paths.gatewayPass, { ...given, origin })).session,
     close: () => pool.destroy(),
   }
 }

@@ -25,6 +25,10 @@ function codeControl(feed: (facts: EdgeFact[]) => void): EdgeControl {
     beginSignIn: never,
     finishSignIn: never,
     startWorkspace: never,
+    redeemLink: never,
+    joinGuest: never,
+    guestUsed: never,
+    givePassword: never,
     issueCode(grant) {
       const code = randomBytes(24).toString('base64url')
       codes.set(code, grant)

@@ -67,6 +67,10 @@ export const noControl: EdgeControl = {
   issueCode: never,
   redeemCode: never,
   startWorkspace: never,
+  redeemLink: never,
+  joinGuest: never,
+  guestUsed: never,
+  givePassword: never,
 }
 
 /** The fake: what it makes is in the sink before its promises resolve. */
@@ -201,6 +205,11 @@ export class FakeControl implements EdgeControl {
     this.#fail()
     this.started.push(`${workspaceId} ${userId}`)
   }
+
+  readonly redeemLink = never
+  readonly joinGuest = never
+  readonly guestUsed = never
+  readonly givePassword = never
 
   #fail(): void {
     if (this.failure !== null) throw this.failure

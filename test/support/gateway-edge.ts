@@ -4,7 +4,7 @@ import { WebSocketServer } from 'ws'
 import type { Logger } from '@postern/plugin'
 import { startGateway } from '../../gateway/index.ts'
 import type { Gateway, GatewayOptions } from '../../gateway/seams.ts'
-import { type EdgeRoute, portDefaults } from '../../control/wire/index.ts'
+import { type EdgeRoute, portDefaults, userOf } from '../../control/wire/index.ts'
 import {
   ACCEPTED,
   type Answer,
@@ -94,11 +94,11 @@ export async function startEdge(
     control,
     app: {
       request(req, res, identity) {
-        appCalls.push(`${req.method} ${req.url} ${identity.kind === 'anonymous' ? '-' : identity.user.id}`)
+        appCalls.push(`${req.method} ${req.url} ${userOf(identity)?.id ?? '-'}`)
         res.end('app')
       },
       upgrade(req, socket, head, identity) {
-        appCalls.push(`UPGRADE ${req.url} ${identity.kind === 'anonymous' ? '-' : identity.user.id}`)
+        appCalls.push(`UPGRADE ${req.url} ${userOf(identity)?.id ?? '-'}`)
         sockets.handleUpgrade(req, socket, head, (ws) => ws.send('hello'))
       },
     },

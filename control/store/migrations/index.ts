@@ -10,6 +10,7 @@ import { up as grants } from './0007-grants.ts'
 import { up as names } from './0008-names.ts'
 import { up as accountLinks } from './0009-account-links.ts'
 import { up as identities } from './0010-identities.ts'
+import { up as links } from './0011-links.ts'
 
 export interface Migration {
   readonly name: string
@@ -27,4 +28,5 @@ export const migrations: readonly Migration[] = [
   { name: '0008-names', up: names },
   { name: '0009-account-links', up: accountLinks },
   { name: '0010-identities', up: identities },
+  { name: '0011-links', up: links },
 ]
