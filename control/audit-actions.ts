@@ -29,6 +29,7 @@ export const routeActions: Readonly<Record<string, Telling>> = {
   [`POST ${paths.workspaceStart}`]: 'workspace.start',
   [`POST ${paths.workspaceStop}`]: 'workspace.stop',
   [`POST ${paths.workspaceRestart}`]: 'workspace.restart',
+  [`POST ${paths.workspaceBreakGlass}`]: 'access.break-glass',
   [`POST ${paths.workspaceRestore}`]: 'workspace.restore',
   [`POST ${paths.groups}`]: 'group.create',
   [`DELETE ${paths.group}`]: 'group.delete',

@@ -21,7 +21,8 @@ export interface Need {
 
 const sees = ['workspaces:read', 'workspaces:write'] as const
 const changes = ['workspaces:write'] as const
-const looks: Need = { who: 'workspace', level: 'viewer', also: 'reads-all', scopes: sees }
+/** Of who may look at a workspace. */
+export const looksNeed: Need = { who: 'workspace', level: 'viewer', also: 'reads-all', scopes: sees }
 const steers: Need = { who: 'workspace', level: 'editor', also: 'administrator', scopes: changes }
 const manages: Need = { who: 'workspace', level: 'manager', scopes: changes }
 const sharing: Need = { ...manages, also: 'reads-all', scopes: sees }
@@ -54,14 +55,15 @@ const rows: Readonly<Record<string, Need>> = {
   [`DELETE ${paths.invitation}`]: { who: 'administrator' },
   [`GET ${paths.workspaces}`]: { who: 'signed-in', scopes: sees },
   [`POST ${paths.workspaces}`]: { who: 'signed-in', scopes: changes },
-  [`GET ${paths.workspace}`]: looks,
+  [`GET ${paths.workspace}`]: looksNeed,
   [`PATCH ${paths.workspace}`]: manages,
   [`DELETE ${paths.workspace}`]: trashes,
   [`POST ${paths.workspaceStart}`]: steers,
   [`POST ${paths.workspaceStop}`]: steers,
   [`POST ${paths.workspaceRestart}`]: steers,
   [`POST ${paths.workspaceRestore}`]: trashes,
-  [`GET ${paths.workspaceEvents}`]: looks,
+  [`POST ${paths.workspaceBreakGlass}`]: { who: 'administrator' },
+  [`GET ${paths.workspaceEvents}`]: looksNeed,
   [`POST ${paths.workspaceAliases}`]: manages,
   [`DELETE ${paths.workspaceAlias}`]: manages,
   [`GET ${paths.settings}`]: { who: 'reads-all' },
@@ -130,9 +132,9 @@ export const realtimeNeeds: Readonly<Record<string, Need>> = {
 
 /** Kinds of message on the live stream → who is sent them. */
 export const messageNeeds: Readonly<Record<StreamKind, Need>> = {
-  workspace: looks,
-  'workspace-gone': looks,
-  timeline: looks,
+  workspace: looksNeed,
+  'workspace-gone': looksNeed,
+  timeline: looksNeed,
   host: { who: 'reads-all' },
   'host-gone': { who: 'reads-all' },
   limits: { who: 'signed-in' },

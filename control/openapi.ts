@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { routeNeeds } from './authorization.ts'
 import { gatewayOperations } from './gateway-operations.ts'
+import { grantOperations } from './grant-operations.ts'
 import type { Operation } from './gateway-operations.ts'
 import * as wire from './wire/index.ts'
 
@@ -143,32 +144,7 @@ export const operations: Readonly<Record<string, Operation>> = {
   },
   [`GET ${paths.templates}`]: { summary: 'The templates.', answers: { 200: list(wire.templateViewSchema) } },
   [`GET ${paths.limits}`]: { summary: 'What the server enforces.', answers: { 200: wire.limitsSchema } },
-  [`GET ${paths.groups}`]: {
-    summary: 'The groups that I am in; all, for administrators and auditors.',
-    answers: { 200: list(wire.groupViewSchema) },
-  },
-  [`POST ${paths.groups}`]: {
-    summary: 'Make a group.',
-    body: wire.createGroupSchema,
-    answers: { 201: wire.groupViewSchema },
-  },
-  [`GET ${paths.group}`]: { summary: 'One group.', answers: { 200: wire.groupViewSchema } },
-  [`DELETE ${paths.group}`]: {
-    summary: 'Delete a group that owns no workspaces, and the grants to it.',
-    answers: { 204: null },
-  },
-  [`POST ${paths.groupMember}`]: { summary: 'Add a user to a group.', answers: { 204: null } },
-  [`DELETE ${paths.groupMember}`]: { summary: 'Take a user out of a group.', answers: { 204: null } },
-  [`GET ${paths.grants}`]: {
-    summary: 'The grants on one thing (?kind=workspace&id=…), or mine.',
-    answers: { 200: list(wire.grantViewSchema) },
-  },
-  [`POST ${paths.grants}`]: {
-    summary: 'Give a user or a group a grant on a workspace, template, image or host.',
-    body: wire.createGrantSchema,
-    answers: { 201: wire.grantViewSchema },
-  },
-  [`DELETE ${paths.grant}`]: { summary: 'Take a grant away, or give one up.', answers: { 204: null } },
+  ...grantOperations,
   [`GET ${paths.hosts}`]: { summary: 'The hosts.', answers: { 200: list(wire.hostViewSchema) } },
   [`DELETE ${paths.host}`]: {
     summary: 'Forget a host without workspaces; its agent is refused from then on.',

@@ -3,12 +3,13 @@ import type { Reply, Route } from '../call.ts'
 import type { Deployment } from '../deployment.ts'
 import { pageOf, paged } from '../paging.ts'
 import { parseBody } from '../parse.ts'
+import { breakGlass } from '../service/break-glass.ts'
 import { createGrant, grantsFor, removeGrant } from '../service/grants.ts'
 import type { Grant } from '../store/grants.ts'
 import type { Db } from '../store/open.ts'
 import { findWorkspace } from '../store/workspaces.ts'
 import { grantViews } from '../views-grants.ts'
-import { ApiError, createGrantSchema, objectKinds, paths } from '../wire/index.ts'
+import { ApiError, breakGlassSchema, createGrantSchema, objectKinds, paths } from '../wire/index.ts'
 import type { ObjectKind } from '../wire/index.ts'
 
 /** `?kind=workspace&id=<id or name>`; null: not about one thing. @throws ApiError invalid_body */
@@ -70,6 +71,22 @@ export function grantRoutes(deployment: Deployment): Route[] {
         const grant = await createGrant(deployment, person, parseBody(createGrantSchema, body))
         const [view] = await grantViews(db, [grant])
         return { status: 201, body: view, audit: await told(db, grant) }
+      },
+    },
+    {
+      method: 'POST',
+      path: paths.workspaceBreakGlass,
+      async run({ body, params, person }) {
+        const { reason } = parseBody(breakGlassSchema, body)
+        const { grant, workspace } = await breakGlass(deployment, person, params['id'] ?? '', reason)
+        const [view] = await grantViews(db, [grant])
+        const { id, name, ownerId } = workspace
+        const audit = {
+          object: { kind: 'workspace', id, name },
+          workspace: { id, ownerId },
+          details: { reason },
+        }
+        return { status: 201, body: view, audit }
       },
     },
     {

@@ -21,7 +21,7 @@ import { hashToken, newId, newToken } from '../tokens.ts'
 import { ApiError, passwordProblem } from '../wire/index.ts'
 import type { ApiCode, NewSession, Origin, PasswordOwner, Role } from '../wire/index.ts'
 import { attemptOf, linkAttempt } from './familiar.ts'
-import { takeGrants } from './grants.ts'
+import { takeGlass, takeGrants } from './grants.ts'
 import { beginSession, endAllOf } from './sessions.ts'
 import { tellRefused } from './told-sessions.ts'
 
@@ -227,6 +227,7 @@ class LocalAccounts implements Accounts {
       const demoted = change.role !== undefined && change.role !== user.role
       if (weaker || demoted) await endAllOf(w, id, { tokens: weaker })
       if (weaker) await deleteResetLinks(w.db, id)
+      if (demoted) await takeGlass(w, id)
       await w.changed('user', id, id)
       return (await findUser(w.db, { id })) ?? user
     })

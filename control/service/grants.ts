@@ -40,6 +40,15 @@ export async function takeGrants(w: Writer, grants: readonly Grant[]): Promise<v
   for (const id of new Set(workspaces.map(({ objectId }) => objectId))) await accessChanged(w, id)
 }
 
+/** What somebody opened by office ends with the office. */
+export async function takeGlass(w: Writer, userId: string): Promise<void> {
+  const grants = await listGrants(w.db, { subject: { kind: 'user', id: userId } })
+  await takeGrants(
+    w,
+    grants.filter(({ reason }) => reason !== null),
+  )
+}
+
 /** The subject's id. A user or group that nobody knows is a mistake in the body, not a missing page. */
 async function subjectOf(db: Db, { kind, id }: CreateGrant['subject']): Promise<string> {
   const found =

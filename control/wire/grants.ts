@@ -44,6 +44,16 @@ export const createGrantSchema = z.strictObject({
 })
 export type CreateGrant = z.infer<typeof createGrantSchema>
 
+/** Why an administrator must see into somebody's workspace; its owner reads it. */
+export const breakGlassSchema = z.strictObject({
+  reason: z
+    .string()
+    .trim()
+    .min(5, 'say why, in a few words')
+    .max(500)
+    .regex(/^[^\x00-\x1f\x7f]*$/, 'one line'),
+})
+
 export const grantViewSchema = z.object({
   id: z.string(),
   subject: z.object({ kind: z.enum(subjectKinds), id: z.string(), name: z.string() }),

@@ -19,6 +19,7 @@ export const paths = {
   workspaceStop: '/api/v1/workspaces/:id/stop',
   workspaceRestart: '/api/v1/workspaces/:id/restart',
   workspaceRestore: '/api/v1/workspaces/:id/restore',
+  workspaceBreakGlass: '/api/v1/workspaces/:id/break-glass',
   workspaceEvents: '/api/v1/workspaces/:id/events',
   workspaceAliases: '/api/v1/workspaces/:id/aliases',
   workspaceAlias: '/api/v1/workspaces/:id/aliases/:alias',

@@ -56,6 +56,10 @@ export const reasonCodes = {
   restored: { text: 'It was brought back from the trash.', hint: '' },
   created: { text: 'It was created.', hint: '' },
   transferred: { text: 'It has another owner.', hint: '' },
+  glass_broken: {
+    text: 'An administrator opened it, with a reason.',
+    hint: 'The owner can end that at once under Sharing.',
+  },
   purged: { text: 'It is being removed for ever.', hint: '' },
 } as const satisfies Record<string, { text: string; hint: string }>
 

@@ -271,6 +271,62 @@ for (const dialect of ['sqlite', 'postgres'] as const) {
         after.end()
       })
 
+      await t.test('the glass: an hour, a reason, told to the owner, taken back by either', async (t) => {
+        const it = await fresh(t)
+        const { ada, bob, eve, server } = it
+        const path = `${api}/shop/break-glass`
+        const reason = 'the disk of the host fills up'
+        for (const [who, status] of [
+          [eve, 403],
+          [bob, 403],
+        ] as const)
+          t.equal((await who.call('POST', path, { reason })).status, status)
+        for (const bad of [undefined, {}, { reason: ' x  ' }, { reason: 'two\nlines' }, { reason, hours: 2 }])
+          t.ok([400, 422].includes((await ada.call('POST', path, bad)).status), JSON.stringify(bad))
+        const owner = listen(it, bob)
+        await says(owner, isLive, 'live')
+        const made = await ada.call<GrantView>('POST', path, { reason })
+        t.equal(made.status, 201, made.text)
+        t.match(made.json, { role: 'editor', reason, expiresAtMs: server.clock.now + 3_600_000 })
+        await says(
+          owner,
+          (m) => m.type === 'timeline' && m.event.message.includes(reason),
+          'the owner is told',
+        )
+        t.match((await bob.call('GET', `${api}/shop/events`)).json.items, [
+          { code: 'glass_broken', actor: 'ada' },
+        ])
+        t.equal((await ada.call('GET', `${api}/shop`)).json.role, 'editor')
+        t.equal((await ada.call('PATCH', `${api}/shop`, { cpu: 1 })).status, 403, 'and no more than that')
+        t.equal((await grant(ada, 'viewer')).status, 403)
+        const route = (): unknown => server.facts.rows.get(`route ${it.shop}`)
+        t.match(route(), { row: { grants: [{ role: 'editor', expiresAtMs: made.json.expiresAtMs }] } })
+        const listed = await bob.call<{ items: GrantView[] }>('GET', '/api/v1/grants?kind=workspace&id=shop')
+        t.match(listed.json.items, [{ reason, subject: { name: 'ada' } }])
+        t.equal((await bob.call('DELETE', `/api/v1/grants/${made.json.id}`)).status, 204, 'the owner ends it')
+        t.match(route(), { row: { grants: [] } })
+        const again = await ada.call<GrantView>('POST', path, { reason })
+        await ada.call('POST', path, { reason: 'once more' })
+        t.equal(
+          (await ada.call('DELETE', `/api/v1/grants/${again.json.id}`)).status,
+          404,
+          'the later one holds',
+        )
+        const [last] = (
+          await bob.call<{ items: GrantView[] }>('GET', '/api/v1/grants?kind=workspace&id=shop')
+        ).json.items
+        t.equal((await ada.call('DELETE', `/api/v1/grants/${last?.id}`)).status, 204, 'or the administrator')
+        await ada.call('POST', path, { reason })
+        const cora = await server.member(ada, 'cora')
+        const coraId = (await cora.call<UserView>('GET', '/api/v1/me')).json.id
+        await ada.call('PATCH', `/api/v1/users/${coraId}`, { role: 'administrator' })
+        await ada.call('PATCH', `/api/v1/users/${(await ada.call<UserView>('GET', '/api/v1/me')).json.id}`, {
+          role: 'member',
+        })
+        t.match(route(), { row: { grants: [] } }, 'it ends with the office')
+        owner.end()
+      })
+
       await t.test('who comes back after losing a right is not left with what they knew', async (t) => {
         const it = await fresh(t)
         const { bob, eve } = it
