@@ -19,6 +19,7 @@ import { auditRoutes } from './routes/audit.ts'
 import { gatewayCallRoutes, gatewayRoutes } from './routes/gateways.ts'
 import { grantRoutes } from './routes/grants.ts'
 import { groupRoutes } from './routes/groups.ts'
+import { hookRoutes } from './routes/hooks.ts'
 import { hostRoutes } from './routes/hosts.ts'
 import { invitationRoutes } from './routes/invitations.ts'
 import { linkRoutes } from './routes/links.ts'
@@ -39,6 +40,8 @@ import { hostAgents } from './service/agents.ts'
 import { auditLog } from './service/audit.ts'
 import { edgeControl } from './service/edge.ts'
 import { FLOW_PURPOSE, knownGateways } from './service/gateways.ts'
+import type { HookSender } from './service/hook-sender.ts'
+import { hookSender } from './service/hook-sender.ts'
 import { keepSessions } from './service/sessions.ts'
 import { keepSigningKeys } from './service/signing.ts'
 import { signInLimit } from './sign-in-limit.ts'
@@ -110,6 +113,7 @@ export interface Parts {
   readonly deployment: Deployment
   readonly router: Api['router']
   readonly streams: Streams
+  readonly hooks: HookSender
   sweep(): Promise<void>
 }
 
@@ -132,6 +136,7 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
   const providers = providerSignIn(deployment, parts.limit)
   const sessions = keepSessions(deployment)
   const agents = hostAgents(deployment)
+  const hooks = hookSender(deployment)
   const streams = eventStreams(deployment)
   const pages = dashboardPages(options.webRoot, options.publicUrl)
   const gateways = await knownGateways(deployment)
@@ -155,6 +160,7 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
     ...nameRoutes(deployment),
     ...signingRoutes(deployment),
     ...auditRoutes(deployment),
+    ...hookRoutes(deployment),
     ...agentRoutes(agents),
     ...gatewayRoutes(gateways, links),
     ...gatewayCallRoutes(gateways, edge),
@@ -198,6 +204,7 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
     async close() {
       this.release()
       await providers.close()
+      await hooks.close()
       await feed.close()
       await deployment.audit
         .flush()
@@ -210,13 +217,15 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
     deployment,
     router: api.router,
     streams,
-    sweep: () => sweep(deployment, agents, sessions, providers),
+    hooks,
+    sweep: () => sweep(deployment, agents, sessions, providers, hooks),
   }
 }
 
 /** Opens the store, migrates it, and starts the sweep. @throws StartError */
 export async function openControl(options: ControlOptions): Promise<Control> {
-  const { control, sweep: round } = await openParts(options)
+  const { control, hooks, sweep: round } = await openParts(options)
+  await hooks.start()
   let sweeping = Promise.resolve()
   let failing = false
   const timer = setInterval(() => {

@@ -163,6 +163,26 @@ export const operations: Readonly<Record<string, Operation>> = {
     body: wire.createHostTokenSchema,
     answers: { 201: secret },
   },
+  [`GET ${paths.hooks}`]: { summary: 'The webhooks.', answers: { 200: list(wire.hookViewSchema) } },
+  [`POST ${paths.hooks}`]: {
+    summary: 'Make a webhook; its secret is shown once.',
+    body: wire.createHookSchema,
+    answers: { 201: wire.createdHookSchema },
+  },
+  [`PATCH ${paths.hook}`]: {
+    summary: 'Change a webhook, or let it rest.',
+    body: wire.patchHookSchema,
+    answers: { 200: wire.hookViewSchema },
+  },
+  [`DELETE ${paths.hook}`]: {
+    summary: 'Delete a webhook with all that waits for it.',
+    answers: { 204: null },
+  },
+  [`GET ${paths.hookDeliveries}`]: {
+    summary: 'What was and will be sent to it, newest first; ?state=waiting, delivered or dead.',
+    answers: { 200: list(wire.deliverySchema) },
+  },
+  [`POST ${paths.hookRedeliver}`]: { summary: 'Send one anew.', answers: { 202: null } },
   [`GET ${paths.audit}`]: {
     summary:
       'Who did what, newest first: all of it for those who read everything, else what is mine. ' +

@@ -35,6 +35,8 @@ export interface ControlOptions {
   readonly auditRetentionMs: number
   /** Names that no workspace or alias may take beside the built-in ones; absent: none. */
   readonly reservedNames?: readonly string[]
+  /** Where webhooks may be sent; never link-local addresses, nor to workspaces; absent: public ones. */
+  readonly hookTargets?: 'public' | 'any'
   /** Folder of the built dashboard; null: none is served. */
   readonly webRoot: string | null
   readonly version: string

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { StartError } from './start-error.ts'
 import { replaceFact, settleFact } from './store/facts.ts'
 import type { Db } from './store/open.ts'
+import { hasHooks } from './store/hooks.ts'
 import { hasSecrets } from './store/workspaces.ts'
 import { ApiError } from './wire/index.ts'
 
@@ -104,7 +105,7 @@ const foreign = (vault: Vault): Vault => ({
  */
 export async function loadVault(db: Db, stateDirectory: string, isShared: boolean): Promise<Vault> {
   const file = join(stateDirectory, 'secrets.key')
-  const needed = await hasSecrets(db)
+  const needed = (await hasSecrets(db)) || (await hasHooks(db))
   let key = await readKey(file)
   if (key === null) {
     if (needed)

@@ -4,6 +4,7 @@ import type { ProviderSignIn } from './oidc/index.ts'
 import type { Agents } from './service/agents.ts'
 import { endGrants } from './service/grants.ts'
 import { sweepGuests } from './service/guests.ts'
+import type { HookSender } from './service/hook-sender.ts'
 import type { SessionKeeper } from './service/sessions.ts'
 import { keepSigningKeys } from './service/signing.ts'
 import { pruneAudit, settleAudit } from './service/audit-keeping.ts'
@@ -19,6 +20,7 @@ export async function sweep(
   agents: Agents,
   sessions: SessionKeeper,
   providers: ProviderSignIn,
+  hooks: HookSender,
 ): Promise<void> {
   await agents.sweep()
   await sessions.sweep()
@@ -30,5 +32,6 @@ export async function sweep(
   await keepSigningKeys(deployment)
   await settleAudit(deployment)
   await pruneAudit(deployment)
+  await hooks.sweep()
   await pruneChanges(deployment.feed.db, CHANGES_KEPT)
 }

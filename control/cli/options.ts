@@ -16,6 +16,7 @@ import {
   readText,
   readWorkers,
 } from './option-values.ts'
+import { auditOptions } from './audit-options.ts'
 import { logOptions } from './log-options.ts'
 import { oidcOptions } from './oidc-options.ts'
 import { capOptions } from './cap-options.ts'
@@ -114,11 +115,7 @@ export const serverOptions = {
   },
   ...oidcOptions,
   ...workspaceOptions,
-  'audit-retention': {
-    describe: 'How long it is kept who did what, such as 400d',
-    initial: '400d',
-    read: readDuration,
-  },
+  ...auditOptions,
   'drain-period': {
     describe: 'How long open requests may go on when Postern is stopped',
     initial: '5s',

@@ -145,6 +145,7 @@ async function openControl(
     oidcProviders: config.oidcProviders ?? [],
     auditRetentionMs: config.auditRetention,
     reservedNames: config.reservedNames ?? [],
+    hookTargets: config.hookTargets,
     webRoot: given.product.web,
     version: given.product.version,
     log: given.log.child({ room: 'control' }),

@@ -9,7 +9,9 @@ import { listWorkspaces } from '../store/workspaces.ts'
 import { hashToken } from '../tokens.ts'
 import { ApiError } from '../wire/index.ts'
 import type { Desired, Register, Registered, Report, Status } from '../wire/index.ts'
+import { writeAudit } from './audit-rows.ts'
 import { desiredOf, Waiters } from './desired.ts'
+import { tellHooks } from './hook-events.ts'
 import { HostMemory } from './host-memory.ts'
 import type { Joining } from './joining.ts'
 import { checkProof, joinHost } from './joining.ts'
@@ -95,6 +97,10 @@ class HostAgents implements Agents {
       const { host, credential } = await joinHost(w, body, joining, now)
       await saveHost(w.db, host)
       await desiredChanged(w, host.id)
+      if (credential !== undefined) {
+        const actor = { kind: 'agent', id: host.id, name: host.name } as const
+        await writeAudit(w.db, { action: 'host.join', actor, object: { id: host.id, name: host.name } }, now)
+      }
       await this.#hostChanged(w, host)
       const { id: hostId, epoch, runtime, machineId } = host
       this.#deployment.log.info('a host registered', { hostId, epoch, runtime, machineId })
@@ -113,6 +119,10 @@ class HostAgents implements Agents {
     for (const workspace of await listWorkspaces(w.db, { hostId: host.id }))
       await settle(this.#deployment, w, workspace, workspace, { host })
     if (host.connected) await placeWaiting(this.#deployment, w)
+  }
+
+  async #tell(w: Writer, type: 'host.back' | 'host.away', { id, name }: Host): Promise<void> {
+    await tellHooks(w.db, { type, atMs: this.#deployment.now(), data: { host: { id, name } } })
   }
 
   async identify(credential: string, epoch: number): Promise<AgentIdentity> {
@@ -135,6 +145,7 @@ class HostAgents implements Agents {
         await touchHosts(w.db, [host.id], now)
         await updateHost(w.db, host.id, { connected: true })
         await this.#hostChanged(w, { ...host, connected: true })
+        await this.#tell(w, 'host.back', host)
       })
     } else this.#hosts.heard(host.id, now)
   }
@@ -204,6 +215,7 @@ class HostAgents implements Agents {
       for (const host of (await listHosts(w.db)).filter(isAway)) {
         await updateHost(w.db, host.id, { connected: false })
         await this.#hostChanged(w, { ...host, connected: false })
+        await this.#tell(w, 'host.away', host)
       }
     })
   }

@@ -5,8 +5,9 @@
 import type { Logger } from '@postern/plugin'
 import type { Db } from '../store/open.ts'
 import type { AuditEntry } from '../store/audit.ts'
-import { deleteAudit, endAudit, insertAudit, raiseAudit } from '../store/audit.ts'
+import { deleteAudit, insertAudit, raiseAudit } from '../store/audit.ts'
 import { ApiError } from '../wire/index.ts'
+import { completeAudit, writeAudit } from './audit-rows.ts'
 
 export type { AuditActor, AuditEntry } from '../store/audit.ts'
 
@@ -17,7 +18,10 @@ export interface Begun {
 }
 
 export interface Audit {
-  /** Writes a row, in the transaction of `db` where one is given: then both are there or neither. */
+  /**
+   * Writes a row, in the transaction of `db` where one is given: then both are there or neither. Inside a transaction it
+   * must be given: SQLite has one connection, and another would be waited for.
+   */
   record(entry: AuditEntry, db?: Db): Promise<void>
   /** Writes a row before the act. @throws ApiError unavailable: then the act must not be done. */
   begin(entry: AuditEntry): Promise<Begun>
@@ -56,11 +60,11 @@ class AuditLog implements Audit {
   }
 
   async record(entry: AuditEntry, db: Db = this.#db): Promise<void> {
-    await insertAudit(db, entry, this.#now())
+    await writeAudit(db, entry, this.#now())
   }
 
   async begin(entry: AuditEntry): Promise<Begun> {
-    const id = await insertAudit(this.#db, { ...entry, outcome: 'begun' }, this.#now()).catch(
+    const { id } = await insertAudit(this.#db, { ...entry, outcome: 'begun' }, this.#now()).catch(
       (err: unknown) => {
         throw new ApiError('unavailable', 'What is done here is written down first, and that fails.', {
           cause: err,
@@ -93,10 +97,10 @@ class AuditLog implements Audit {
   /** What was refused has changed nothing: the same person's same refusals are one row a minute. */
   async #ended(id: number, entry: AuditEntry): Promise<void> {
     const { outcome = 'ok', actor, action } = entry
-    if (outcome === 'ok') return endAudit(this.#db, id, entry)
+    if (outcome === 'ok') return completeAudit(this.#db, id, entry)
     const key = `refused ${outcome} ${action} ${actor.id}`
     if (this.#raise(key)) return deleteAudit(this.#db, id)
-    await endAudit(this.#db, id, entry)
+    await completeAudit(this.#db, id, entry)
     this.#keep(key, Promise.resolve(id), MINUTE)
   }
 
@@ -113,7 +117,7 @@ class AuditLog implements Audit {
           ...(entry.outcome === undefined ? {} : { outcome: entry.outcome }),
           details: { shared: true },
         }
-    const row = insertAudit(this.#db, told, this.#now())
+    const row = writeAudit(this.#db, told, this.#now())
     this.#keep(isRoom ? key : shared, row, isRoom ? windowMs : MINUTE)
     await row.catch((err: unknown) => {
       this.#counted.delete(isRoom ? key : shared)

@@ -56,7 +56,7 @@ class KnownGateways implements Gateways {
   }
 
   async join(body: GatewayJoin, bearer: string): Promise<GatewayJoined> {
-    const { feed, options, vault, log, now } = this.#deployment
+    const { feed, audit, options, vault, log, now } = this.#deployment
     const { gateway, credential } = await feed.write(async (w) => {
       const joining = bearer.startsWith('psi_')
       if (joining && !(await consumeGatewayToken(w.db, hashToken(bearer), now())))
@@ -72,6 +72,9 @@ class KnownGateways implements Gateways {
       }
       await saveGateway(w.db, row)
       await w.changed('gateway', row.id)
+      const actor = { kind: 'gateway', id: row.id, name: row.name } as const
+      if (joining)
+        await audit.record({ action: 'gateway.join', actor, object: { id: row.id, name: row.name } }, w.db)
       return { gateway: row, credential: fresh }
     })
     log.info('a gateway joined', {

@@ -26,6 +26,7 @@ import {
 import { listAliases, reserveName } from '../store/names.ts'
 import { listSessions } from '../store/sessions.ts'
 import { endGuestsOf } from './guests.ts'
+import { tellHooks } from './hook-events.ts'
 import { endSessions } from './sessions.ts'
 
 /** What the timeline says of a command; null actor: nobody asked, it came about. */
@@ -93,6 +94,16 @@ async function writeTimeline(
     actor: told?.actor ?? null,
   })
   await w.changed('timeline', String(id), after.ownerId)
+  if (before?.phase === after.phase) return
+  const { name, ownerId } = after
+  const data = {
+    workspace: { id: workspaceId, name, ownerId },
+    phase,
+    from: before?.phase ?? null,
+    code,
+    message,
+  }
+  await tellHooks(w.db, { type: 'workspace.phase', atMs: now, data })
 }
 
 /** Nothing of it is left on any host: the row goes, and its names stay its former owner's. */

@@ -107,8 +107,7 @@ function subject({ action, object, workspace, outcome, details }: Omit<AuditEntr
   }
 }
 
-/** Gives the new row's id. */
-export async function insertAudit(db: Db, entry: AuditEntry, atMs: number, count = 1): Promise<number> {
+export async function insertAudit(db: Db, entry: AuditEntry, atMs: number): Promise<AuditRow> {
   const { actor, origin } = entry
   const rows = await db<Row>('audit')
     .insert({
@@ -119,18 +118,23 @@ export async function insertAudit(db: Db, entry: AuditEntry, atMs: number, count
       via_kind: actor.via?.kind ?? '',
       via_id: line(actor.via?.id ?? '', 40),
       ...subject(entry),
-      count,
+      count: 1,
       ip: line(origin?.ip ?? '', 64),
       user_agent: line(origin?.userAgent ?? '', 200),
       request_id: line(origin?.requestId ?? '', 64),
     })
-    .returning('id')
-  return Number((rows[0] as { id: number }).id)
+    .returning('*')
+  return fromRow(rows[0] as Row)
 }
 
 /** Says how what was begun has ended, and what it was about where that came out on the way. */
-export async function endAudit(db: Db, id: number, entry: Omit<AuditEntry, 'actor'>): Promise<void> {
-  await db<Row>('audit').where({ id }).update(subject(entry))
+export async function endAudit(
+  db: Db,
+  id: number,
+  entry: Omit<AuditEntry, 'actor'>,
+): Promise<AuditRow | null> {
+  const [row] = await db<Row>('audit').where({ id }).update(subject(entry)).returning('*')
+  return row === undefined ? null : fromRow(row)
 }
 
 export async function deleteAudit(db: Db, id: number): Promise<void> {
@@ -208,12 +212,14 @@ export async function* everyAudit(db: Db, choice: AuditChoice, pageSize = 1000):
   }
 }
 
-/** What was begun before `beforeMs` and never ended reads `unknown` from now on; how many. */
-export async function loseBegun(db: Db, beforeMs: number): Promise<number> {
-  return db<Row>('audit')
+/** What was begun before `beforeMs` and never ended reads `unknown` from now on; gives those rows. */
+export async function loseBegun(db: Db, beforeMs: number): Promise<AuditRow[]> {
+  const rows = await db<Row>('audit')
     .where({ outcome: 'begun' })
     .where('at_ms', '<', beforeMs)
     .update({ outcome: 'unknown' })
+    .returning('*')
+  return rows.map(fromRow)
 }
 
 /** Deletes at most `limit` of the oldest rows from before `beforeMs`; how many. */

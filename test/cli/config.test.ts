@@ -45,6 +45,7 @@ t.test('the defaults are what the documentation pins', async (t) => {
     runtime: null,
     trashPeriod: 7 * 86_400_000,
     auditRetention: 400 * 86_400_000,
+    hookTargets: 'public',
   })
   t.equal(resolveConfig(agentOptions, nothing).serverUrl, 'http://localhost:8090')
   t.ok(Object.isFrozen(config))

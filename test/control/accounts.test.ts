@@ -334,6 +334,7 @@ await t.test('with https the cookie is bound to the host', async (t) => {
     templateDirectories: [],
     limits: roomy,
     auditRetentionMs: 400 * 86_400_000,
+    hookTargets: 'public' as const,
     webRoot: null,
     version: '0',
     log: listeningLog(),

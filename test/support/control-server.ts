@@ -129,6 +129,7 @@ export async function controlServer(
       templateDirectories: [],
       limits: roomy,
       auditRetentionMs: 400 * 86_400_000,
+      hookTargets: 'public',
       webRoot: null,
       version: '0.0.0-test',
       log,

@@ -11,6 +11,7 @@ import { up as names } from './0008-names.ts'
 import { up as accountLinks } from './0009-account-links.ts'
 import { up as identities } from './0010-identities.ts'
 import { up as links } from './0011-links.ts'
+import { up as hooks } from './0012-hooks.ts'
 
 export interface Migration {
   readonly name: string
@@ -29,4 +30,5 @@ export const migrations: readonly Migration[] = [
   { name: '0009-account-links', up: accountLinks },
   { name: '0010-identities', up: identities },
   { name: '0011-links', up: links },
+  { name: '0012-hooks', up: hooks },
 ]
