@@ -166,12 +166,12 @@ class Client implements ProviderClient {
     const subject = idClaims?.sub ?? known
     if (subject === null || (known !== null && subject !== known)) throw new ApiError('provider_answer')
     const claims = await this.#more(library, config, tokens.access_token, subject, idClaims ?? null)
-    const expiresMs = (tokens.expires_in ?? UNSAID_MS / 1000) * 1000
+    const expiresMs = Math.floor((tokens.expires_in ?? UNSAID_MS / 1000) * 1000)
     return {
       claims,
       idToken: tokens.id_token ?? null,
       refreshToken: tokens.refresh_token ?? null,
-      untilMs: idClaims === undefined ? nowMs + expiresMs : idClaims.exp * 1000,
+      untilMs: idClaims === undefined ? nowMs + expiresMs : Math.floor(idClaims.exp * 1000),
     }
   }
 

@@ -44,7 +44,8 @@ function wordsOf(err: {
   if (typeof code === 'string' && AWAY.has(code)) return ['provider_away']
   // fetch throws this for everything on the network; a mistake of ours has a code.
   if (err instanceof TypeError && code === undefined) return ['provider_away']
-  return ['provider_answer']
+  const isTheirs = err.name === 'ClientError' || (typeof code === 'string' && code.startsWith('OAUTH_'))
+  return [isTheirs ? 'provider_answer' : 'internal']
 }
 
 /** An error of ours passes untouched. */

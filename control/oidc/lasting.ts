@@ -37,7 +37,7 @@ const idPlace = (hash: string): SecretPlace => ({ workspaceId: '', name: `id tok
 
 /** When the provider is asked anew: a third of the time before the end, five minutes at most. */
 export const refreshAt = (nowMs: number, untilMs: number): number =>
-  Math.max(nowMs + 1000, untilMs - Math.min((untilMs - nowMs) / 3, LEAD_MS))
+  Math.max(nowMs + 1000, Math.floor(untilMs - Math.min((untilMs - nowMs) / 3, LEAD_MS)))
 
 /** When a session ends that began at `beganMs`: as the operator set it, else with what the provider said. */
 export const endOf = (provider: OidcProvider, answer: Answer, beganMs: number): number =>
@@ -146,7 +146,7 @@ class Refreshes implements Lasting {
     const { feed, now, log } = this.#deployment
     const session = await findSession(feed.db, held.sessionHash)
     if (session === null) return
-    const wait = Math.min(CLAIM_MS, Math.max(RETRY_MIN_MS, (session.endsAtMs - now()) / 4))
+    const wait = Math.floor(Math.min(CLAIM_MS, Math.max(RETRY_MIN_MS, (session.endsAtMs - now()) / 4)))
     await updateProviderSession(feed.db, held.sessionHash, { ...held, refreshAtMs: now() + wait })
     log.warn('a provider could not be asked about a session', {
       provider: held.provider,

@@ -1,6 +1,7 @@
 /** Somebody whom a provider named comes in; the user whom they are here comes out: known, linked, made, or refused. */
 import type { Deployment } from '../deployment.ts'
 import type { Writer } from '../feed.ts'
+import { redeemInvitation } from '../service/invitations.ts'
 import { insertIdentity, providersOf, userIdOf } from '../store/identities.ts'
 import type { User } from '../store/users.ts'
 import {
@@ -13,7 +14,7 @@ import {
 } from '../store/users.ts'
 import { newId } from '../tokens.ts'
 import { ApiError } from '../wire/index.ts'
-import type { Origin } from '../wire/index.ts'
+import type { AuditAction, Origin, Role } from '../wire/index.ts'
 import type { Person } from './claims.ts'
 import { freeUsername, groupsOf, mayEnter, roleOf } from './claims.ts'
 import { followGroups } from './groups.ts'
@@ -34,25 +35,34 @@ async function linked(w: Writer, provider: OidcProvider, person: Person): Promis
   return user
 }
 
-async function made(w: Writer, provider: OidcProvider, person: Person, nowMs: number): Promise<User> {
+async function made(
+  w: Writer,
+  { provider, person, nowMs }: Arrival,
+): Promise<{ readonly user: User; readonly by: AuditAction }> {
   // The first user is made by the set-up link, and by nobody's provider.
   if ((await countUsers(w.db)) === 0)
     throw new ApiError('account_not_allowed', 'Postern has not been set up yet.')
-  if (!mayEnter(person, provider)) throw new ApiError('account_not_allowed')
   const isTaken = async (username: string): Promise<boolean> => (await findUser(w.db, { username })) !== null
-  const user: User = {
-    id: newId(),
-    username: await freeUsername(person.wish, isTaken),
-    // An address that nobody verified would one day link its owner to this account.
-    email: person.email,
-    role: 'member',
-    disabled: false,
-    passwordHash: NO_PASSWORD,
-    createdAtMs: nowMs,
+  const make = async ({ role }: { readonly role: Role }): Promise<User> => {
+    const user: User = {
+      id: newId(),
+      username: await freeUsername(person.wish, isTaken),
+      // An address that nobody verified would one day link its owner to this account.
+      email: person.email,
+      role,
+      disabled: false,
+      passwordHash: NO_PASSWORD,
+      createdAtMs: nowMs,
+    }
+    await insertUser(w.db, user)
+    await w.changed('user', user.id, user.id)
+    return user
   }
-  await insertUser(w.db, user)
-  await w.changed('user', user.id, user.id)
-  return user
+  const isInvitable = provider.allow.invitation && person.email !== null
+  const invited = isInvitable ? await redeemInvitation(w, { verifiedEmail: person.email }, nowMs, make) : null
+  if (invited !== null) return { user: invited, by: 'invitation.accept' }
+  if (!mayEnter(person, provider)) throw new ApiError('account_not_allowed')
+  return { user: await make({ role: 'member' }), by: 'user.create' }
 }
 
 /** Role, groups and address as the provider says them now; the last administrator stays one. */
@@ -90,14 +100,14 @@ export async function admit({ audit }: Deployment, w: Writer, arrival: Arrival):
   const knownId = await userIdOf(w.db, subject)
   const known = knownId === null ? null : await findUser(w.db, { id: knownId })
   const same = known ?? (await linked(w, provider, person))
-  const user = same ?? (await made(w, provider, person, nowMs))
+  const { user, by } = same === null ? await made(w, arrival) : { user: same, by: null }
   if (user.disabled) throw new ApiError('account_not_allowed', 'This account is disabled.')
   if (known === null) {
     await insertIdentity(w.db, subject, user.id, nowMs)
     const actor = { kind: 'user', id: user.id, name: user.username } as const
     const object = { kind: 'user', id: user.id, name: user.username }
     const details = { provider: provider.id }
-    if (same === null) await audit.record({ action: 'user.create', actor, object, origin, details }, w.db)
+    if (by !== null) await audit.record({ action: by, actor, object, origin, details }, w.db)
     await audit.record({ action: 'identity.link', actor, object, origin, details }, w.db)
   }
   await follow(w, arrival, user)

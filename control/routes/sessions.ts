@@ -8,6 +8,7 @@ import { endSessions } from '../service/sessions.ts'
 import { listSessions } from '../store/sessions.ts'
 import { findUser } from '../store/users.ts'
 import { sessionView, userView } from '../views.ts'
+import { waysIn } from '../views-people.ts'
 import { ApiError, changePasswordSchema, paths, setupSchema, signInSchema } from '../wire/index.ts'
 
 export function sessionRoutes(
@@ -79,7 +80,7 @@ export function sessionRoutes(
       async run({ person }) {
         const user = await findUser(feed.db, { id: person.id })
         if (user === null) throw new ApiError('unauthenticated')
-        return { status: 200, body: userView(user) }
+        return { status: 200, body: (await waysIn(deployment, [user]))[0] }
       },
     },
     {

@@ -6,9 +6,11 @@ import { parseBody } from '../parse.ts'
 import type { Accounts } from '../service/accounts.ts'
 import { listUsers } from '../store/users.ts'
 import { userView } from '../views.ts'
+import { waysIn } from '../views-people.ts'
 import { createUserSchema, patchUserSchema, paths } from '../wire/index.ts'
 
-export function userRoutes({ feed }: Deployment, accounts: Accounts): Route[] {
+export function userRoutes(deployment: Deployment, accounts: Accounts): Route[] {
+  const { feed } = deployment
   return [
     {
       method: 'GET',
@@ -16,13 +18,14 @@ export function userRoutes({ feed }: Deployment, accounts: Accounts): Route[] {
       async run({ query }) {
         const page = pageOf(query)
         const users = await listUsers(feed.db, { after: page.after, limit: page.limit + 1 })
+        const views = await waysIn(deployment, users)
         return {
           status: 200,
           body: paged(
-            users,
+            views,
             page,
             ({ username }) => username,
-            (rows) => rows.map(userView),
+            (rows) => [...rows],
           ),
         }
       },

@@ -40,6 +40,8 @@ export const userViewSchema = z.object({
   role: roleSchema,
   disabled: z.boolean(),
   createdAtMs: z.number(),
+  /** How they can sign in: `password`, names of providers; said where people are listed, and of oneself. */
+  signInBy: z.array(z.string()).optional(),
 })
 export type UserView = z.infer<typeof userViewSchema>
 
@@ -55,9 +57,6 @@ export const changePasswordSchema = z.strictObject({
   currentPassword: z.string().max(1024),
   newPassword: passwordSchema,
 })
-
-/** Of the answer to a sign-out: where the browser then signs out at the provider that it had come by. */
-export const SIGN_OUT_AT_HEADER = 'Postern-Sign-Out-At'
 
 /** `workspaces:read` sees; `workspaces:write` changes; `connect` opens ports; `admin` all that the user may. */
 export const scopes = ['workspaces:read', 'workspaces:write', 'connect', 'admin'] as const

@@ -100,3 +100,6 @@ export const paths = {
   metrics: '/metrics',
 } as const
 export type PathName = keyof typeof paths
+
+/** Of the answer to a sign-out: where the browser then signs out at the provider that it had come by. */
+export const SIGN_OUT_AT_HEADER = 'Postern-Sign-Out-At'

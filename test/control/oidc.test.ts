@@ -102,6 +102,16 @@ t.test('who is let in, who is known again, who is not', async (t) => {
     },
   )
 
+  await t.test('People says how each signs in', async (t) => {
+    const { items } = await stack.root.must<{ items: { username: string; signInBy: string[] }[] }>(
+      'GET',
+      '/api/v1/users',
+    )
+    const ways = Object.fromEntries(items.map(({ username, signInBy }) => [username, signInBy.join()]))
+    t.match(ways, { root: 'password', 'ada-l': 'Provider One', bob: 'password,Provider <two>' })
+    t.same((await stack.root.must<{ signInBy: string[] }>('GET', '/api/v1/me')).signInBy, ['password'])
+  })
+
   await t.test('who came by a provider has no password to guess; a disabled account stays out', async (t) => {
     const visitor = stack.visitor()
     for (const guess of ['', 'x', password]) {
@@ -117,6 +127,46 @@ t.test('who is let in, who is known again, who is not', async (t) => {
     const [refusedVisitor, answer] = await as('ada')
     await refused(t, refusedVisitor, answer, 403, /This account is disabled/)
   })
+})
+
+t.test('by invitation: to a verified address, once, with its role and groups', async (t) => {
+  const invitation = { domains: [], groups: [], invitation: true }
+  const stack = await startOidcStack(t, root, { providers: [{ allow: invitation }, {}] })
+  const [one, two] = stack.providers
+  if (one === undefined || two === undefined) throw new Error('two were started')
+  const signIn = async (sub: string, email: string, verified: boolean, id = 'one') => {
+    for (const provider of [one, two]) {
+      provider.people.set(sub, { email, email_verified: verified, preferred_username: sub })
+      provider.login = sub
+    }
+    const visitor = new OidcVisitor(stack)
+    return { visitor, answer: await visitor.signIn(id) }
+  }
+  const group = await stack.root.must<{ id: string }>('POST', '/api/v1/groups', { name: 'guests' })
+  const invite = (email: string) =>
+    stack.root.must('POST', '/api/v1/invitations', { email, role: 'auditor', groups: [group.id] })
+  const before = await signIn('grace', 'grace@else.example', true)
+  await refused(t, before.visitor, before.answer, 403, /Your account is not let in here/)
+  await invite('Grace@else.example')
+  const unverified = await signIn('grace', 'grace@else.example', false)
+  await refused(t, unverified.visitor, unverified.answer, 403, /Your account is not let in here/)
+  const other = await signIn('grace', 'grace@else.example', true, 'two')
+  await refused(t, other.visitor, other.answer, 403, /Your account is not let in here/)
+  const { visitor } = await signIn('grace', 'grace@else.example', true)
+  t.match(await visitor.me(), { username: 'grace', role: 'auditor', email: 'grace@else.example' })
+  const { items } = await stack.root.must<{ items: { name: string; members: { username: string }[] }[] }>(
+    'GET',
+    '/api/v1/groups',
+  )
+  t.match(items, [{ name: 'guests', members: [{ username: 'grace' }] }])
+  const impostor = await signIn('not-grace', 'grace@else.example', true)
+  t.equal(impostor.answer.status, 409)
+  const audit = await stack.root.must<{ items: { action: string; actor: { name: string } }[] }>(
+    'GET',
+    '/api/v1/audit',
+  )
+  const told = audit.items.filter(({ actor }) => actor.name === 'grace').map(({ action }) => action)
+  t.same(told.sort(), ['identity.link', 'invitation.accept', 'session.begin'])
 })
 
 t.test('an answer that is not right signs nobody in', async (t) => {

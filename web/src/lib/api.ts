@@ -7,7 +7,7 @@ import type {
   TokenView,
   UserView,
 } from '../../../control/wire/account.ts'
-import { paths } from '../../../control/wire/paths.ts'
+import { paths, SIGN_OUT_AT_HEADER } from '../../../control/wire/paths.ts'
 import type {
   CreateWorkspace,
   Limits,
@@ -52,7 +52,13 @@ function fill(path: string, id: string): string {
 
 /** Makes the client. Each call throws ApiProblem; an AbortSignal's abort passes through untouched. */
 export function createApi(options: ApiOptions) {
-  async function call<T>(method: string, path: string, send?: unknown, signal?: AbortSignal): Promise<T> {
+  async function call<T>(
+    method: string,
+    path: string,
+    send?: unknown,
+    signal?: AbortSignal,
+    seen?: (headers: Headers) => void,
+  ): Promise<T> {
     const headers: Record<string, string> = { accept: 'application/json' }
     if (send !== undefined) headers['content-type'] = 'application/json'
     const init: RequestInit = { method, headers, credentials: 'same-origin' }
@@ -67,6 +73,7 @@ export function createApi(options: ApiOptions) {
     }
     const answer = await body(response)
     if (response.ok) {
+      seen?.(response.headers)
       if (answer === undefined && response.status !== 204 && response.status !== 202)
         throw problemOf(response.status, undefined)
       return answer as T
@@ -81,7 +88,14 @@ export function createApi(options: ApiOptions) {
     me: (signal?: AbortSignal) => call<UserView>('GET', paths.me, undefined, signal),
     changePassword: (given: { currentPassword: string; newPassword: string }) =>
       call<void>('POST', paths.password, given),
-    signOut: () => call<void>('DELETE', paths.currentSession),
+    /** Where the browser then signs out at the provider that it came by; null: nowhere. */
+    async signOut(): Promise<string | null> {
+      let at: string | null = null
+      await call<void>('DELETE', paths.currentSession, undefined, undefined, (headers) => {
+        at = headers.get(SIGN_OUT_AT_HEADER)
+      })
+      return at
+    },
 
     sessions: (signal?: AbortSignal) => call<Page<SessionView>>('GET', paths.sessions, undefined, signal),
     endSession: (id: string) => call<void>('DELETE', fill(paths.session, id)),

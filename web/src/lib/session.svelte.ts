@@ -31,10 +31,9 @@ class Session {
     }
   }
 
-  /** Ends the session on the server, then shows the sign-in. */
+  /** Ends the session on the server, then at the provider, or shows the sign-in. */
   async signOut(): Promise<void> {
-    await api.signOut()
-    location.assign('/sign-in')
+    location.assign((await api.signOut()) ?? '/sign-in')
   }
 }
 
