@@ -61,11 +61,11 @@ export async function startDeployment(t: Test, options: DeploymentOptions = {}):
   const clock = { ahead: 0 }
   const now = () => Date.now() + clock.ahead
   const control = await controlServer({
-    stateDirectory: t.testdir({}),
     publicUrl,
     baseDomain: base,
     now,
     ...options.control,
+    stateDirectory: options.control?.stateDirectory ?? t.testdir({}),
   })
   t.teardown(() => control.close())
   const log = memoryLog()
