@@ -23,6 +23,8 @@ export const routeActions: Readonly<Record<string, Telling>> = {
   [`POST ${paths.userResetLink}`]: 'reset-link.create',
   [`POST ${paths.invitations}`]: 'invitation.create',
   [`DELETE ${paths.invitation}`]: 'invitation.delete',
+  [`PUT ${paths.quota}`]: 'quota.change',
+  [`DELETE ${paths.quota}`]: 'quota.delete',
   [`POST ${paths.workspaces}`]: 'workspace.create',
   [`PATCH ${paths.workspace}`]: 'workspace.change',
   [`DELETE ${paths.workspace}`]: 'workspace.delete',

@@ -1,8 +1,8 @@
 /** Hosts, the operator's bounds and the counts go in; what the server enforces comes out, and what breaks it. Pure. */
+import type { Ledger } from './quotas.ts'
 import type { ControlLimits } from './seams.ts'
 import type { Defaults } from './spec.ts'
 import type { Host } from './store/hosts.ts'
-import type { Counts } from './store/workspaces.ts'
 import { PATHS_MAX } from './wire/index.ts'
 import type { FieldProblem, Limits, Settings } from './wire/index.ts'
 
@@ -15,6 +15,14 @@ const MAX_ENV = 200
 export function offering(hosts: readonly Host[]): readonly Host[] {
   const connected = hosts.filter((host) => host.connected)
   return connected.length > 0 ? connected : hosts
+}
+
+/** Whether a host can hold a limit: what none can is not offered, and no quota either. */
+export function heldLimits(hosts: readonly Host[]): { cpu: boolean; memory: boolean; pids: boolean } {
+  const offers = offering(hosts)
+  const holds = (limit: 'cpu' | 'memory' | 'pids'): boolean =>
+    offers.some((host) => host.capabilities.limits?.[limit] === true)
+  return { cpu: holds('cpu'), memory: holds('memory'), pids: holds('pids') }
 }
 
 /** What a workspace gets when neither user nor template says. */
@@ -30,23 +38,24 @@ export function defaultsOf(bounds: ControlLimits): Defaults {
 export function limitsOf(
   bounds: ControlLimits,
   hosts: readonly Host[],
-  counts: Counts,
+  ledger: Ledger,
   user: { readonly id: string; readonly administrator: boolean },
   { maxVisibility }: Settings,
 ): Limits {
   const offers = offering(hosts)
-  const holds = (limit: 'cpu' | 'memory' | 'pids'): boolean =>
-    offers.some((host) => host.capabilities.limits?.[limit] === true)
+  const holds = heldLimits(hosts)
+  const quota = ledger.standing({ kind: 'user', id: user.id })
   const defaults = defaultsOf(bounds)
   const keepsApart = offers.every(
     ({ capabilities }) => capabilities.isolation === true || capabilities.workspaceUsers === true,
   )
   return {
-    maxRunning: { total: bounds.maxRunning, perUser: bounds.maxRunningPerUser },
-    running: { total: counts.running, mine: counts.runningOf.get(user.id) ?? 0 },
-    maxWorkspacesPerUser: bounds.maxWorkspacesPerUser,
-    ...(holds('cpu') ? { cpu: { min: smallest.cpu, max: bounds.maxCpu, default: defaults.cpu } } : {}),
-    ...(holds('memory')
+    maxRunning: { total: bounds.maxRunning, perUser: quota.running.max ?? bounds.maxRunningPerUser },
+    running: { total: ledger.running, mine: quota.running.used },
+    maxWorkspacesPerUser: quota.workspaces.max ?? bounds.maxWorkspacesPerUser,
+    quota,
+    ...(holds.cpu ? { cpu: { min: smallest.cpu, max: bounds.maxCpu, default: defaults.cpu } } : {}),
+    ...(holds.memory
       ? {
           memoryBytes: {
             min: smallest.memoryBytes,
@@ -55,7 +64,7 @@ export function limitsOf(
           },
         }
       : {}),
-    ...(holds('pids') ? { pids: { min: smallest.pids, max: bounds.maxPids, default: defaults.pids } } : {}),
+    ...(holds.pids ? { pids: { min: smallest.pids, max: bounds.maxPids, default: defaults.pids } } : {}),
     images: offers.some((host) => host.capabilities.images === true),
     isolation: offers.length > 0 && offers.every((host) => host.capabilities.isolation === true),
     mayCreate: user.administrator || keepsApart,

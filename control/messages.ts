@@ -3,6 +3,8 @@ import type { Person } from './authorization.ts'
 import { messageNeeds } from './authorization.ts'
 import type { Deployment } from './deployment.ts'
 import { limitsOf } from './limits.ts'
+import type { Ledger } from './quotas.ts'
+import { readLedger } from './service/ledger.ts'
 import type { Change } from './store/changes.ts'
 import { grantsOnWorkspaces } from './store/grants.ts'
 import { listHosts } from './store/hosts.ts'
@@ -10,8 +12,8 @@ import type { Host } from './store/hosts.ts'
 import type { Db } from './store/open.ts'
 import { readSettings } from './store/settings.ts'
 import { findTimeline } from './store/timeline.ts'
-import type { Counts, Workspace } from './store/workspaces.ts'
-import { countByHost, countWorkspaces, listWorkspaces } from './store/workspaces.ts'
+import type { Workspace } from './store/workspaces.ts'
+import { countByHost, listWorkspaces } from './store/workspaces.ts'
 import { hostView, workspaceViews } from './views.ts'
 import { roleOn } from './wire/index.ts'
 import type { Accessible, Settings, StreamMessage } from './wire/index.ts'
@@ -30,7 +32,7 @@ export interface Loaded {
   /** What limits are made of; null: nothing about them changed. */
   readonly limits: {
     readonly hosts: readonly Host[]
-    readonly counts: Counts
+    readonly ledger: Ledger
     readonly settings: Settings
     readonly revision: number
   } | null
@@ -57,6 +59,9 @@ function compact(changes: readonly Change[]): Change[] {
   const last = new Map(changes.map((change) => [`${change.kind} ${change.subject}`, change]))
   return [...last.values()].sort((a, b) => a.revision - b.revision)
 }
+
+/** What limits are made of; groups are told of by their people. */
+const ofLimits: ReadonlySet<Change['kind']> = new Set(['workspace', 'host', 'settings', 'quota', 'user'])
 
 /** Reads the rows behind changes; `always` also what limits are made of. */
 export async function loadChanges(
@@ -103,13 +108,12 @@ export async function loadChanges(
       messages.push({ message, of: null, audience: null })
     }
   }
-  const isNews =
-    always || compacted.some(({ kind }) => kind === 'workspace' || kind === 'host' || kind === 'settings')
+  const isNews = always || compacted.some(({ kind }) => ofLimits.has(kind))
   const revision = changes.at(-1)?.revision ?? 0
   return {
     messages,
     limits: isNews
-      ? { hosts, counts: await countWorkspaces(db), settings: await readSettings(db), revision }
+      ? { hosts, ledger: await readLedger(deployment, db, hosts), settings: await readSettings(db), revision }
       : null,
   }
 }
@@ -134,7 +138,12 @@ export async function loadEverything(deployment: Deployment, db: Db): Promise<Lo
         audience: workspace.owner.id,
       })),
     ],
-    limits: { hosts, counts: await countWorkspaces(db), settings: await readSettings(db), revision: 0 },
+    limits: {
+      hosts,
+      ledger: await readLedger(deployment, db, hosts),
+      settings: await readSettings(db),
+      revision: 0,
+    },
   }
 }
 
@@ -198,8 +207,8 @@ export function messagesFor(
   const nowMs = deployment.now()
   const messages = loaded.messages.flatMap((each) => forReader(each, reader, nowMs) ?? [])
   if (loaded.limits === null) return messages
-  const { hosts, counts, settings, revision } = loaded.limits
-  const limits = limitsOf(deployment.options.limits, hosts, counts, reader.person, settings)
+  const { hosts, ledger, settings, revision } = loaded.limits
+  const limits = limitsOf(deployment.options.limits, hosts, ledger, reader.person, settings)
   const text = JSON.stringify(limits)
   if (text === sent.limits) return messages
   sent.limits = text

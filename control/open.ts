@@ -25,6 +25,7 @@ import { invitationRoutes } from './routes/invitations.ts'
 import { linkRoutes } from './routes/links.ts'
 import { nameRoutes } from './routes/names.ts'
 import { offerRoutes } from './routes/offers.ts'
+import { quotaRoutes } from './routes/quotas.ts'
 import { sessionRoutes } from './routes/sessions.ts'
 import { signingRoutes } from './routes/signing.ts'
 import { sharingRoutes } from './routes/sharing.ts'
@@ -150,6 +151,7 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
     ...tokenRoutes(deployment),
     ...userRoutes(deployment, accounts),
     ...invitationRoutes(deployment),
+    ...quotaRoutes(deployment),
     ...workspaceRoutes(deployment),
     ...sharingRoutes(deployment),
     ...linkRoutes(deployment, passwords),

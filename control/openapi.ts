@@ -70,6 +70,16 @@ export const operations: Readonly<Record<string, Operation>> = {
     answers: { 201: wire.createdInvitationSchema },
   },
   [`DELETE ${paths.invitation}`]: { summary: 'Revoke an invitation.', answers: { 204: null } },
+  [`GET ${paths.quota}`]: {
+    summary: 'What a user (`user`) or a group (`group`) may have, and has.',
+    answers: { 200: wire.quotaViewSchema },
+  },
+  [`PUT ${paths.quota}`]: {
+    summary: 'Set a quota; it stops nothing that runs.',
+    body: wire.putQuotaSchema,
+    answers: { 200: wire.quotaViewSchema },
+  },
+  [`DELETE ${paths.quota}`]: { summary: 'Take a quota away.', answers: { 204: null } },
   [`GET ${paths.workspaces}`]: {
     summary: 'My workspaces; all with ?owner=all.',
     answers: { 200: list(wire.workspaceViewSchema) },

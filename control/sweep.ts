@@ -8,6 +8,7 @@ import type { HookSender } from './service/hook-sender.ts'
 import type { SessionKeeper } from './service/sessions.ts'
 import { keepSigningKeys } from './service/signing.ts'
 import { pruneAudit, settleAudit } from './service/audit-keeping.ts'
+import { admitByTime } from './service/settle.ts'
 import { emptyTrash } from './service/workspaces.ts'
 import { pruneChanges } from './store/changes.ts'
 
@@ -28,6 +29,7 @@ export async function sweep(
   await endGrants(deployment)
   await sweepGuests(deployment)
   await emptyTrash(deployment)
+  await admitByTime(deployment)
   await deployment.audit.flush()
   await keepSigningKeys(deployment)
   await settleAudit(deployment)

@@ -5,6 +5,7 @@ import type { Devices } from '../devices.ts'
 import type { Passwords } from '../passwords.ts'
 import type { SignInLimit } from '../sign-in-limit.ts'
 import { deleteResetLinks } from '../store/account-links.ts'
+import { deleteQuota } from '../store/quotas.ts'
 import { deleteSetupTokens, hasSetupToken, insertSetupToken, settleFact } from '../store/facts.ts'
 import { listGrants } from '../store/grants.ts'
 import type { User } from '../store/users.ts'
@@ -240,6 +241,7 @@ class LocalAccounts implements Accounts {
         throw new ApiError('has_workspaces')
       await endAllOf(w, id, { tokens: true })
       await takeGrants(w, await listGrants(w.db, { subject: { kind: 'user', id } }))
+      await deleteQuota(w.db, { kind: 'user', id })
       await deleteUser(w.db, id)
       if ((await countAdministrators(w.db)) === 0) throw new ApiError('last_administrator')
       await w.changed('user', id, id)

@@ -11,6 +11,7 @@ import {
   listMemberships,
 } from '../store/groups.ts'
 import { listGrants } from '../store/grants.ts'
+import { deleteQuota } from '../store/quotas.ts'
 import { findUser } from '../store/users.ts'
 import { listWorkspaces } from '../store/workspaces.ts'
 import { newId } from '../tokens.ts'
@@ -39,6 +40,7 @@ export async function removeGroup({ feed }: Deployment, id: string): Promise<voi
       throw new ApiError('group_in_use')
     const members = new Set((await listMemberships(w.db, { groupId: id })).map(({ userId }) => userId))
     await takeGrants(w, await listGrants(w.db, { subject: { kind: 'group', id } }))
+    await deleteQuota(w.db, { kind: 'group', id })
     await deleteGroup(w.db, id)
     for (const userId of members) await w.changed('user', userId, userId)
   })

@@ -9,15 +9,16 @@ import type { Appearance } from '../phase.ts'
 import { deriveAppearance } from '../phase.ts'
 import type { Candidate } from '../placement.ts'
 import { place } from '../placement.ts'
+import { usageOf } from '../quotas.ts'
 import { lacking } from '../spec.ts'
 import { deleteGrants, listGrants } from '../store/grants.ts'
 import type { Host } from '../store/hosts.ts'
 import { findHost, listHosts, updateHost } from '../store/hosts.ts'
+import type { Db } from '../store/open.ts'
 import { appendTimeline } from '../store/timeline.ts'
 import type { StoredReason, Workspace } from '../store/workspaces.ts'
 import {
   countByHost,
-  countWorkspaces,
   deleteWorkspace,
   insertWorkspace,
   listWorkspaces,
@@ -27,6 +28,7 @@ import { listAliases, reserveName } from '../store/names.ts'
 import { listSessions } from '../store/sessions.ts'
 import { endGuestsOf } from './guests.ts'
 import { tellHooks } from './hook-events.ts'
+import { readLedger } from './ledger.ts'
 import { endSessions } from './sessions.ts'
 
 /** What the timeline says of a command; null actor: nobody asked, it came about. */
@@ -187,20 +189,28 @@ export async function candidates(w: Writer): Promise<Candidate[]> {
   }))
 }
 
-/** Places that became free go to those who wait longest. */
+/** Places that became free go to those who wait longest, as far as the quotas of their accounts go. */
 export async function admitWaiting(deployment: Deployment, w: Writer): Promise<void> {
-  const { limits } = deployment.options
-  const counts = await countWorkspaces(w.db)
-  let total = counts.running
-  const mine = new Map(counts.runningOf)
-  for (const workspace of await listWorkspaces(w.db, { waitingForPlace: true })) {
-    const held = mine.get(workspace.ownerId) ?? 0
-    if (total >= limits.maxRunning) return
-    if (held >= limits.maxRunningPerUser) continue
-    total++
-    mine.set(workspace.ownerId, held + 1)
+  for (const workspace of await admissible(deployment, w.db))
     await settle(deployment, w, workspace, { ...workspace, admitted: true })
-  }
+}
+
+async function admissible(deployment: Deployment, db: Db): Promise<Workspace[]> {
+  const waiting = await listWorkspaces(db, { waitingForPlace: true })
+  if (waiting.length === 0) return []
+  const ledger = await readLedger(deployment, db)
+  return waiting.filter((workspace) => {
+    const more = { ...usageOf({ ...workspace, admitted: true }), workspaces: 0 }
+    const fits = ledger.hasPlace && ledger.lacks(ledger.accountOf(workspace), more).length === 0
+    if (fits) ledger.add(workspace, more)
+    return fits
+  })
+}
+
+/** The same by time: somebody may have come into a group that may have more. */
+export async function admitByTime(deployment: Deployment): Promise<void> {
+  if ((await admissible(deployment, deployment.feed.db)).length === 0) return
+  await deployment.feed.write((w) => admitWaiting(deployment, w))
 }
 
 /** Workspaces without a host are looked at again when hosts changed. */

@@ -5,6 +5,7 @@ import { advance } from '../lifecycle.ts'
 import type { Command } from '../lifecycle.ts'
 import { limitsOf } from '../limits.ts'
 import { place } from '../placement.ts'
+import { NOTHING, usageOf } from '../quotas.ts'
 import { isSameProgram } from '../spec.ts'
 import type { StoredSpec } from '../spec.ts'
 import { listHosts } from '../store/hosts.ts'
@@ -12,13 +13,14 @@ import { takeName } from '../store/names.ts'
 import type { Db } from '../store/open.ts'
 import { readSettings } from '../store/settings.ts'
 import type { Workspace } from '../store/workspaces.ts'
-import { countWorkspaces, findWorkspace, listWorkspaces } from '../store/workspaces.ts'
+import { findWorkspace, listWorkspaces } from '../store/workspaces.ts'
 import { newId } from '../tokens.ts'
 import { ApiError, filledPort, nameProblem, nameProblemText } from '../wire/index.ts'
 import type { CreateWorkspace, Limits, PatchWorkspace } from '../wire/index.ts'
 import { admitWaiting, candidates, settle } from './settle.ts'
 import { sealEnv } from './environment.ts'
 import { checkBounds, shape, uniquePorts } from './shape.ts'
+import { checkResize, checkRoom, readLedger } from './ledger.ts'
 import { checkName } from './names.ts'
 import { checkCap } from './settings.ts'
 
@@ -32,31 +34,14 @@ export interface Actor {
 
 /** The limits as they are for this user now. */
 export async function readLimits(deployment: Deployment, db: Db, user: Actor): Promise<Limits> {
+  const hosts = await listHosts(db)
   return limitsOf(
     deployment.options.limits,
-    await listHosts(db),
-    await countWorkspaces(db),
+    hosts,
+    await readLedger(deployment, db, hosts),
     user,
     await readSettings(db),
   )
-}
-
-/** True when one more may run, for this owner and in all. */
-async function hasPlace(deployment: Deployment, db: Db, ownerId: string): Promise<boolean> {
-  const counts = await countWorkspaces(db)
-  const { maxRunning, maxRunningPerUser } = deployment.options.limits
-  return counts.running < maxRunning && (counts.runningOf.get(ownerId) ?? 0) < maxRunningPerUser
-}
-
-async function checkRoom(deployment: Deployment, db: Db, actor: Actor, name: string): Promise<void> {
-  await checkName(db, deployment.options, name, actor.id)
-  const { maxWorkspacesPerUser } = deployment.options.limits
-  if (((await countWorkspaces(db)).kept.get(actor.id) ?? 0) >= maxWorkspacesPerUser)
-    throw new ApiError(
-      'cap_reached',
-      `You have ${maxWorkspacesPerUser} workspaces, as many as are allowed; delete one first.`,
-    )
-  if (!(await hasPlace(deployment, db, actor.id))) throw new ApiError('cap_reached')
 }
 
 /** @throws ApiError invalid_name, invalid_body, limit_exceeded, unsupported, forbidden, name_taken, cap_reached */
@@ -94,7 +79,9 @@ export async function createWorkspace(
     checkBounds(body, limits)
     const resolved = shape(deployment, spec, hosts)
     await checkCap(w.db, spec.ports, [])
-    await checkRoom(deployment, w.db, actor, body.name)
+    await checkName(w.db, deployment.options, body.name, actor.id)
+    const ledger = await readLedger(deployment, w.db, hosts)
+    checkRoom(ledger, { kind: 'user', id: actor.id }, usageOf({ want: 'running', admitted: true, resolved }))
     await takeName(w.db, body.name, actor.id, deployment.now())
     const placement = place({ hostId: null, resolved }, await candidates(w))
     const now = deployment.now()
@@ -138,7 +125,9 @@ async function withPlace(
 ): Promise<Workspace> {
   if (draft.want !== 'running') return { ...draft, admitted: false }
   if (before.admitted) return draft
-  return { ...draft, admitted: await hasPlace(deployment, w.db, draft.ownerId) }
+  const ledger = await readLedger(deployment, w.db)
+  const more = { ...usageOf({ ...draft, admitted: true }), workspaces: 0 }
+  return { ...draft, admitted: ledger.hasPlace && ledger.lacks(ledger.accountOf(draft), more).length === 0 }
 }
 
 async function withHost(w: Writer, draft: Workspace): Promise<{ draft: Workspace; waiting: string | null }> {
@@ -175,6 +164,11 @@ async function obey(
     trashMs: deployment.options.limits.trashMs,
   })
   if (outcome.kind === 'refused') throw new ApiError(outcome.code, outcome.detail)
+  // What comes back from the trash counts again.
+  if (before.want === 'removed' && outcome.wish.want !== 'removed') {
+    const ledger = await readLedger(deployment, w.db)
+    checkRoom(ledger, ledger.accountOf(before), { ...NOTHING, workspaces: 1 })
+  }
   const wished = await withPlace(deployment, w, before, {
     ...before,
     ...outcome.wish,
@@ -249,6 +243,7 @@ export async function patchWorkspace(
     checkBounds(body, await readLimits(deployment, w.db, actor))
     if (body.ports !== undefined) await checkCap(w.db, spec.ports, before.resolved.ports)
     const resolved = shape(deployment, spec, hosts, before.resolved)
+    checkResize(await readLedger(deployment, w.db), before, resolved)
     return obey(deployment, w, before, 'patch', actor.username, { spec, resolved })
   })
 }

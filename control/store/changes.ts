@@ -13,6 +13,7 @@ export type ChangeKind =
   | 'gateway'
   | 'signing'
   | 'settings'
+  | 'quota'
 
 /** `subject` is the id (of a session or token: the hash) of what changed; `audience` the user it concerns, null: administrators. */
 export interface Change {

@@ -63,6 +63,9 @@ interface Row {
   program_generation: number
   spec: string
   resolved: string
+  /** Of `resolved`, to be summed up. */
+  cpu_millis: number
+  memory_bytes: number
   host_id: string | null
   desired_revision: number
   status: string | null
@@ -115,6 +118,8 @@ const toRow = (workspace: Workspace): Row => ({
   program_generation: workspace.programGeneration,
   spec: JSON.stringify(workspace.spec),
   resolved: JSON.stringify(workspace.resolved),
+  cpu_millis: Math.round(workspace.resolved.cpu * 1000),
+  memory_bytes: workspace.resolved.memoryBytes,
   host_id: workspace.hostId,
   desired_revision: workspace.desiredRevision,
   status: workspace.status === null ? null : JSON.stringify(workspace.status),
@@ -198,27 +203,6 @@ export async function listWorkspaces(db: Db, choice: WorkspaceChoice): Promise<W
   if (choice.after !== undefined) query.where('name', '>', choice.after)
   if (choice.limit !== undefined) query.limit(choice.limit)
   return (await query.orderBy('name')).map(fromRow)
-}
-
-/** What the caps count: places held in all and by a user, and a user's workspaces outside the trash. */
-export interface Counts {
-  readonly running: number
-  readonly runningOf: ReadonlyMap<string, number>
-  readonly kept: ReadonlyMap<string, number>
-}
-
-export async function countWorkspaces(db: Db): Promise<Counts> {
-  const rows = await db<Row>('workspaces')
-    .select('owner_id')
-    .sum({ running: 'admitted' })
-    .sum({ kept: db.raw("CASE WHEN want = 'removed' THEN 0 ELSE 1 END") })
-    .groupBy('owner_id')
-  const counted = rows as unknown as { owner_id: string; running: number; kept: number }[]
-  return {
-    running: counted.reduce((total, row) => total + Number(row.running), 0),
-    runningOf: new Map(counted.map((row) => [row.owner_id, Number(row.running)])),
-    kept: new Map(counted.map((row) => [row.owner_id, Number(row.kept)])),
-  }
 }
 
 /** Workspaces by host, whatever they want: their data is there. */

@@ -11,6 +11,7 @@ export const paths = {
   users: '/api/v1/users',
   user: '/api/v1/users/:id',
   userResetLink: '/api/v1/users/:id/reset-link',
+  quota: '/api/v1/quotas/:kind/:id',
   invitations: '/api/v1/invitations',
   invitation: '/api/v1/invitations/:id',
   workspaces: '/api/v1/workspaces',

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { accessRoles } from './access.ts'
 import { pathSchema, pathsSchema, portSchema, portViewSchema, visibilitySchema } from './ports.ts'
+import { standingSchema } from './quota.ts'
 import { reasonCodeList } from './reasons.ts'
 import { aliasSchema } from './sharing.ts'
 
@@ -172,6 +173,8 @@ export const limitsSchema = z.object({
   maxRunning: z.object({ total: z.int(), perUser: z.int() }),
   running: z.object({ total: z.int(), mine: z.int() }),
   maxWorkspacesPerUser: z.int(),
+  /** Of the person who asks: what their own workspaces use, and may use. */
+  quota: standingSchema,
   /** Absent: no host holds such a limit. */
   cpu: z.object({ min: z.number(), max: z.number(), default: z.number() }).optional(),
   memoryBytes: z.object({ min: z.int(), max: z.int(), default: z.int() }).optional(),

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { advance } from '../../control/lifecycle.ts'
 import type { Command, Wish } from '../../control/lifecycle.ts'
+import { Ledger } from '../../control/quotas.ts'
 import { boundsProblems, limitsOf } from '../../control/limits.ts'
 import { deriveAppearance } from '../../control/phase.ts'
 import type { Evidence } from '../../control/phase.ts'
@@ -311,7 +312,12 @@ await t.test('a spec is filled in from template and defaults, for either kind of
 
 const offers = (over: Partial<Host['capabilities']>, connected = true) =>
   ({ id: 'h', runtime: 'fake', connected, capabilities: over }) as Host
-const none = { running: 0, runningOf: new Map<string, number>(), kept: new Map<string, number>() }
+const none = new Ledger(roomy, {
+  held: [],
+  quotas: [],
+  memberships: [],
+  holds: { cpu: true, memory: true },
+})
 
 await t.test('limits are what can be held, and nobody is offered more', async (t) => {
   const member = { id: 'u', administrator: false }

@@ -28,13 +28,13 @@ import { consumeJoinToken, insertJoinToken, insertToken, listTokens } from '../.
 import { deleteUser, findUser, insertUser, listUsers } from '../../control/store/users.ts'
 import type { User } from '../../control/store/users.ts'
 import {
-  countWorkspaces,
   findWorkspace,
   insertWorkspace,
   listWorkspaces,
   updateWorkspace,
 } from '../../control/store/workspaces.ts'
 import type { Workspace } from '../../control/store/workspaces.ts'
+import { usageByOwner } from '../../control/store/quotas.ts'
 import { startPostgres } from '../support/control-postgres.ts'
 import { listeningLog } from '../support/control-server.ts'
 
@@ -194,15 +194,11 @@ function suite(name: string, open: (label: string) => Promise<Database>): void {
       t.same(await ids({ purgeableAtMs: late - 1 }), [])
       t.same(await ids({ unplaced: true }), ['w1', 'w2', 'w4'])
       t.same(await ids({ ownerId: 'u1', after: 'name-w1', limit: 5 }), ['w2'])
-      const counts = await countWorkspaces(db)
-      t.equal(counts.running, 1)
-      t.same(
-        [...counts.kept].sort(([a], [b]) => (a < b ? -1 : 1)),
-        [
-          ['u1', 2],
-          ['u2', 1],
-        ],
-      )
+      const held = await usageByOwner(db)
+      t.same(held.map(({ ownerId, workspaces, running }) => [ownerId, workspaces, running]).sort(), [
+        ['u1', 2, 0],
+        ['u2', 1, 1],
+      ])
     })
 
     await t.test('ends children with their parents, and everything with its user', async (t) => {

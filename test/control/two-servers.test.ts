@@ -84,5 +84,35 @@ t.test(
       async () =>
         (await doors[1]?.must<List>('GET', '/api/v1/workspaces?limit=200'))?.items.length === CAP + 1,
     )
+
+    // A member's quota of CPU, asked by both servers at once: by creating, by growing, by starting.
+    const bob = await one.member('bob')
+    const { id: bobId } = await bob.must<{ id: string }>('GET', '/api/v1/me')
+    const bobToken = await bob.must<{ token: string }>('POST', '/api/v1/tokens', { name: 'quota' })
+    for (const { id } of (await doors[0]?.must<List>('GET', '/api/v1/workspaces?limit=200'))?.items ?? [])
+      await doors[0]?.must('POST', `/api/v1/workspaces/${id}/stop`)
+    const QUOTA = 3
+    await one.admin.must('PUT', `/api/v1/quotas/user/${bobId}`, { maxRunning: QUOTA, maxWorkspaces: 5 })
+    const sides = [one.client(bobToken.token), two.client(bobToken.token)]
+    await until(async () => (await sides[1]?.api('GET', '/api/v1/me'))?.status === 200)
+    const both = <T>(
+      parts: readonly T[],
+      act: (side: (typeof sides)[0], part: T) => ReturnType<typeof bob.api>,
+    ) => Promise.all(parts.map((part, index) => act(sides[index % 2] as (typeof sides)[0], part)))
+    const numbers = Array.from({ length: 20 }, (_, index) => index)
+    const made = await both(numbers, (side, index) =>
+      side.api('POST', '/api/v1/workspaces', { ...body(index), name: `bob-n${index}n` }),
+    )
+    const ids = made.filter(({ status }) => status === 202).map((answer) => answer.json<{ id: string }>().id)
+    t.equal(ids.length, QUOTA, 'as many as the quota were created, by both servers together')
+    await both(ids, (side, id) => side.api('POST', `/api/v1/workspaces/${id}/stop`))
+    const more = await both([100, 101], (side, index) =>
+      side.api('POST', '/api/v1/workspaces', { ...body(index), name: `bob-n${index}n` }),
+    )
+    ids.push(...more.map((answer) => answer.json<{ id: string }>().id))
+    await both([...ids, ...ids], (side, id) => side.api('POST', `/api/v1/workspaces/${id}/start`))
+    type Shown = { quota: { running: { used: number }; workspaces: { used: number } } }
+    const shown = await bob.must<Shown>('GET', '/api/v1/limits')
+    t.match(shown.quota, { running: { used: QUOTA }, workspaces: { used: 5 } })
   },
 )

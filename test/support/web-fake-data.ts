@@ -37,6 +37,12 @@ export function fakeLimits(): Limits {
     maxRunning: { total: 50, perUser: 10 },
     running: { total: 4, mine: 4 },
     maxWorkspacesPerUser: 50,
+    quota: {
+      workspaces: { used: 5, max: 50 },
+      running: { used: 4, max: 10 },
+      cpu: { used: 5, max: null },
+      memoryBytes: { used: 10 * GIB, max: 12 * GIB },
+    },
     cpu: { min: 0.1, max: 4, default: 1 },
     memoryBytes: { min: 64 * 1024 ** 2, max: 8 * GIB, default: 2 * GIB },
     pids: { min: 16, max: 4096, default: 512 },

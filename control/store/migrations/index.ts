@@ -12,6 +12,7 @@ import { up as accountLinks } from './0009-account-links.ts'
 import { up as identities } from './0010-identities.ts'
 import { up as links } from './0011-links.ts'
 import { up as hooks } from './0012-hooks.ts'
+import { up as quotas } from './0013-quotas.ts'
 
 export interface Migration {
   readonly name: string
@@ -31,4 +32,5 @@ export const migrations: readonly Migration[] = [
   { name: '0010-identities', up: identities },
   { name: '0011-links', up: links },
   { name: '0012-hooks', up: hooks },
+  { name: '0013-quotas', up: quotas },
 ]
