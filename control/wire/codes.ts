@@ -168,11 +168,7 @@ export const apiCodes = {
     summary: 'The head of the request did not come in time.',
     hint: 'Send it at once; an administrator can raise max_header_time.',
   },
-  cap_reached: {
-    status: 409,
-    summary: 'No more may run, or be there, at once.',
-    hint: 'Stop or delete one.',
-  },
+  cap_reached: { status: 409, summary: 'No more may run or be there.', hint: 'Stop or delete one first.' },
   payload_too_large: { status: 413, summary: 'The body is too large.', hint: 'API bodies end at 1 MiB.' },
   unsupported_media_type: {
     status: 415,

@@ -195,10 +195,12 @@ function suite(name: string, open: (label: string) => Promise<Database>): void {
       t.same(await ids({ unplaced: true }), ['w1', 'w2', 'w4'])
       t.same(await ids({ ownerId: 'u1', after: 'name-w1', limit: 5 }), ['w2'])
       const held = await usageByOwner(db)
-      t.same(held.map(({ ownerId, workspaces, running }) => [ownerId, workspaces, running]).sort(), [
-        ['u1', 2, 0],
-        ['u2', 1, 1],
-      ])
+      t.same(
+        held
+          .map(({ ownerId, workspaces, running }) => `${ownerId} ${workspaces} ${running}`)
+          .sort((a, b) => (a < b ? -1 : 1)),
+        ['u1 2 0', 'u2 1 1'],
+      )
     })
 
     await t.test('ends children with their parents, and everything with its user', async (t) => {
