@@ -1,6 +1,6 @@
 /** The one table of who may do what: every route, every kind of live message. A route without a row does not start. */
 import { ApiError, paths, reaches } from './wire/index.ts'
-import type { AccessRole, Accessing, Identity, Role, Scope, StreamKind } from './wire/index.ts'
+import type { AccessRole, Accessing, Identity, Role, Scope, StreamKind, TokenBounds } from './wire/index.ts'
 
 /**
  * `public`: anybody. `signed-in`: any user, about their own things. `workspace`: who is at least `level` to the workspace
@@ -15,15 +15,31 @@ export interface Need {
   readonly scopes?: readonly Scope[]
   /** A change of one's own account: auditors make no other. */
   readonly own?: true
+  /** A token of one workspace may call it, about that one only. */
+  readonly bound?: true
   /** It changes something. */
   readonly changes?: boolean
 }
 
 const sees = ['workspaces:read', 'workspaces:write'] as const
 const changes = ['workspaces:write'] as const
+const makes = ['workspaces:write', 'connect'] as const
+const all = ['workspaces:read', 'workspaces:write', 'connect'] as const
 /** Of who may look at a workspace. */
-export const looksNeed: Need = { who: 'workspace', level: 'viewer', also: 'reads-all', scopes: sees }
-const steers: Need = { who: 'workspace', level: 'editor', also: 'administrator', scopes: changes }
+export const looksNeed: Need = {
+  who: 'workspace',
+  level: 'viewer',
+  also: 'reads-all',
+  scopes: sees,
+  bound: true,
+}
+const steers: Need = {
+  who: 'workspace',
+  level: 'editor',
+  also: 'administrator',
+  scopes: changes,
+  bound: true,
+}
 const manages: Need = { who: 'workspace', level: 'manager', scopes: changes }
 const sharing: Need = { ...manages, also: 'reads-all', scopes: sees }
 const trashes: Need = { ...manages, also: 'administrator' }
@@ -40,10 +56,11 @@ const rows: Readonly<Record<string, Need>> = {
   [`GET ${paths.sessions}`]: { who: 'signed-in' },
   [`DELETE ${paths.currentSession}`]: { who: 'signed-in', own: true },
   [`DELETE ${paths.session}`]: { who: 'signed-in', own: true },
-  [`GET ${paths.me}`]: { who: 'signed-in', scopes: ['workspaces:read', 'workspaces:write', 'connect'] },
+  [`GET ${paths.me}`]: { who: 'signed-in', scopes: all, bound: true },
   [`POST ${paths.password}`]: { who: 'signed-in', own: true },
   [`GET ${paths.tokens}`]: { who: 'signed-in' },
-  [`POST ${paths.tokens}`]: { who: 'signed-in', own: true },
+  // Of what it may itself; one that only reads makes none.
+  [`POST ${paths.tokens}`]: { who: 'signed-in', own: true, scopes: makes, bound: true },
   [`DELETE ${paths.token}`]: { who: 'signed-in', own: true },
   [`GET ${paths.users}`]: { who: 'reads-all' },
   [`POST ${paths.users}`]: { who: 'administrator' },
@@ -56,7 +73,7 @@ const rows: Readonly<Record<string, Need>> = {
   [`GET ${paths.quota}`]: { who: 'reads-all' },
   [`PUT ${paths.quota}`]: { who: 'administrator' },
   [`DELETE ${paths.quota}`]: { who: 'administrator' },
-  [`GET ${paths.workspaces}`]: { who: 'signed-in', scopes: sees },
+  [`GET ${paths.workspaces}`]: { who: 'signed-in', scopes: sees, bound: true },
   [`POST ${paths.workspaces}`]: { who: 'signed-in', scopes: changes },
   [`GET ${paths.workspace}`]: looksNeed,
   [`PATCH ${paths.workspace}`]: manages,
@@ -135,7 +152,7 @@ export const routeNeeds: Readonly<Record<string, Need>> = Object.fromEntries(
 
 /** Upgrades of the API → what they need. */
 export const realtimeNeeds: Readonly<Record<string, Need>> = {
-  [paths.events]: { who: 'signed-in', scopes: sees },
+  [paths.events]: { who: 'signed-in', scopes: sees, bound: true },
   [paths.gatewayChanges]: { who: 'gateway' },
 }
 
@@ -161,6 +178,8 @@ export interface Person extends Accessing {
   readonly readsAll: boolean
   /** Null for a token. */
   readonly sessionHash: string | null
+  /** Null for a session. */
+  readonly token: { readonly id: string; readonly bounds: TokenBounds | null } | null
 }
 
 function person(identity: Extract<Identity, { kind: 'session' | 'token' }>): Person {
@@ -174,6 +193,7 @@ function person(identity: Extract<Identity, { kind: 'session' | 'token' }>): Per
     administrator: whole && role === 'administrator',
     readsAll: whole && role !== 'member',
     sessionHash: identity.kind === 'session' ? identity.sessionHash : null,
+    token: identity.kind === 'token' ? { id: identity.tokenId, bounds: identity.bounds } : null,
   }
 }
 
@@ -185,6 +205,8 @@ export function authorize(need: Need, identity: Identity): Person | null {
     const enough: readonly Scope[] = ['admin', ...(need.scopes ?? [])]
     if (!identity.scopes.some((scope) => enough.includes(scope)))
       throw new ApiError('missing_scope', `It needs ${need.scopes?.join(' or ') ?? 'admin'}.`)
+    if (identity.bounds !== null && need.bound !== true)
+      throw new ApiError('missing_scope', 'This token is for one workspace: to see it, start and stop it.')
   }
   const found = person(identity)
   if (found.role === 'auditor' && need.changes === true && need.own !== true)

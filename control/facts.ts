@@ -156,10 +156,10 @@ const guestFact = (guest: Guest, link: Link | null, passes: Passes): EdgeFact =>
   },
 })
 
-const tokenFact = ({ hash, id, userId, scopes, expiresAtMs }: Token, passes: Passes): EdgeFact => ({
+const tokenFact = ({ hash, id, userId, scopes, bounds, expiresAtMs }: Token, passes: Passes): EdgeFact => ({
   kind: 'token',
   key: hash,
-  row: { hash, id, userId, scopes, expiresAtMs, ...(passes === undefined ? {} : { passes }) },
+  row: { hash, id, userId, scopes, bounds, expiresAtMs, ...(passes === undefined ? {} : { passes }) },
 })
 
 /** A session as it is now, a person's or a guest's. */

@@ -178,12 +178,32 @@ function aboutWorkspace(
   }
 }
 
+/** The id of the workspace that a message is about; '': none. */
+function subjectOf(message: StreamMessage): string {
+  switch (message.type) {
+    case 'workspace':
+      return message.workspace.id
+    case 'workspace-gone':
+      return message.id
+    case 'timeline':
+      return message.event.workspaceId
+    default:
+      return ''
+  }
+}
+
+/** False for what a token of one workspace isn't for. */
+function isWithin(message: StreamMessage, { token }: Person): boolean {
+  const bounds = token?.bounds ?? null
+  return bounds === null || bounds.workspaceId === subjectOf(message)
+}
+
 /** The message as this reader is to have it; null: it is not for them. */
 function forReader(given: LoadedMessage, reader: Audience, nowMs: number): StreamMessage | null {
   const { message } = given
   switch (messageNeeds[message.type].who) {
     case 'workspace':
-      return aboutWorkspace(given, reader, nowMs)
+      return isWithin(message, reader.person) ? aboutWorkspace(given, reader, nowMs) : null
     case 'reads-all':
       return reader.person.readsAll ? message : null
     case 'administrator':

@@ -157,10 +157,16 @@ export const userView = (user: User): UserView => ({
   createdAtMs: user.createdAtMs,
 })
 
-export const tokenView = (token: Token): TokenView => ({
+/** `names`: of the workspaces that its user may see. */
+export const tokenView = (token: Token, names: ReadonlyMap<string, string>): TokenView => ({
   id: token.id,
   name: token.name,
   scopes: [...token.scopes],
+  workspace:
+    token.bounds === null
+      ? null
+      : { id: token.bounds.workspaceId, name: names.get(token.bounds.workspaceId) ?? null },
+  ports: token.bounds === null || token.bounds.ports === null ? null : [...token.bounds.ports],
   createdAtMs: token.createdAtMs,
   expiresAtMs: token.expiresAtMs,
   lastUsedAtMs: token.lastUsedAtMs,

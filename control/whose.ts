@@ -40,7 +40,8 @@ export async function workspaceFor(
   const found =
     (await findWorkspace(db, { id: ref.slice(0, 64) })) ??
     (nameProblem(ref) === null ? await findWorkspace(db, { name: ref }) : null)
-  if (found === null) throw new ApiError('not_found')
+  const bounds = person.token?.bounds ?? null
+  if (found === null || (bounds !== null && bounds.workspaceId !== found.id)) throw new ApiError('not_found')
   const role = await roleIn(db, found, person, nowMs)
   const barred = barrier(need, person, role)
   if (barred !== null) throw new ApiError(barred)

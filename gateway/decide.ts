@@ -111,9 +111,21 @@ export function mayRideOnCookie(
   )
 }
 
-/** By the table of `control/wire/access.ts`, which control asks too; a link opens what it covers and is open to links. */
+/** Is the credential for this workspace and port at all? A token may be for one workspace, and for some of its ports. */
+function isFor(identity: Identity, route: EdgeRoute, port: number | null): boolean {
+  if (identity.kind !== 'token' || identity.bounds === null) return true
+  const { workspaceId, ports } = identity.bounds
+  if (workspaceId !== route.workspaceId) return false
+  return ports === null || (port !== null && ports.includes(port))
+}
+
+/**
+ * By the table of `control/wire/access.ts`, which control asks too; a link opens what it covers and is open to links. A
+ * token that isn't for the port is as good as none.
+ */
 function mayUse(facts: Facts, visibility: Visibility, route: EdgeRoute, port: number | null): boolean {
   const { identity } = facts
+  if (visibility !== 'public' && !isFor(identity, route, port)) return false
   if (identity.kind === 'link' && visibility === 'link' && covers(identity, port)) return true
   return opensPort(route, userOf(identity), port, visibility, facts.nowMs)
 }
@@ -139,7 +151,7 @@ const opensPorts = (identity: Identity): boolean =>
 /** A credential that may not act here is worth nothing on a public port, and a refusal elsewhere. */
 function actingIdentity(facts: Facts, route: EdgeRoute, port: number | null): Identity | Refusal {
   const { identity } = facts
-  if (!opensPorts(identity)) return 'scope'
+  if (!opensPorts(identity) || !isFor(identity, route, port)) return 'scope'
   if (identity.kind === 'token' || identity.kind === 'anonymous') return identity
   if (mayRideOnCookie(facts, facts, facts.ownOrigin)) return identity
   return isSibling(facts) && corsOf(route, port) === 'siblings' ? identity : 'origin'
@@ -165,6 +177,7 @@ function edgeAnswers(facts: Facts): boolean {
   return (
     byEdge ||
     identity.kind !== 'token' ||
+    !isFor(identity, route, port) ||
     !mayUse(facts, visibility, route, port) ||
     lacksPassword(facts, route, identity, port) ||
     !opensPorts(identity)

@@ -126,7 +126,8 @@ const isLive = (token: EdgeToken, nowMs: number): boolean =>
 function identityOfToken(table: TableView, token: EdgeToken): Identity {
   const user = table.user(token.userId)
   if (user === undefined) return ANONYMOUS
-  return { kind: 'token', user, tokenId: token.id, scopes: token.scopes, passes: token.passes }
+  const { id: tokenId, scopes, bounds, passes } = token
+  return { kind: 'token', user, tokenId, scopes, bounds, passes }
 }
 
 /** When (ms) the credential ends by itself, the parent session's end included; Infinity: never, or unknown. */

@@ -1,53 +1,31 @@
-/** A person's API tokens. */
+/** A person's access tokens. */
 import type { Route } from '../call.ts'
 import type { Deployment } from '../deployment.ts'
 import { parseBody } from '../parse.ts'
-import { deleteTokens, insertToken, listTokens } from '../store/tokens.ts'
-import { hashToken, newId, newToken } from '../tokens.ts'
-import { tokenView } from '../views.ts'
+import { endTokens, makeToken, tokensOf } from '../service/tokens.ts'
+import { listTokens } from '../store/tokens.ts'
 import { ApiError, createTokenSchema, paths } from '../wire/index.ts'
-import type { Scope } from '../wire/index.ts'
 
-const plainScopes: readonly Scope[] = ['workspaces:read', 'workspaces:write', 'connect']
-const TOKENS_MAX = 100
-
-export function tokenRoutes({ feed, now }: Deployment): Route[] {
+export function tokenRoutes(deployment: Deployment): Route[] {
+  const { feed, now } = deployment
   return [
     {
       method: 'GET',
       path: paths.tokens,
-      async run({ person }) {
-        const tokens = await listTokens(feed.db, { userId: person.id })
-        return { status: 200, body: { items: tokens.map(tokenView) } }
-      },
+      run: async ({ person }) => ({ status: 200, body: { items: await tokensOf(feed.db, person, now()) } }),
     },
     {
       method: 'POST',
       path: paths.tokens,
       async run({ person, body }) {
-        const { name, scopes, expiresAt } = parseBody(createTokenSchema, body)
-        const expiresAtMs = expiresAt === undefined ? null : Date.parse(expiresAt)
-        if (expiresAtMs !== null && expiresAtMs <= now())
+        const { expiresAt, ...wish } = parseBody(createTokenSchema, body)
+        const expiresAtMs = expiresAt === undefined ? undefined : Date.parse(expiresAt)
+        if (expiresAtMs !== undefined && expiresAtMs <= now())
           throw new ApiError('invalid_body', undefined, {
             errors: [{ path: 'expiresAt', message: 'is over already' }],
           })
-        const [id, token] = [newId(), newToken('pst_')]
-        await feed.write(async (w) => {
-          if ((await listTokens(w.db, { userId: person.id })).length >= TOKENS_MAX)
-            throw new ApiError('limit_exceeded', `At most ${TOKENS_MAX} tokens; delete one first.`)
-          await insertToken(w.db, {
-            hash: hashToken(token),
-            id,
-            userId: person.id,
-            name,
-            scopes: [...new Set(scopes ?? plainScopes)],
-            createdAtMs: now(),
-            expiresAtMs,
-            lastUsedAtMs: null,
-          })
-          await w.changed('token', hashToken(token), person.id)
-        })
-        return { status: 201, body: { id, token }, audit: { object: { id, name } } }
+        const made = await makeToken(deployment, person, { ...wish, expiresAtMs })
+        return { status: 201, body: made, audit: { object: { id: made.id, name: wish.name } } }
       },
     },
     {
@@ -57,8 +35,7 @@ export function tokenRoutes({ feed, now }: Deployment): Route[] {
         const { id, name } = await feed.write(async (w) => {
           const [found] = await listTokens(w.db, { userId: person.id, id: params['id'] ?? '' })
           if (found === undefined) throw new ApiError('not_found')
-          await deleteTokens(w.db, [found.hash])
-          await w.changed('token', found.hash, person.id)
+          await endTokens(w, [found])
           return found
         })
         return { status: 204, audit: { object: { id, name } } }

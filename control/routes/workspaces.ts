@@ -54,8 +54,10 @@ async function list(deployment: Deployment, { query, person }: Call): Promise<Re
   if (owner === 'all' && !person.readsAll) throw new ApiError('forbidden')
   const { db } = deployment.feed
   const nowMs = deployment.now()
+  const bounds = person.token?.bounds ?? null
   const rows = await listWorkspaces(db, {
     ...(owner === 'all' ? {} : { visibleTo: { holder: person, nowMs } }),
+    ...(bounds === null ? {} : { ids: [bounds.workspaceId] }),
     after: page.after,
     limit: page.limit + 1,
   })

@@ -26,10 +26,12 @@ import {
 } from '../store/workspaces.ts'
 import { listAliases, reserveName } from '../store/names.ts'
 import { listSessions } from '../store/sessions.ts'
+import { listTokens } from '../store/tokens.ts'
 import { endGuestsOf } from './guests.ts'
 import { tellHooks } from './hook-events.ts'
 import { readLedger } from './ledger.ts'
 import { endSessions } from './sessions.ts'
+import { endTokens } from './tokens.ts'
 
 /** What the timeline says of a command; null actor: nobody asked, it came about. */
 export interface Told {
@@ -111,6 +113,7 @@ async function writeTimeline(
 /** Nothing of it is left on any host: the row goes, and its names stay its former owner's. */
 async function finishPurge(w: Writer, workspace: Workspace, now: number): Promise<void> {
   await endSessions(w, await listSessions(w.db, { workspaceId: workspace.id }))
+  await endTokens(w, await listTokens(w.db, { workspaceId: workspace.id }))
   const grants = await listGrants(w.db, { object: { kind: 'workspace', id: workspace.id } })
   await deleteGrants(
     w.db,

@@ -1,5 +1,5 @@
 /** API tokens and join tokens at rest: row ⇄ object. Only hashes of their secrets are here. */
-import type { Scope } from '../wire/index.ts'
+import type { Scope, TokenBounds } from '../wire/index.ts'
 import { scopes as allScopes } from '../wire/index.ts'
 import type { Db } from './open.ts'
 
@@ -9,6 +9,10 @@ export interface Token {
   readonly userId: string
   readonly name: string
   readonly scopes: readonly Scope[]
+  /** Null: all workspaces that its user may open. */
+  readonly bounds: TokenBounds | null
+  /** The token that it was made with, and ends with; null: a person's session. */
+  readonly parentId: string | null
   readonly createdAtMs: number
   readonly expiresAtMs: number | null
   readonly lastUsedAtMs: number | null
@@ -20,6 +24,9 @@ interface Row {
   user_id: string
   name: string
   scopes: string
+  workspace_id: string | null
+  ports: string | null
+  parent_id: string | null
   created_at_ms: number
   expires_at_ms: number | null
   last_used_at_ms: number | null
@@ -31,6 +38,14 @@ const fromRow = (row: Row): Token => ({
   userId: row.user_id,
   name: row.name,
   scopes: allScopes.filter((scope) => row.scopes.split(' ').includes(scope)),
+  bounds:
+    row.workspace_id === null
+      ? null
+      : {
+          workspaceId: row.workspace_id,
+          ports: row.ports === null ? null : (JSON.parse(row.ports) as number[]),
+        },
+  parentId: row.parent_id,
   createdAtMs: row.created_at_ms,
   expiresAtMs: row.expires_at_ms,
   lastUsedAtMs: row.last_used_at_ms,
@@ -43,6 +58,9 @@ export async function insertToken(db: Db, token: Token): Promise<void> {
     user_id: token.userId,
     name: token.name,
     scopes: token.scopes.join(' '),
+    workspace_id: token.bounds?.workspaceId ?? null,
+    ports: token.bounds === null || token.bounds.ports === null ? null : JSON.stringify(token.bounds.ports),
+    parent_id: token.parentId,
     created_at_ms: token.createdAtMs,
     expires_at_ms: token.expiresAtMs,
     last_used_at_ms: token.lastUsedAtMs,
@@ -50,7 +68,13 @@ export async function insertToken(db: Db, token: Token): Promise<void> {
 }
 
 export type TokenChoice =
-  { userId: string } | { id: string; userId: string } | { hash: string } | { expiredAtMs: number } | 'all'
+  | { userId: string }
+  | { id: string; userId: string }
+  | { hash: string }
+  | { expiredAtMs: number }
+  | { workspaceId: string }
+  | { parentIds: readonly string[] }
+  | 'all'
 
 /** Newest first. */
 export async function listTokens(db: Db, choice: TokenChoice): Promise<Token[]> {
@@ -59,6 +83,8 @@ export async function listTokens(db: Db, choice: TokenChoice): Promise<Token[]> 
     if ('id' in choice) query.where({ id: choice.id, user_id: choice.userId })
     else if ('userId' in choice) query.where({ user_id: choice.userId })
     else if ('hash' in choice) query.where({ hash: choice.hash })
+    else if ('workspaceId' in choice) query.where({ workspace_id: choice.workspaceId })
+    else if ('parentIds' in choice) query.whereIn('parent_id', [...choice.parentIds])
     else query.where('expires_at_ms', '<=', choice.expiredAtMs)
   }
   return (await query).map(fromRow)

@@ -1,5 +1,6 @@
 /** People, sessions, tokens and hosts, as the users' API takes and gives them. */
 import { z } from 'zod'
+import { portNumber } from './ports.ts'
 import { PASSWORD_MAX, PASSWORD_MIN } from './password-rules.ts'
 
 /** `auditor`: reads what an administrator reads, changes nothing, opens no workspace that isn’t public. */
@@ -66,12 +67,19 @@ export type Scope = z.infer<typeof scopeSchema>
 export const createTokenSchema = z.strictObject({
   name: z.string().min(1).max(80),
   scopes: z.array(scopeSchema).min(1).optional(),
+  /** Id or name: it works for that one only. */
+  workspace: z.string().min(1).max(64).optional(),
+  /** Of that workspace: it opens no others. */
+  ports: z.array(portNumber).min(1).max(32).optional(),
   expiresAt: z.iso.datetime({ offset: true }).optional(),
 })
 export const tokenViewSchema = z.object({
   id: z.string(),
   name: z.string(),
   scopes: z.array(scopeSchema),
+  /** Null: all workspaces that its user may open. A null name: they may not see it now. */
+  workspace: z.object({ id: z.string(), name: z.string().nullable() }).nullable(),
+  ports: z.array(z.int()).nullable(),
   createdAtMs: z.number(),
   expiresAtMs: z.number().nullable(),
   lastUsedAtMs: z.number().nullable(),

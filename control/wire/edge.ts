@@ -62,11 +62,20 @@ export interface EdgeSession {
   readonly passes?: readonly string[] | undefined
 }
 
+/** A token of one workspace is worth nothing elsewhere. */
+export interface TokenBounds {
+  readonly workspaceId: string
+  /** Null: all ports that its user may open. */
+  readonly ports: readonly number[] | null
+}
+
 export interface EdgeToken {
   readonly hash: string
   readonly id: string
   readonly userId: string
   readonly scopes: readonly Scope[]
+  /** Null: all workspaces that its user may open. */
+  readonly bounds: TokenBounds | null
   readonly expiresAtMs: number | null
   /** Versions of the passwords that were given with it. */
   readonly passes?: readonly string[] | undefined
@@ -113,6 +122,7 @@ export type Identity =
       readonly user: EdgeUser
       readonly tokenId: string
       readonly scopes: readonly Scope[]
+      readonly bounds: TokenBounds | null
       readonly passes?: readonly string[] | undefined
     }
   /** A guest on one workspace host, whom no app is told of. */

@@ -92,6 +92,10 @@ const tokenSchema = z.looseObject({
   id: z.string(),
   userId: z.string(),
   scopes: z.array(scopeSchema),
+  bounds: z
+    .object({ workspaceId: z.string(), ports: z.array(z.int()).nullable() })
+    .nullable()
+    .default(null),
   expiresAtMs: z.number().nullable(),
   passes: z.array(z.string()).optional(),
 })

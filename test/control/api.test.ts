@@ -61,7 +61,13 @@ const identities: Record<string, Identity> = {
   member: { kind: 'session', user: user('member'), sessionHash: 'h' },
   auditor: { kind: 'session', user: user('auditor'), sessionHash: 'h' },
   administrator: { kind: 'session', user: user('administrator'), sessionHash: 'h' },
-  reader: { kind: 'token', user: user('administrator'), tokenId: 't', scopes: ['workspaces:read'] },
+  reader: {
+    kind: 'token',
+    user: user('administrator'),
+    tokenId: 't',
+    scopes: ['workspaces:read'],
+    bounds: null,
+  },
 }
 
 await t.test('the table decides for every kind of visitor', async (t) => {

@@ -169,6 +169,8 @@ function suite(name: string, open: (label: string) => Promise<Database>): void {
         userId: 'u1',
         name: 'n',
         scopes: ['connect', 'admin'],
+        bounds: { workspaceId: 'w1', ports: [1, 65_535] },
+        parentId: null,
         createdAtMs: late,
         expiresAtMs: null,
         lastUsedAtMs: null,

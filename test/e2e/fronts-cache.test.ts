@@ -253,7 +253,7 @@ async function revocation(t: Test, at: Scene): Promise<void> {
     {
       kind: 'token',
       key: made,
-      row: { hash: made, id: 'later', userId: 'u-ada', scopes: ['connect'], expiresAtMs: null },
+      row: { hash: made, id: 'later', userId: 'u-ada', scopes: ['connect'], bounds: null, expiresAtMs: null },
     },
   ])
   t.equal((await at.visit(host, bobs)).status, 200, 'a refusal is not kept')

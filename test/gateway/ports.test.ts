@@ -131,7 +131,7 @@ t.test('the decision about pages of other ports', (t) => {
           ? { kind: 'anonymous' }
           : by === 'session'
             ? { kind: 'session', user, sessionHash: 'h' }
-            : { kind: 'token', user, tokenId: 't', scopes }
+            : { kind: 'token', user, tokenId: 't', scopes, bounds: null }
       const ports = [{ ...portDefaults, port: 3000, visibility, cors }]
       const facts: Facts = {
         ...rest,

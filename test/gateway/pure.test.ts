@@ -364,6 +364,7 @@ t.test('the decision: closed, owner-only by default, and silent about what is no
                 user,
                 tokenId: 't',
                 scopes: given.by === 'token' ? ['connect'] : ['workspaces:read'],
+                bounds: null,
               }
       const ports = [{ ...portDefaults, port: 3000, visibility: given.visibility }]
       const route = routeRow('shop', { phase: given.phase, ports, defaultPort: 3000 })

@@ -1,10 +1,18 @@
 /** Access tokens of a program and of a page: in each place where one may be, through every door, and never further than here. */
+import { createHash } from 'node:crypto'
 import * as fc from 'fast-check'
 import t from 'tap'
 import { chosenForUs, tokenEntries, withoutTokens } from '../../gateway/protocols.ts'
-import { type EdgeUnderTest, startEdge, webAndSocket } from '../support/gateway-edge.ts'
-import { exchange, rawClient, parseAnswer, webSocketBytes } from '../support/gateway-bytes.ts'
-import { ACCEPTED } from '../support/gateway-bytes.ts'
+import { doorsOf, type EdgeUnderTest, startEdge, webAndSocket } from '../support/gateway-edge.ts'
+import {
+  ACCEPTED,
+  type Answer,
+  exchange,
+  parseAnswer,
+  rawClient,
+  webSocketBytes,
+} from '../support/gateway-bytes.ts'
+import { portDefaults } from '../../control/wire/index.ts'
 
 const HOST = 'shop.ws.localhost:8090'
 const WRONG = `pst_${'w'.repeat(22)}`
@@ -119,6 +127,100 @@ t.test('broken, doubled and unknown tokens are nobody’s, wherever they are', a
   )
   t.equal(query.status, 401, 'never in a query')
   t.equal(open.name, 'open')
+})
+
+t.test('a token of one workspace is worth nothing elsewhere, through every door', async (t) => {
+  const edge = await startEdge(t, { script: webAndSocket })
+  const { port } = edge.upstream
+  const ports = [
+    { ...portDefaults, port },
+    { ...portDefaults, port: 81 },
+  ]
+  const shop = edge.workspace('shop', { ports })
+  edge.workspace('other')
+  edge.workspace('open', {}, 'public')
+  const at = (workspaceId: string, list: readonly number[] | null) =>
+    edge.control.token('alice', ['connect'], null, { workspaceId, ports: list })
+  const whole = at(shop.workspaceId, null)
+  const one = at(shop.workspaceId, [port])
+  const bobs = edge.control.token('bob', ['connect'], null, { workspaceId: shop.workspaceId, ports: null })
+  const noPorts = edge.control.token('alice', ['workspaces:read'], null, {
+    workspaceId: shop.workspaceId,
+    ports: null,
+  })
+  const shown = ({ status, fields, body }: Answer) => ({
+    status,
+    fields: fields.filter((field) => !/^(date|x-request-id|content-length):/i.test(field)),
+    body: body.replaceAll(/[0-9a-f]{8}[0-9a-z]{4,}/g, ''),
+  })
+  for (const door of doorsOf(edge)) {
+    const tries = async (token: string, label: string) =>
+      door.try({ host: `${label}.ws.localhost:8090`, headers: [`X-Postern-Token: ${token}`] })
+    const yes = door.name === 'upgrade' ? 101 : 200
+    const opened = async (token: string, label: string) => {
+      const { status } = await tries(token, label)
+      return status === yes || status === 101
+    }
+    t.ok(await opened(whole, 'shop'), door.name)
+    t.ok(await opened(one, `shop-${port}`), door.name)
+    const absent = shown(await tries(whole, 'nothing'))
+    t.equal(absent.status, 404)
+    for (const [token, label, what] of [
+      [whole, 'other', 'another workspace'],
+      [one, 'other', 'another workspace'],
+      [one, 'shop-81', 'another port'],
+      [one, 'shop-9', 'one that is not declared'],
+      [bobs, 'shop', 'whose user may not'],
+    ] as const)
+      t.same(shown(await tries(token, label)), absent, `${door.name}: ${what}`)
+    t.equal((await tries(noPorts, 'shop')).status, 403, 'its own workspace, but not its verbs')
+    t.ok(await opened(whole, 'open'), 'a public port needs nobody')
+  }
+  const named = edge.upstream.requests.filter(({ head }) => /host: open/i.test(head))
+  t.ok(named.length > 0)
+  for (const { head } of named) t.match(head, /\r\nX-Postern-User: \r\n/, 'and is told of nobody')
+})
+
+t.test('it ends with its user’s right, open sockets too', async (t) => {
+  const edge = await startEdge(t, { script: webAndSocket })
+  const now = edge.control.nowMs()
+  const until = now + 3_600_000
+  const grant = {
+    subjectKind: 'user' as const,
+    subjectId: 'bob',
+    role: 'editor' as const,
+    ports: null,
+    expiresAtMs: until,
+  }
+  const route = edge.workspace('shop', { grants: [grant] })
+  const bounds = { workspaceId: route.workspaceId, ports: null }
+  const token = edge.control.token('bob', ['connect'], null, bounds)
+  const open = async () => {
+    const client = await rawClient(edge.port)
+    const headers = [`Sec-WebSocket-Protocol: postern.token.${token}`]
+    client.send(webSocketBytes({ host: HOST, headers }))
+    await client.received(/\r\n\r\n/)
+    t.match(client.text(), /^HTTP\/1\.1 101/)
+    return client
+  }
+  const first = await open()
+  edge.control.route({ ...route, grants: [] })
+  await first.closed()
+  t.equal((await handshake(edge, [`X-Postern-Token: ${token}`])).status, 404)
+  edge.control.route(route)
+  const second = await open()
+  edge.control.nowMs = () => until
+  await second.closed()
+  edge.control.nowMs = () => now
+  const third = await open()
+  const hash = createHash('sha256').update(token).digest('hex')
+  const row = { hash, id: hash.slice(0, 8), userId: 'bob', scopes: ['connect'] as const, expiresAtMs: null }
+  edge.control.tell({
+    kind: 'token',
+    key: hash,
+    row: { ...row, bounds: { workspaceId: 'another', ports: null } },
+  })
+  await third.closed()
 })
 
 t.test('behind a front that decides, a handshake with a token goes on through Postern', async (t) => {

@@ -73,7 +73,8 @@ export function identify(
   const token = bearer === undefined ? undefined : rows.get(`token ${sha256(bearer)}`)
   if (token?.kind === 'token' && (token.row.expiresAtMs ?? Infinity) > now) {
     const found = user(token.row.userId)
-    if (found !== null) return { kind: 'token', user: found, tokenId: token.row.id, scopes: token.row.scopes }
+    const { id: tokenId, scopes, bounds } = token.row
+    if (found !== null) return { kind: 'token', user: found, tokenId, scopes, bounds }
   }
   const cookie = /(?:^|; )postern_session=([^;]+)/.exec(headers.cookie ?? '')?.[1]
   const session = cookie === undefined ? undefined : rows.get(`session ${sha256(cookie)}`)

@@ -101,7 +101,7 @@ function token(secret: string, userId: string): EdgeFact {
   return {
     kind: 'token',
     key: hash,
-    row: { hash, id: `t-${userId}`, userId, scopes: ['connect'], expiresAtMs: null },
+    row: { hash, id: `t-${userId}`, userId, scopes: ['connect'], bounds: null, expiresAtMs: null },
   }
 }
 

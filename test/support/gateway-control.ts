@@ -10,6 +10,7 @@ import {
   type NewSession,
   type Scope,
   type SignInProvider,
+  type TokenBounds,
 } from '../../control/wire/index.ts'
 
 export const hashOf = (secret: string): string => createHash('sha256').update(secret).digest('hex')
@@ -122,10 +123,16 @@ export class FakeControl implements EdgeControl {
     this.tell({ kind: 'session', key: hash, row: { hash, userId, expiresAtMs, workspace } })
     return token
   }
-  token(userId: string, scopes: readonly Scope[], expiresAtMs: number | null = null): string {
+  token(
+    userId: string,
+    scopes: readonly Scope[],
+    expiresAtMs: number | null = null,
+    bounds: TokenBounds | null = null,
+  ): string {
     const token = `pst_${randomBytes(16).toString('base64url')}`
     const hash = hashOf(token)
-    this.tell({ kind: 'token', key: hash, row: { hash, id: hash.slice(0, 8), userId, scopes, expiresAtMs } })
+    const row = { hash, id: hash.slice(0, 8), userId, scopes, bounds, expiresAtMs }
+    this.tell({ kind: 'token', key: hash, row })
     return token
   }
 

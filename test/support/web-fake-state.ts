@@ -33,6 +33,13 @@ export type Unrevised = StreamMessage extends infer M
     : never
   : never
 
+interface TokenAsked {
+  name: string
+  scopes: TokenView['scopes']
+  workspace?: string
+  ports?: number[]
+}
+
 const TRASH_MS = 6 * 86_400_000
 
 export class FakeState {
@@ -159,9 +166,10 @@ export class FakeState {
     const [, id, verb] = /^\/api\/v1\/workspaces\/([^/]+)(?:\/([a-z]+))?$/.exec(pathname) ?? []
     if (id !== undefined) return this.#act(id, verb ?? method, url.searchParams.has('purge'), body)
     if (pathname === '/api/v1/tokens') {
-      const { name, scopes } = body as { name: string; scopes: TokenView['scopes'] }
+      const { name, scopes, workspace, ports } = body as TokenAsked
       const end = { createdAtMs: Date.now(), expiresAtMs: null, lastUsedAtMs: null }
-      this.tokens.push({ id: 't1', name, scopes, ...end })
+      const at = workspace === undefined ? null : { id: workspace, name: workspace }
+      this.tokens.push({ id: 't1', name, scopes, workspace: at, ports: ports ?? null, ...end })
       return { id: 't1', token: 'pst_fakefakefake' }
     }
     if (pathname === '/api/v1/hosts/tokens') return { token: 'psj_fakefakefake' }

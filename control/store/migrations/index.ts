@@ -13,6 +13,7 @@ import { up as identities } from './0010-identities.ts'
 import { up as links } from './0011-links.ts'
 import { up as hooks } from './0012-hooks.ts'
 import { up as quotas } from './0013-quotas.ts'
+import { up as tokenBounds } from './0014-token-bounds.ts'
 
 export interface Migration {
   readonly name: string
@@ -33,4 +34,5 @@ export const migrations: readonly Migration[] = [
   { name: '0011-links', up: links },
   { name: '0012-hooks', up: hooks },
   { name: '0013-quotas', up: quotas },
+  { name: '0014-token-bounds', up: tokenBounds },
 ]
