@@ -67,6 +67,7 @@ export const routeActions: Readonly<Record<string, Telling>> = {
   [`POST ${paths.gatewayProviderFinish}`]: 'itself',
   [`POST ${paths.gatewayCode}`]: 'nothing',
   [`POST ${paths.gatewayRedeem}`]: 'nothing',
+  [`POST ${paths.gatewayActivity}`]: 'itself',
   [`POST ${paths.gatewayStart}`]: 'itself',
   [`POST ${paths.gatewayLink}`]: 'itself',
   [`POST ${paths.gatewayJoinGuest}`]: 'nothing',

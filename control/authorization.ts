@@ -138,6 +138,7 @@ const rows: Readonly<Record<string, Need>> = {
   [`POST ${paths.gatewayProviderFinish}`]: { who: 'gateway' },
   [`POST ${paths.gatewayCode}`]: { who: 'gateway' },
   [`POST ${paths.gatewayRedeem}`]: { who: 'gateway' },
+  [`POST ${paths.gatewayActivity}`]: { who: 'gateway' },
   [`POST ${paths.gatewayStart}`]: { who: 'gateway' },
   [`POST ${paths.gatewayLink}`]: { who: 'gateway' },
   [`POST ${paths.gatewayJoinGuest}`]: { who: 'gateway' },

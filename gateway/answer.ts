@@ -7,11 +7,12 @@ import {
   paths,
   reaches,
   roleOn,
+  type DenialReason,
 } from '../control/wire/index.ts'
 import type { CapCode } from './caps.ts'
 import { addCors, preflightHeaders } from './cors.ts'
 import type { Decision } from './decide.ts'
-import { hasBody, hstsOf, type Visit } from './edge.ts'
+import { hasBody, hstsOf, originOf, type Visit } from './edge.ts'
 import { type Card, cardPage, cardPolicy } from './pages/card.ts'
 import {
   codeCard,
@@ -176,6 +177,8 @@ export function noteDenial(
   const door =
     visit.seen.kind === RouteClass.forwardAuth ? 'forward_auth' : visit.socket === null ? 'http' : 'upgrade'
   count(visit.edge.counters.denials, `${door} ${reason}`)
+  const { userId, workspaceId } = visit.seen
+  visit.edge.activity.denied(reason as DenialReason, userId, workspaceId, () => originOf(visit))
 }
 
 /** Answers every decision but `allow`, and but the sign-in of a navigation, which the hand-off takes. */

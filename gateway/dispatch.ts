@@ -6,7 +6,7 @@ import { answerCapped, answerCode, answerDecision, noteDenial, send, wantsPage }
 import { readingOrigin } from './cors.ts'
 import { toDashboard, toDashboardSocket } from './dashboard.ts'
 import { decide } from './decide.ts'
-import { type Edge, hasBody, nextRequestId, type Visit } from './edge.ts'
+import { type Edge, hasBody, nextRequestId, originOf, type Visit } from './edge.ts'
 import { factsOf } from './facts.ts'
 import { beginHandOff } from './flows/hand-off.ts'
 import { noteGuest } from './guest-uses.ts'
@@ -277,6 +277,8 @@ function toWorkspace(visit: Visit, place: WorkspacePlace): void {
     if (!takeSeat(visit, route.workspaceId)) return
     // Without a right of its own, a credential does not bind the stream to its end either.
     const credential: Credential = identity.kind === 'anonymous' ? { kind: 'none' } : facts.credential
+    if (edge.activity.isNews(identity, route, facts.nowMs))
+      edge.activity.visited(identity, route, port, originOf(visit))
     return relayOf(visit, { place, route, port, identity, credential }).start()
   }
   noteDenial(visit, decision)

@@ -5,6 +5,7 @@ import { constants } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import type { Logger } from '@postern/plugin'
 import type { EdgeControl, Origin } from '../control/wire/index.ts'
+import type { Activity } from './activity.ts'
 import type { Assertions } from './assertion.ts'
 import { cookieValue } from './cookies.ts'
 import type { Caps, Seat } from './caps.ts'
@@ -30,6 +31,7 @@ export interface Edge extends Witness {
   readonly app: InnerApp
   readonly pools: Pools
   readonly assertions: Assertions
+  readonly activity: Activity
   readonly live: LiveSet
   readonly caps: Caps
   /** Null: no spans. */

@@ -6,6 +6,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { paths } from '../control/wire/index.ts'
 import { ownPages } from './app.ts'
+import { Activity } from './activity.ts'
 import { Assertions } from './assertion.ts'
 import { Caps, usualCaps } from './caps.ts'
 import { dialledOnThisMachine } from './authz/allow.ts'
@@ -71,6 +72,7 @@ function build(options: GatewayOptions, certificates: CertificateStore | null): 
     site,
     table,
     assertions: new Assertions(site, () => table.signing),
+    activity: new Activity(options.control, options.log, options.now),
     control: options.control,
     app: options.app,
     pools,
@@ -246,6 +248,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
         doors.arrivals.close()
         edge.live.endAll()
         edge.pools.close()
+        await edge.activity.close()
       })()
       return closing
     },

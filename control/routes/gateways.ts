@@ -107,6 +107,7 @@ export function gatewayCallRoutes(gateways: Gateways, edge: EdgeControl): Route[
     post(paths.gatewayStart, wire.gatewayStartSchema, ({ workspaceId, userId, origin }) =>
       edge.startWorkspace(workspaceId, userId, origin),
     ),
+    post(paths.gatewayActivity, wire.gatewayActivitySchema, ({ notes }) => edge.note(notes)),
     post(paths.gatewayLink, wire.gatewayLinkSchema, ({ origin, ...given }) => edge.redeemLink(given, origin)),
     post(paths.gatewayJoinGuest, wire.gatewayJoinGuestSchema, ({ origin, ...given }) =>
       edge.joinGuest(given, origin),

@@ -31,7 +31,7 @@ export interface Audit {
    * For what anybody can cause without end: the first of a `key` in `windowMs` is a row, and the rest raise its count.
    * Never rejects; what could not be written is logged.
    */
-  count(key: string, entry: AuditEntry, windowMs?: number): Promise<void>
+  count(key: string, entry: AuditEntry, windowMs?: number, times?: number): Promise<void>
   /** Writes down what was counted since; a crash loses at most what was counted since the last time. */
   flush(): Promise<void>
 }
@@ -104,11 +104,11 @@ class AuditLog implements Audit {
     this.#keep(key, Promise.resolve(id), MINUTE)
   }
 
-  async count(key: string, entry: AuditEntry, windowMs = MINUTE): Promise<void> {
-    if (this.#raise(key)) return
+  async count(key: string, entry: AuditEntry, windowMs = MINUTE, times = 1): Promise<void> {
+    if (this.#raise(key, times)) return
     const isRoom = this.#hasRoom()
     const shared = `shared ${entry.action} ${entry.outcome ?? 'ok'}`
-    if (!isRoom && this.#raise(shared)) return
+    if (!isRoom && this.#raise(shared, times)) return
     const told: AuditEntry = isRoom
       ? entry
       : {
@@ -118,7 +118,7 @@ class AuditLog implements Audit {
           details: { shared: true },
         }
     const row = writeAudit(this.#db, told, this.#now())
-    this.#keep(isRoom ? key : shared, row, isRoom ? windowMs : MINUTE)
+    this.#keep(isRoom ? key : shared, row, isRoom ? windowMs : MINUTE, times - 1)
     await row.catch((err: unknown) => {
       this.#counted.delete(isRoom ? key : shared)
       this.#log.error('a refusal could not be written to the audit', { err, action: entry.action })
@@ -131,18 +131,18 @@ class AuditLog implements Audit {
     return this.#fresh.rows++ < COUNTED_ROWS_PER_MINUTE
   }
 
-  #raise(key: string): boolean {
+  #raise(key: string, times = 1): boolean {
     const held = this.#counted.get(key)
     if (held === undefined || held.untilMs <= this.#now()) return false
-    held.more++
+    held.more += times
     return true
   }
 
-  #keep(key: string, row: Promise<number>, windowMs: number): void {
+  #keep(key: string, row: Promise<number>, windowMs: number, more = 0): void {
     const before = this.#counted.get(key)
     // Its window is over, but not all of it is written.
     if (before !== undefined && before.more > 0) this.#counted.set(`${key} until ${before.untilMs}`, before)
-    this.#counted.set(key, { row, untilMs: this.#now() + windowMs, more: 0 })
+    this.#counted.set(key, { row, untilMs: this.#now() + windowMs, more })
   }
 
   async flush(): Promise<void> {

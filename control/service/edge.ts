@@ -25,6 +25,7 @@ import type { EdgeControl } from '../wire/index.ts'
 import type { AccountLinks } from './account-links.ts'
 import type { Accounts } from './accounts.ts'
 import type { AuditEntry } from './audit.ts'
+import { noteActivity } from './edge-notes.ts'
 import { guestUsed, joinGuest } from './guests.ts'
 import { linkDoor } from './links.ts'
 import { passDoor } from './workspace-passwords.ts'
@@ -141,6 +142,7 @@ export function edgeControl(
     },
     redeemLink: linkDoor(deployment),
     joinGuest: (given, origin) => feed.write((w) => joinGuest(w, given, origin, now())),
+    note: (notes) => noteActivity(deployment, notes),
     guestUsed: (sessionHash) => guestUsed(deployment, sessionHash),
     givePassword: passDoor(deployment, passwords),
   }

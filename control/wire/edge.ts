@@ -3,6 +3,7 @@
  * Facts are rows by key, each the whole row; `gone` removes one. Hashes are lower-case hex SHA-256 of the secret.
  */
 import type { Reach } from '@postern/plugin'
+import type { EdgeNote } from './activity.ts'
 import type { AccessGrant } from './access.ts'
 import type { Role, Scope } from './account.ts'
 import type { ApiCode } from './codes.ts'
@@ -256,4 +257,6 @@ export interface EdgeControl {
     },
     origin: Origin,
   ): Promise<NewSession | null>
+  /** Visits to others' workspaces and refusals, told afterwards; at most `NOTES_MAX`. */
+  note(notes: readonly EdgeNote[]): Promise<void>
 }

@@ -65,6 +65,7 @@ export const paths = {
   gatewayInvitation: '/api/gateway/v1/invitation',
   gatewayCode: '/api/gateway/v1/code',
   gatewayRedeem: '/api/gateway/v1/redeem',
+  gatewayActivity: '/api/gateway/v1/activity',
   gatewayStart: '/api/gateway/v1/start',
   gatewayProviders: '/api/gateway/v1/providers',
   gatewayProviderBegin: '/api/gateway/v1/providers/begin',

@@ -97,6 +97,11 @@ function answer(edge: Edge, door: AuthzDoor, sub: Sub): void {
   const dialled = through ? null : dialAddress(decision.route, decision.port)
   if (isGuard(req.url ?? '') && (dialled === null || req.url !== guardPath(decision.route, dialled)))
     return refuseQuestion(res, family, 'unavailable', MOVED, ['Retry-After', '1'])
+  if (edge.activity.isNews(decision.identity, decision.route, nowMs)) {
+    const ip = chainOf(edge.peerOf(req), scan.forwardedFor, edge.trusted).client
+    const origin = { ip, userAgent: scan.userAgent.slice(0, 256), requestId: nextRequestId() }
+    edge.activity.visited(decision.identity, decision.route, decision.port, origin)
+  }
   if (door.isEnding()) res.shouldKeepAlive = false
   answerAllowed(req, res, scan, {
     identity: decision.identity,

@@ -117,6 +117,7 @@ export function remoteControl(serverUrl: string, credential: string): RemoteCont
     redeemLink: (given, origin) => call(newSessionSchema, 'POST', paths.gatewayLink, { ...given, origin }),
     joinGuest: (given, origin) =>
       call(newSessionSchema, 'POST', paths.gatewayJoinGuest, { ...given, origin }),
+    note: (notes) => call(z.undefined(), 'POST', paths.gatewayActivity, { notes }),
     guestUsed: (sessionHash) => call(z.undefined(), 'POST', paths.gatewayGuestUsed, { sessionHash }),
     givePassword: async (given, origin) =>
       (await call(passGivenSchema, 'POST', paths.gatewayPass, { ...given, origin })).session,

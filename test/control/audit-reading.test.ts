@@ -178,3 +178,51 @@ await t.test('an act whose server ended reads unknown', async (t) => {
   t.equal(await last(), 'unknown')
   t.ok(server.log.lines.some((line) => line.startsWith('warn acts have no known end')))
 })
+
+await t.test('gateways tell who came to whose workspace, and owners see it', async (t) => {
+  const server = await serve(t, 'sqlite')
+  const ada = await server.setUp()
+  await pretendAgent(server.control.embeddedAgent(), server.clock.now)
+  const bob = await server.member(ada, 'bob')
+  const eve = await server.member(ada, 'eve')
+  const made = await bob.call('POST', '/api/v1/workspaces', { name: 'shop', image: 'alpine:3' })
+  const asked = await ada.call('POST', '/api/v1/gateways/tokens', { name: 'edge' })
+  const joined = await server
+    .client(asked.json.token)
+    .call<{ credential: string }>('POST', '/api/gateway/v1/join', {
+      name: 'edge',
+      machineId: 'm',
+      version: '0',
+    })
+  const edge = server.client(joined.json.credential)
+  const userId = (await eve.call('GET', '/api/v1/me')).json.id
+  const note = (kind: string, count: number) => ({
+    kind,
+    count,
+    atMs: server.clock.now,
+    userId,
+    linkId: '',
+    sessionHash: '',
+    tokenId: '',
+    workspaceId: made.json.id,
+    port: 3000,
+    origin: { ip: '192.0.2.9', userAgent: 'curl', requestId: 'r' },
+  })
+  const notes = [note('connected', 1), note('not-found', 7), note('connected', 1)]
+  t.equal((await edge.call('POST', '/api/gateway/v1/activity', { notes })).status, 204)
+  t.equal((await eve.call('POST', '/api/gateway/v1/activity', { notes })).status, 401)
+  await server.sweep()
+  const bobs = await read(bob, '?action=access.*')
+  t.match(bobs, [
+    {
+      action: 'access.denied',
+      outcome: 'not_found',
+      count: 7,
+      actor: { name: 'eve' },
+      object: { name: 'shop' },
+    },
+    { action: 'access.connect', outcome: 'ok', count: 2, details: { port: 3000 }, ip: '' },
+  ])
+  t.equal((await read(ada, '?action=access.connect'))[0]?.ip, '192.0.2.9')
+  t.same(actionsOf(await read(ada, '?action=gateway.*')), ['gateway.join', 'gateway.invite'])
+})

@@ -28,6 +28,7 @@ function codeControl(feed: (facts: EdgeFact[]) => void): EdgeControl {
     redeemLink: never,
     joinGuest: never,
     guestUsed: never,
+    note: () => Promise.resolve(),
     givePassword: never,
     issueCode(grant) {
       const code = randomBytes(24).toString('base64url')

@@ -4,6 +4,7 @@ import {
   ApiError,
   type EdgeControl,
   type EdgeFact,
+  type EdgeNote,
   type EdgeRoute,
   type EdgeSink,
   type EdgeUser,
@@ -71,6 +72,7 @@ export const noControl: EdgeControl = {
   redeemLink: never,
   joinGuest: never,
   guestUsed: never,
+  note: () => Promise.resolve(),
   givePassword: never,
 }
 
@@ -216,6 +218,12 @@ export class FakeControl implements EdgeControl {
   readonly redeemLink = never
   readonly joinGuest = never
   readonly guestUsed = never
+  /** What the edge told of visits and refusals. */
+  readonly notes: EdgeNote[] = []
+  async note(notes: readonly EdgeNote[]): Promise<void> {
+    this.#fail()
+    this.notes.push(...notes)
+  }
   readonly givePassword = never
 
   #fail(): void {
