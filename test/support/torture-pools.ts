@@ -23,7 +23,9 @@ const leaves = {
 /** One request that warms a connection, then another on it; gives the status of the second. */
 async function second(stage: Stage, request: string): Promise<number> {
   const client = await stage.client()
-  client.send(stage.fill(`GET /warm HTTP/1.1\r\n${HEAD}\r\n`))
+  // Plain GETs have connections of their own.
+  const warm = request.startsWith('GET ') ? 'GET' : 'OPTIONS'
+  client.send(stage.fill(`${warm} /warm HTTP/1.1\r\n${HEAD}\r\n`))
   await client.answered(1)
   client.send(stage.fill(request))
   await client.answered(2)
@@ -39,7 +41,8 @@ const retried = (method: string, how: 'fin' | 'reset'): Case => ({
   ),
   async play(stage) {
     stage.same(await second(stage, `${method} /b HTTP/1.1\r\n${HEAD}\r\n`), 200, 'status')
-    stage.same(linesOf(stage), ['GET /warm', `${method} /b`, `${method} /b`], 'requests')
+    const warm = method === 'GET' ? 'GET' : 'OPTIONS'
+    stage.same(linesOf(stage), [`${warm} /warm`, `${method} /b`, `${method} /b`], 'requests')
     stage.same(
       new Set(stage.upstream.requests.slice(1).map(({ connection }) => connection.id)).size,
       2,
@@ -179,20 +182,20 @@ const poison: readonly Case[] = [
     lines: ['HEAD /a'],
     connections: 2,
   },
-  {
-    name: 'an answer that comes while nobody waits',
+  ...['GET', 'OPTIONS'].map((method): Case => ({
+    name: `an answer that comes while nobody waits, after ${method}`,
     app: { onWhole: ({ connection }) => void connection.socket.write(OK) },
     async play(stage) {
       const client = await stage.client()
-      client.send(stage.fill(`GET /a HTTP/1.1\r\n${HEAD}\r\n`))
+      client.send(stage.fill(`${method} /a HTTP/1.1\r\n${HEAD}\r\n`))
       await client.answered(1)
       const first = stage.upstream.connections[0]
       first?.socket.write(OTHERS)
       await until(() => first?.ended === true || first?.closed === true, {
         what: 'the end of the poisoned connection',
       })
-      await stage.honest()
-      client.send(stage.fill(`GET /b HTTP/1.1\r\n${HEAD}\r\n`))
+      await stage.honest(`${method} /`)
+      client.send(stage.fill(`${method} /b HTTP/1.1\r\n${HEAD}\r\n`))
       await client.answered(2)
       stage.same(
         client.answers.map(({ body }) => body),
@@ -200,7 +203,7 @@ const poison: readonly Case[] = [
         'bodies',
       )
     },
-  },
+  })),
   {
     name: 'an app that closes an idle connection',
     app: { onWhole: ({ connection }) => void connection.socket.write(OK) },
