@@ -5,6 +5,7 @@ import type { Logger } from '@postern/plugin'
 import type { ListenAddress } from '../../gateway/seams.ts'
 import type { EdgeFact } from '../wire/index.ts'
 import { CountSum } from './fleet-counts.ts'
+import { heapFlags } from './heap.ts'
 import type { LogOptions } from './log.ts'
 import type { FromWorker, ToWorker, WholeSet, WorkerSettings } from './fleet-messages.ts'
 
@@ -67,7 +68,8 @@ export class Fleet {
     this.#counts = new CountSum(options.ownMetrics)
     // Workers take connections by themselves: what this process has handed to one that was just killed would hang for ever.
     cluster.schedulingPolicy = cluster.SCHED_NONE
-    cluster.setupPrimary({ exec: fileURLToPath(new URL('gateway-worker.js', import.meta.url)), args: [] })
+    const exec = fileURLToPath(new URL('gateway-worker.js', import.meta.url))
+    cluster.setupPrimary({ exec, args: [], execArgv: [...process.execArgv, ...heapFlags] })
   }
 
   /** Workers that serve. */

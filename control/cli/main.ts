@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --initial-old-space-size=64
 /** The command line: arguments, environment and signals come in; a service runs until it is told to stop. */
 import { join } from 'node:path'
 import { runArguments, type Commands } from './arguments.ts'

@@ -3,6 +3,7 @@ import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createRequire } from 'node:module'
+import { heapFlags } from '../../control/cli/heap.ts'
 import { exampleText, keepingConnections } from '../support/fronts-start.ts'
 import { caddyPart, haproxyPart, nginxPart, nodePart, scriptPart, type Part } from './part.ts'
 
@@ -124,7 +125,7 @@ async function startTargets(
 ): Promise<Pick<Field, 'targets' | 'decisions'>> {
   const targets: Target[] = []
   const bare = await start(nodePart('bare', null))
-  const gateway = await start(nodePart('gateway', { upstreamPort }))
+  const gateway = await start(nodePart('gateway', { upstreamPort }, heapFlags))
   const node = (name: string) => () => nodePart(name, { upstreamPort })
   const add = async (
     kind: Kind,

@@ -1,4 +1,5 @@
 /** Small GETs over TLS 1.3 on connections that are kept: who terminates it, and at what CPU time. Postern decides as well. */
+import { heapFlags } from '../../control/cli/heap.ts'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { makeAuthority } from '../support/tls-authority.ts'
 import type { Table } from './edge.ts'
@@ -44,7 +45,7 @@ export async function tlsTable(bounds: Bounds, only: string): Promise<Table> {
       nginx: () => nginxPart(nginxConf(upstreamPort, cert, key)),
       HAProxy: () => haproxyPart(haproxyConf(upstreamPort, bundle)),
       Caddy: () => caddyPart(caddyConf(upstreamPort, cert, key)),
-      Postern: () => nodePart('gateway', { upstreamPort, tls: { cert, key } }),
+      Postern: () => nodePart('gateway', { upstreamPort, tls: { cert, key } }, heapFlags),
     }
     const laps: Lap[] = []
     for (const [name, starting] of Object.entries(begin)) {
