@@ -79,7 +79,7 @@ export const apiCodes = {
   password_required: {
     status: 401,
     summary: 'This port has a password.',
-    hint: 'Open it in a browser; a program sends it to /.postern/password as JSON, with its token.',
+    hint: 'Open it in a browser; a program with a token sends it once, as the form field password, to /.postern/password.',
   },
   wrong_password: {
     status: 403,
