@@ -10,20 +10,13 @@ import { countTries } from '../tries.ts'
 import { hashToken, newId, newToken } from '../tokens.ts'
 import { workspaceUrls } from '../views.ts'
 import { ApiError, cappedVisibility, paths } from '../wire/index.ts'
-import type { EdgeControl, NewSession, Origin, Visibility } from '../wire/index.ts'
+import type { CreateLink, EdgeControl, NewSession, Origin, Visibility } from '../wire/index.ts'
 import type { AuditActor, AuditEntry } from './audit.ts'
 import { beginGuest, endGuestsOf } from './guests.ts'
 
 const LINKS_MAX = 100
 /** Guessing 256 bits is hopeless; this only keeps who tries from keeping the store busy. */
 const perAddress = { burst: 30, refillMs: 4000 }
-
-export interface AskedLink {
-  readonly name?: string | undefined
-  readonly port?: number | undefined
-  readonly expiresAt?: string | undefined
-  readonly maxUses?: number | undefined
-}
 
 const isLinkable = (visibility: Visibility): boolean => visibility === 'link' || visibility === 'public'
 
@@ -59,7 +52,7 @@ export async function makeLink(
   deployment: Deployment,
   workspace: Workspace,
   userId: string,
-  asked: AskedLink,
+  asked: CreateLink,
 ): Promise<{ link: Link; url: string }> {
   const { feed, now } = deployment
   const url = await startOf(deployment, workspace, asked.port)

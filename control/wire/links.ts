@@ -10,6 +10,8 @@ export const createLinkSchema = z.strictObject({
   maxUses: z.int().min(1).max(1_000_000).optional(),
 })
 
+export type CreateLink = z.infer<typeof createLinkSchema>
+
 /** The one time that the secret is told; it is behind the `#` of the URL. */
 export const newLinkSchema = z.object({ id: z.string(), url: z.string() })
 

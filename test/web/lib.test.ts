@@ -108,6 +108,7 @@ t.test('every place has a URL that leads back to it', (t) => {
     { page: 'new' },
     { page: 'workspace', name: 'shop', tab: 'overview' },
     { page: 'workspace', name: 'shop', tab: 'settings' },
+    { page: 'workspace', name: 'shop', tab: 'sharing' },
     { page: 'trash' },
     { page: 'templates' },
     { page: 'hosts' },

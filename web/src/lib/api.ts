@@ -8,6 +8,7 @@ import type {
   UserView,
 } from '../../../control/wire/account.ts'
 import { paths, SIGN_OUT_AT_HEADER } from '../../../control/wire/paths.ts'
+import type { CreateLink, LinkView, PasswordView } from '../../../control/wire/links.ts'
 import type {
   CreateWorkspace,
   Limits,
@@ -120,6 +121,19 @@ export function createApi(options: ApiOptions) {
         undefined,
         signal,
       ),
+
+    links: (id: string, signal?: AbortSignal) =>
+      call<Page<LinkView>>('GET', fill(paths.workspaceLinks, id), undefined, signal),
+    createLink: (id: string, given: CreateLink) =>
+      call<{ id: string; url: string }>('POST', fill(paths.workspaceLinks, id), given),
+    revokeLink: (id: string, link: string) =>
+      call<void>('DELETE', fill(paths.workspaceLink, id).replace(':link', encodeURIComponent(link))),
+    passwords: (id: string, signal?: AbortSignal) =>
+      call<Page<PasswordView>>('GET', fill(paths.workspacePassword, id), undefined, signal),
+    setPassword: (id: string, given: { password: string; port?: number }) =>
+      call<void>('PUT', fill(paths.workspacePassword, id), given),
+    removePassword: (id: string, given: { port?: number }) =>
+      call<void>('DELETE', fill(paths.workspacePassword, id), given),
 
     templates: (signal?: AbortSignal) => call<Page<TemplateView>>('GET', paths.templates, undefined, signal),
     limits: (signal?: AbortSignal) => call<Limits>('GET', paths.limits, undefined, signal),

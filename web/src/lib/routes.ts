@@ -1,6 +1,6 @@
 /** Every place of the dashboard and its URL: path in, place out, and back. */
 
-export type WorkspaceTab = 'overview' | 'settings'
+export type WorkspaceTab = 'overview' | 'sharing' | 'settings'
 export type SettingsPart = 'account' | 'sessions' | 'tokens'
 
 export type Place =
@@ -28,7 +28,7 @@ function decoded(segment: string): string | null {
 }
 
 function deepPlace(head: string | undefined, second: string, third: string | undefined): Place {
-  if (head === 'workspaces' && (third === undefined || third === 'settings'))
+  if (head === 'workspaces' && (third === undefined || third === 'sharing' || third === 'settings'))
     return { page: 'workspace', name: second, tab: third ?? 'overview' }
   if (head === 'hosts' && third === undefined) return { page: 'host', name: second }
   if (head === 'settings' && third === undefined && settingsParts.includes(second))
@@ -66,7 +66,7 @@ export function placeOf(path: string): Place {
 export function hrefOf(place: Exclude<Place, { page: 'unknown' }>): string {
   switch (place.page) {
     case 'workspace':
-      return `/workspaces/${encodeURIComponent(place.name)}${place.tab === 'settings' ? '/settings' : ''}`
+      return `/workspaces/${encodeURIComponent(place.name)}${place.tab === 'overview' ? '' : `/${place.tab}`}`
     case 'host':
       return `/hosts/${encodeURIComponent(place.name)}`
     case 'settings':
