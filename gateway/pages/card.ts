@@ -58,7 +58,7 @@ a.plain{display:inline-block;padding:7px 16px;color:var(--text);background:var(-
 .small{margin-top:20px;font-size:12px;color:var(--faint)}
 .small p{color:inherit}
 .small code{font-size:11.5px;color:inherit}
-@media(max-width:560px){button,a.button{min-height:44px;padding:10px 20px}.wide,.wide button,a.plain{width:100%;text-align:center}input{min-height:44px;font-size:16px}}
+@media(max-width:560px){button,a.button{min-height:44px;padding:10px 20px}.wide,.wide button,a.plain{width:100%;text-align:center}.others a.plain{padding:11px 16px}input{min-height:44px;font-size:16px}}
 `
 
 const MARK = new Html(

@@ -27,6 +27,8 @@ export interface TestProvider {
   tamper: { claims?: (claims: JWTPayload) => JWTPayload; foreignKey?: boolean } | null
   /** Requests, as `METHOD path`. */
   readonly asked: string[]
+  /** Knows Postern under these addresses; before that it answers nobody. */
+  begin(options: TestProviderOptions): void
   /** Nobody's tokens are good any more. */
   forget(): Promise<void>
   close(): Promise<void>
@@ -69,8 +71,8 @@ const adapterRows = (): { rows: Map<string, object>; adapter: new (name: string)
   return { rows, adapter: Adapter }
 }
 
-/** Starts one; the caller closes it. */
-export async function startTestProvider(options: TestProviderOptions): Promise<TestProvider> {
+/** Starts one, which knows Postern at once where `options` are given; the caller closes it. */
+export async function startTestProvider(options: TestProviderOptions | null): Promise<TestProvider> {
   const { default: Library } = await import('oidc-provider')
   const own = await generateKeyPair('RS256', { extractable: true })
   const foreign = await generateKeyPair('RS256')
@@ -94,6 +96,7 @@ export async function startTestProvider(options: TestProviderOptions): Promise<T
     state: 'well',
     tamper: null,
     asked: [],
+    begin: (asked) => void (handle = handlerOf(Library, self, { ...asked, own, foreign, adapter, key })),
     forget() {
       rows.clear()
       return Promise.resolve()
@@ -103,7 +106,26 @@ export async function startTestProvider(options: TestProviderOptions): Promise<T
       await new Promise((closed) => server.close(closed))
     },
   }
-  const provider: Provider = new Library(issuer, {
+  if (options !== null) self.begin(options)
+  return self
+}
+
+type Pair = Awaited<ReturnType<typeof generateKeyPair>>
+
+interface Made extends TestProviderOptions {
+  readonly own: Pair
+  readonly foreign: Pair
+  readonly adapter: unknown
+  readonly key: unknown
+}
+
+/** The real provider's handler, with the test's hand on who signs in and on what it says. */
+function handlerOf(
+  Library: typeof Provider,
+  self: TestProvider,
+  { own, foreign, adapter, key, ...options }: Made,
+): (req: IncomingMessage, res: ServerResponse) => void {
+  const provider: Provider = new Library(self.issuer, {
     adapter: adapter as never,
     jwks: { keys: [key as never] },
     clients: [
@@ -161,7 +183,7 @@ export async function startTestProvider(options: TestProviderOptions): Promise<T
     }
   })
   const callback = provider.callback()
-  handle = (req, res) => {
+  return (req, res) => {
     if (req.url?.startsWith('/interaction/') !== true) return void callback(req, res)
     const said =
       self.login === null
@@ -169,5 +191,4 @@ export async function startTestProvider(options: TestProviderOptions): Promise<T
         : { login: { accountId: self.login } }
     provider.interactionFinished(req, res, said).catch((err: unknown) => res.writeHead(500).end(String(err)))
   }
-  return self
 }

@@ -76,13 +76,9 @@ export async function startOidcStack(
     ),
   )
   for (const provider of providers) t.teardown(() => provider.close())
+  const page = '<title>app</title>'
   const upstream = await rawUpstream(
-    always(
-      'HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 16\r\n\r\n<title>app</title>'.slice(
-        0,
-        -2,
-      ),
-    ),
+    always(`HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: ${page.length}\r\n\r\n${page}`),
   )
   t.teardown(() => upstream.close())
   const log = listeningLog()

@@ -4,8 +4,12 @@ import type { WorkspaceView } from '../../../control/wire/workspace.ts'
 import { createApi } from './api.ts'
 import { asProblem, type ApiProblem } from './problem.ts'
 
+/** A sign-out is under way: it says where the browser goes, and nothing that ends by it does. */
+let isLeaving = false
+
 /** Leaves for the sign-in page, which leads back here. */
 export function goToSignIn(): void {
+  if (isLeaving) return
   const here = location.pathname + location.search
   location.assign(`/sign-in?next=${encodeURIComponent(here)}`)
 }
@@ -33,7 +37,13 @@ class Session {
 
   /** Ends the session on the server, then at the provider, or shows the sign-in. */
   async signOut(): Promise<void> {
-    location.assign((await api.signOut()) ?? '/sign-in')
+    isLeaving = true
+    try {
+      location.assign((await api.signOut()) ?? '/sign-in')
+    } catch (err) {
+      isLeaving = false
+      throw err
+    }
   }
 }
 
