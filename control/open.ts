@@ -1,7 +1,7 @@
 /** The operator's options go in; a control whose parts are put together comes out, with its hand on the sweep. */
 import type { AgentControl } from './wire/index.ts'
 import { ApiError, paths } from './wire/index.ts'
-import type { EdgeControl } from './wire/index.ts'
+import type { EdgeControl, EdgeSink } from './wire/index.ts'
 import type { Api } from './app.ts'
 import { httpApi } from './app.ts'
 import { dashboardPages } from './dashboard.ts'
@@ -108,6 +108,18 @@ function heardEverywhere(edge: EdgeControl, links: GatewayLinks): EdgeControl {
   }
 }
 
+/** All facts at first, then those of what changed. Returns the unsubscribe. */
+function feedGateway(deployment: Deployment, sink: EdgeSink): Promise<() => void> {
+  const { feed } = deployment
+  return feed.subscribe(
+    async (revision) => sink.reset(revision, await allFacts(deployment, feed.db)),
+    async (batch) => {
+      if (batch.missed) sink.reset(batch.revision, await allFacts(deployment, feed.db))
+      else sink.apply(batch.revision, await changedFacts(deployment, feed.db, batch))
+    },
+  )
+}
+
 /** A control, and what its tests look at. */
 export interface Parts {
   readonly control: Control
@@ -128,11 +140,7 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
   const { feed } = deployment
   const passwords = passwordsOf(cost)
   await keepSigningKeys(deployment)
-  const parts = {
-    limit: signInLimit(deployment.now),
-    passwords,
-    devices: knownDevices(deployment.vault),
-  }
+  const parts = { limit: signInLimit(deployment.now), passwords, devices: knownDevices(deployment.vault) }
   const accounts = localAccounts(deployment, parts)
   const providers = providerSignIn(deployment, parts.limit)
   const sessions = keepSessions(deployment)
@@ -176,14 +184,7 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
     edge,
     flowKey: deployment.vault.derive(FLOW_PURPOSE),
     isGateway: (credential) => gateways.knows(credential),
-    feed: (sink) =>
-      feed.subscribe(
-        async (revision) => sink.reset(revision, await allFacts(deployment, feed.db)),
-        async (batch) => {
-          if (batch.missed) sink.reset(batch.revision, await allFacts(deployment, feed.db))
-          else sink.apply(batch.revision, await changedFacts(deployment, feed.db, batch))
-        },
-      ),
+    feed: (sink) => feedGateway(deployment, sink),
     app: {
       request(req, res, identity, origin) {
         if (req.url?.startsWith('/api/') === true || req.url === paths.jwks)

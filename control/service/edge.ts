@@ -1,21 +1,16 @@
 /** What gateways ask of control: sign-in, the hand-off to workspace hosts, the Start button. */
-import { createHash, timingSafeEqual } from 'node:crypto'
-import { z } from 'zod'
 import type { Deployment } from '../deployment.ts'
 import type { ProviderSignIn } from '../oidc/index.ts'
 import { parseBody } from '../parse.ts'
-import { reusedAtMs } from '../store/names.ts'
 import type { Passwords } from '../passwords.ts'
-import { consumeCode, findSession, insertCode, listSessions } from '../store/sessions.ts'
+import { listSessions } from '../store/sessions.ts'
 import { listMemberships } from '../store/groups.ts'
 import { findUser } from '../store/users.ts'
 import { findWorkspace } from '../store/workspaces.ts'
-import { hashToken, newToken } from '../tokens.ts'
 import { roleIn } from '../whose.ts'
 import {
   acceptInvitationSchema,
   ApiError,
-  nameOfLabel,
   reaches,
   resetSchema,
   setupSchema,
@@ -27,26 +22,12 @@ import type { Accounts } from './accounts.ts'
 import type { AuditEntry } from './audit.ts'
 import { noteActivity } from './edge-notes.ts'
 import { guestUsed, joinGuest } from './guests.ts'
+import { handOff } from './hand-off.ts'
 import { linkDoor } from './links.ts'
 import { passDoor } from './workspace-passwords.ts'
 import type { SessionKeeper } from './sessions.ts'
-import { beginChild, endSessions } from './sessions.ts'
+import { endSessions } from './sessions.ts'
 import { commandWorkspace } from './workspaces.ts'
-
-const CODE_MS = 60_000
-
-const grantSchema = z.object({
-  userId: z.string(),
-  parentHash: z.string(),
-  workspaceId: z.string(),
-  label: z.string().min(1).max(63),
-  challenge: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
-})
-
-const isSame = (a: string, b: string): boolean => {
-  const [left, right] = [Buffer.from(a), Buffer.from(b)]
-  return left.length === right.length && timingSafeEqual(left, right)
-}
 
 export function edgeControl(
   deployment: Deployment,
@@ -83,47 +64,7 @@ export function edgeControl(
     providers: () => Promise.resolve(providers.offered),
     beginSignIn: (given) => providers.begin(given),
     finishSignIn: (given, origin) => providers.finish(given, origin),
-    async issueCode(grant) {
-      const { parentHash, userId, ...rest } = parseBody(grantSchema, grant)
-      const parent = await findSession(feed.db, parentHash)
-      if (
-        parent === null ||
-        parent.userId !== userId ||
-        parent.workspace !== null ||
-        parent.expiresAtMs <= now()
-      )
-        throw new ApiError('unauthenticated')
-      const code = newToken('')
-      await insertCode(feed.db, {
-        ...rest,
-        parentHash,
-        userId,
-        hash: hashToken(code),
-        expiresAtMs: now() + CODE_MS,
-      })
-      await sessions.used(parentHash)
-      return code
-    },
-    async redeemCode({ code, nonce, label }) {
-      const refused = new ApiError('forbidden', 'This link is used or too old; open the workspace again.')
-      // Consumed outside the transaction below: a code that fails any check is spent all the same.
-      const grant = await consumeCode(feed.db, hashToken(code))
-      if (grant === null) throw refused
-      const challenge = createHash('sha256').update(nonce).digest('base64url')
-      const fits =
-        isSame(challenge, grant.challenge) && isSame(label, grant.label) && grant.expiresAtMs > now()
-      if (!fits) throw refused
-      return feed.write(async (w) => {
-        const parent = await findSession(w.db, grant.parentHash)
-        const user = await findUser(w.db, { id: grant.userId })
-        const workspace = await findWorkspace(w.db, { id: grant.workspaceId })
-        const alive = parent !== null && parent.expiresAtMs > now() && parent.userId === grant.userId
-        if (!alive || user === null || user.disabled || workspace === null) throw refused
-        const session = await beginChild(w, parent, { workspaceId: grant.workspaceId, label }, now())
-        const since = await reusedAtMs(w.db, nameOfLabel(label))
-        return since === null ? session : { ...session, reusedAtMs: since }
-      })
-    },
+    ...handOff(deployment, sessions),
     async startWorkspace(workspaceId, userId, origin) {
       const user = await findUser(feed.db, { id: userId })
       const workspace = await findWorkspace(feed.db, { id: workspaceId })
