@@ -12,6 +12,9 @@ export type Telling = AuditAction | 'itself' | 'nothing'
 export const routeActions: Readonly<Record<string, Telling>> = {
   [`POST ${paths.setup}`]: 'itself',
   [`POST ${paths.sessions}`]: 'itself',
+  [`DELETE ${paths.sessions}`]: 'session.end',
+  [`DELETE ${paths.userSessions}`]: 'session.end',
+  [`DELETE ${paths.userSession}`]: 'session.end',
   [`DELETE ${paths.currentSession}`]: 'session.end',
   [`DELETE ${paths.session}`]: 'session.end',
   [`POST ${paths.password}`]: 'password.change',
@@ -61,6 +64,7 @@ export const routeActions: Readonly<Record<string, Telling>> = {
   [`POST ${paths.gatewaySetup}`]: 'itself',
   [`POST ${paths.gatewaySignIn}`]: 'itself',
   [`POST ${paths.gatewaySignOut}`]: 'itself',
+  [`POST ${paths.gatewaySessionUsed}`]: 'nothing',
   [`POST ${paths.gatewayReset}`]: 'itself',
   [`POST ${paths.gatewayInvitation}`]: 'itself',
   [`POST ${paths.gatewayProviderBegin}`]: 'nothing',

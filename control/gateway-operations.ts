@@ -51,6 +51,11 @@ export const gatewayOperations: Readonly<Record<string, Operation>> = {
     body: wire.gatewayProviderFinishSchema,
     answers: { 200: wire.finishedSignInSchema },
   },
+  [`POST ${paths.gatewaySessionUsed}`]: {
+    summary: 'For gateways: a session was used now.',
+    body: wire.gatewaySessionUsedSchema,
+    answers: { 204: null },
+  },
   [`POST ${paths.gatewayReset}`]: {
     summary: 'For gateways: set a password by a one-time link.',
     body: wire.gatewayResetSchema,

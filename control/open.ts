@@ -30,6 +30,7 @@ import { sessionRoutes } from './routes/sessions.ts'
 import { signingRoutes } from './routes/signing.ts'
 import { sharingRoutes } from './routes/sharing.ts'
 import { tokenRoutes } from './routes/tokens.ts'
+import { userSessionRoutes } from './routes/user-sessions.ts'
 import { userRoutes } from './routes/users.ts'
 import { workspaceRoutes } from './routes/workspaces.ts'
 import type { Control, ControlOptions } from './seams.ts'
@@ -159,6 +160,7 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
     ...tokenRoutes(deployment),
     ...userRoutes(deployment, accounts),
     ...invitationRoutes(deployment),
+    ...userSessionRoutes(deployment),
     ...quotaRoutes(deployment),
     ...workspaceRoutes(deployment),
     ...sharingRoutes(deployment),

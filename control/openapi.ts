@@ -25,6 +25,7 @@ export const operations: Readonly<Record<string, Operation>> = {
     answers: { 201: wire.userViewSchema },
   },
   [`GET ${paths.sessions}`]: { summary: 'My sessions.', answers: { 200: list(wire.sessionViewSchema) } },
+  [`DELETE ${paths.sessions}`]: { summary: 'End all my sessions but this one.', answers: { 204: null } },
   [`DELETE ${paths.currentSession}`]: { summary: 'Sign out.', answers: { 204: null } },
   [`DELETE ${paths.session}`]: { summary: 'End one of my sessions.', answers: { 204: null } },
   [`GET ${paths.me}`]: { summary: 'Who I am.', answers: { 200: wire.userViewSchema } },
@@ -56,6 +57,12 @@ export const operations: Readonly<Record<string, Operation>> = {
     answers: { 200: wire.userViewSchema },
   },
   [`DELETE ${paths.user}`]: { summary: 'Delete a user without workspaces.', answers: { 204: null } },
+  [`GET ${paths.userSessions}`]: {
+    summary: 'Where a user is signed in.',
+    answers: { 200: list(wire.sessionViewSchema) },
+  },
+  [`DELETE ${paths.userSessions}`]: { summary: 'End all sessions of a user.', answers: { 204: null } },
+  [`DELETE ${paths.userSession}`]: { summary: 'End one session of a user.', answers: { 204: null } },
   [`POST ${paths.userResetLink}`]: {
     summary: 'Make a one-time link that sets the user’s password; it works for 24 hours, older ones die.',
     answers: { 201: wire.createdResetLinkSchema },

@@ -10,6 +10,7 @@ import { type Edge, hasBody, nextRequestId, originOf, type Visit } from './edge.
 import { factsOf } from './facts.ts'
 import { beginHandOff } from './flows/hand-off.ts'
 import { noteGuest } from './guest-uses.ts'
+import { noteUse } from './session-uses.ts'
 import { VIA_MAX } from './headers.ts'
 import { pathOf, type Place, placeOfHostHeader, targetOf, type WorkspacePlace } from './host.ts'
 import type { EdgeAnswer } from './http2/answer.ts'
@@ -269,6 +270,7 @@ function toWorkspace(visit: Visit, place: WorkspacePlace): void {
     visit.peer.guest?.release()
   } else if (visit.peer.guest?.isOver === true) return answerCapped(visit, 'address_capped')
   if (facts.identity.kind === 'link') noteGuest(edge, facts.identity.sessionHash)
+  else noteUse(edge, facts.identity, facts.nowMs)
   const decision = decide(facts)
   visit.allowOrigin = readingOrigin(facts, decision)
   if (decision.kind === 'allow') {

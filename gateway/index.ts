@@ -25,6 +25,7 @@ import { type MetricsSnapshot, renderMetrics, watchProcess } from './seen/snapsh
 import { snapshotOf } from './seen/measure.ts'
 import type { Gateway, GatewayOptions, ListenAddress, PublicListener } from './seams.ts'
 import { edgeServer, forgetSocketFile, listen } from './server.ts'
+import { noteOpenStreams } from './session-uses.ts'
 import { siteOf } from './site.ts'
 import { LiveSet } from './sockets.ts'
 import { Table } from './table.ts'
@@ -216,6 +217,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const sweeping = setInterval(() => {
     edge.pools.sweep(edge.now())
     edge.caps.sweep(edge.now())
+    noteOpenStreams(edge)
   }, SWEEP_MS).unref()
   let closing: Promise<void> | null = null
   return {

@@ -48,6 +48,14 @@ export class LiveSet {
     for (const stream of this.#sockets.keys()) if (stream.place.kind !== 'workspace') dashboard++
     return { answers: this.#answers.size, sockets: this.#sockets.size - dashboard, dashboard }
   }
+  /** Hashes of the sessions whose streams are open now. */
+  sessions(): Set<string> {
+    const hashes = new Set<string>()
+    for (const streams of [this.#answers, this.#sockets.keys()])
+      for (const { credential, userId } of streams)
+        if (credential.kind === 'session' && userId !== '') hashes.add(credential.hash)
+    return hashes
+  }
   /** An answer under way. */
   add(stream: LiveStream): void {
     this.#answers.add(stream)

@@ -82,6 +82,9 @@ export function gatewayCallRoutes(gateways: Gateways, edge: EdgeControl): Route[
       return edge.setup({ ...rest, ...(email === undefined ? {} : { email }) }, origin)
     }),
     post(paths.gatewaySignIn, wire.gatewaySignInSchema, ({ body, origin }) => edge.signIn(body, origin)),
+    post(paths.gatewaySessionUsed, wire.gatewaySessionUsedSchema, ({ sessionHash }) =>
+      edge.sessionUsed(sessionHash),
+    ),
     post(paths.gatewayReset, wire.gatewayResetSchema, ({ body, origin }) => edge.resetPassword(body, origin)),
     post(paths.gatewayInvitation, wire.gatewayInvitationSchema, ({ body, origin }) =>
       edge.acceptInvitation(body, origin),

@@ -4,7 +4,7 @@ import type { Deployment } from '../deployment.ts'
 import type { ProviderSignIn } from '../oidc/index.ts'
 import { parseBody } from '../parse.ts'
 import type { Accounts } from '../service/accounts.ts'
-import { endSessions } from '../service/sessions.ts'
+import { endAllOf, endSessions } from '../service/sessions.ts'
 import { listSessions } from '../store/sessions.ts'
 import { findUser } from '../store/users.ts'
 import { sessionView, userView } from '../views.ts'
@@ -60,6 +60,14 @@ export function sessionRoutes(
         if (hash !== null) await feed.write(async (w) => endSessions(w, await listSessions(w.db, { hash })))
         const signOutAt = (await leave?.()) ?? null
         return { status: 204, session: 'clear', ...(signOutAt === null ? {} : { signOutAt }) }
+      },
+    },
+    {
+      method: 'DELETE',
+      path: paths.sessions,
+      async run({ person }) {
+        await feed.write((w) => endAllOf(w, person.id, { tokens: false, but: person.sessionHash }))
+        return { status: 204 }
       },
     },
     {

@@ -23,8 +23,8 @@ export const IDLE_MS = 14 * DAY
 export const SESSION_MAX_MS = 90 * DAY
 /** Invitations that are over stay in the list for so long, in ms. */
 const LINKS_KEPT_MS = 30 * DAY
-/** Use is written down at most so often, in ms. */
-const SLIDE_MS = 5 * 60_000
+/** Use is written down at most so often, in ms; gateways tell of it each minute. */
+const SLIDE_MS = 4 * 60_000
 
 /**
  * Begins a dashboard session, signed in by `via`, which ends at `endsAtMs` whatever happens; the cookie may live as long
@@ -111,7 +111,7 @@ export async function endAllOf(
 }
 
 export interface SessionKeeper {
-  /** Notes that a dashboard session was used. */
+  /** Notes that a dashboard session, or a child of one, was used. */
   used(hash: string): Promise<void>
   /** Notes that a token was used. */
   tokenUsed(id: string): void
@@ -154,6 +154,7 @@ export function keepSessions(deployment: Deployment): SessionKeeper {
       noted.set(hash, now)
       const known = await findSession(deployment.feed.db, hash)
       if (known === null || now - known.lastUsedAtMs < SLIDE_MS) return
+      if (known.workspace !== null) return this.used(known.workspace.parentHash)
       await deployment.feed.write(async (w) => {
         const session = await findSession(w.db, hash)
         if (session === null) return

@@ -12,6 +12,7 @@ import { factsOf, type GatheredFacts } from '../facts.ts'
 import type { WorkspacePlace } from '../host.ts'
 import { tokenEntries } from '../protocols.ts'
 import { noteGuest } from '../guest-uses.ts'
+import { noteUse } from '../session-uses.ts'
 import { type Scan, scanHeaders } from '../scan.ts'
 import { RouteClass } from '../seen/classes.ts'
 import { Seen } from '../seen/seen.ts'
@@ -88,6 +89,7 @@ function answer(edge: Edge, door: AuthzDoor, sub: Sub): void {
   const nowMs = edge.now()
   const facts = factsOf({ table, site, place, scan, method, target, upgrade, nowMs })
   if (facts.identity.kind === 'link') noteGuest(edge, facts.identity.sessionHash)
+  else noteUse(edge, facts.identity, nowMs)
   const decision = decide(facts)
   const allowOrigin = readingOrigin(facts, decision)
   if (decision.kind !== 'allow')

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
+import { hashToken } from '../../control/tokens.ts'
 import { BUDGETS_MAX, signInLimit } from '../../control/sign-in-limit.ts'
 import type { Attempt } from '../../control/sign-in-limit.ts'
 import { passwordProblem } from '../../control/wire/index.ts'
@@ -176,3 +177,68 @@ await t.test('a session that was planted before the sign-in is dead after it', a
     { via: 'password', address: '192.0.2.1' },
   )
 })
+
+await t.test(
+  'sessions are listed with their last use; one’s others, or all of a user’s, end at once',
+  async (t) => {
+    const server = await serve(t)
+    const ada = await server.setUp()
+    const bob = await server.member(ada, 'bob')
+    const { id } = (await bob.call('GET', '/api/v1/me')).json
+    const list = async (client: Client, path = '/api/v1/sessions') =>
+      (await client.call<{ items: SessionView[] }>('GET', path)).json.items
+    const [phone, tablet] = [server.client(), server.client()]
+    for (const client of [phone, tablet]) await guess(client, '192.0.2.7', 'bob', password)
+    t.equal((await list(bob)).length, 3)
+
+    // A child on a workspace host is what is used all day; the last use of its parent moves with it.
+    const made = (await bob.call('POST', '/api/v1/workspaces', { name: 'one', image: 'x' })).json
+    const parentHash = hashToken(phone.cookie.split('=')[1] ?? '')
+    const nonce = 'a nonce of the browser'
+    const challenge = Buffer.from(hashToken(nonce), 'hex').toString('base64url')
+    const { edge } = server.control
+    const given = { userId: id, parentHash, workspaceId: made.id, challenge }
+    const child = async (label: string) =>
+      (await edge.redeemCode({ nonce, label, code: await edge.issueCode({ ...given, label }) })).token
+    const [one, two] = [await child('one'), await child('one-3000')]
+    const lastUse = async () => (await list(phone)).find(({ current }) => current)?.lastUsedAtMs ?? 0
+    for (let minute = 0; minute < 60; minute++) {
+      server.clock.now += 60_000
+      await edge.sessionUsed(hashToken(minute % 2 === 0 ? one : two))
+      const known = await server.deployment.feed
+        .db('sessions')
+        .where({ hash: parentHash })
+        .first('last_used_at_ms')
+      const used = Number((known as { last_used_at_ms: number }).last_used_at_ms)
+      t.ok(server.clock.now - used < 5 * 60_000, `true within five minutes, after ${minute} minutes`)
+    }
+    t.ok((await lastUse()) > 0)
+    await edge.sessionUsed('nobody’s')
+
+    const path = `/api/v1/users/${id}/sessions`
+    t.equal((await list(ada, path)).length, 3, 'an administrator sees where bob is signed in')
+    t.match(await list(ada, path), [{ current: false }, { current: false }, { current: false }])
+    for (const [method, where] of [
+      ['GET', path],
+      ['DELETE', path],
+      ['DELETE', `${path}/x`],
+    ] as const)
+      t.equal((await bob.call(method, where)).status, 403, `${method} ${where} is not bob’s`)
+    t.equal((await ada.call('DELETE', `${path}/nowhere`)).status, 404)
+    t.equal((await ada.call('GET', '/api/v1/users/nobody/sessions')).status, 404)
+    const current = (await list(tablet)).find((each) => each.current)
+    t.equal((await ada.call('DELETE', `${path}/${current?.id}`)).status, 204)
+    t.equal((await tablet.call('GET', '/api/v1/me')).status, 401)
+
+    const sessions = () => [...server.facts.rows.keys()].filter((key) => key.startsWith('session '))
+    t.ok(sessions().includes(`session ${hashToken(one)}`))
+    t.equal((await bob.call('DELETE', '/api/v1/sessions')).status, 204)
+    t.equal((await bob.call('GET', '/api/v1/me')).status, 200, 'this one stays')
+    t.equal((await phone.call('GET', '/api/v1/me')).status, 401, 'the others end')
+    for (const each of [one, two])
+      t.notOk(sessions().includes(`session ${hashToken(each)}`), 'with all children')
+    t.equal((await ada.call('DELETE', path)).status, 204)
+    t.equal((await bob.call('GET', '/api/v1/me')).status, 401)
+    t.equal(sessions().length, 1, 'only ada is signed in')
+  },
+)

@@ -18,6 +18,7 @@ function codeControl(feed: (facts: EdgeFact[]) => void): EdgeControl {
     setupOpen: () => Promise.resolve(false),
     setup: never,
     signIn: never,
+    sessionUsed: () => Promise.resolve(),
     resetPassword: never,
     acceptInvitation: never,
     signOut: never,

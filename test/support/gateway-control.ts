@@ -60,6 +60,7 @@ export const noControl: EdgeControl = {
   setupOpen: () => Promise.resolve(false),
   setup: never,
   signIn: never,
+  sessionUsed: () => Promise.resolve(),
   resetPassword: never,
   acceptInvitation: never,
   signOut: never,
@@ -160,6 +161,12 @@ export class FakeControl implements EdgeControl {
     if (!this.#users.has(body.username) || body.password !== `${body.username}-password`)
       throw new ApiError('invalid_credentials')
     return { token: this.session(body.username), expiresAtMs: this.nowMs() + 3600_000 }
+  }
+  /** Hashes of sessions that were said to be in use. */
+  readonly used: string[] = []
+  async sessionUsed(sessionHash: string): Promise<void> {
+    this.#fail()
+    this.used.push(sessionHash)
   }
   async resetPassword(body: { token: string }): Promise<NewSession> {
     this.#fail()
