@@ -59,7 +59,7 @@ export class PlainLine implements Line {
     nowMs: number,
   ): void {
     if (this.#full !== null) return this.#full.dispatch(options, handler)
-    if (text === null) return handler.onError?.(new ApiError('internal'))
+    if (text === null) return void handler.onError?.(new ApiError('internal'))
     this.#options = options
     this.#handler = handler
     this.#text = text
