@@ -181,19 +181,12 @@ export interface AnswerHead {
   readonly locationAt: number
 }
 
-/** Fields of an answer, flat, as bytes or as latin1 text: engines differ in what they give. */
-export type RawFields = readonly Uint8Array[] | readonly string[]
-
-/** A name or value as text. */
-export const fieldText = (part: Uint8Array | string | undefined): string =>
-  typeof part === 'string' ? part : (part as Buffer).toString('latin1')
-
-function connectionOf(raw: RawFields): string | null {
+function connectionOf(raw: readonly Uint8Array[]): string | null {
   let found: string | null = null
   for (let i = 0; i < raw.length; i += 2) {
-    const name = raw[i]
-    if (name?.length === 10 && fieldText(name).toLowerCase() === 'connection')
-      found = `${found === null ? '' : `${found}, `}${fieldText(raw[i + 1])}`
+    const name = raw[i] as Buffer
+    if (name.length === 10 && name.toString('latin1').toLowerCase() === 'connection')
+      found = `${found === null ? '' : `${found}, `}${(raw[i + 1] as Buffer).toString('latin1')}`
   }
   return found
 }
@@ -202,7 +195,12 @@ function connectionOf(raw: RawFields): string | null {
  * The fields of an app's answer as the visitor gets them; `host` is the workspace host, without port, and `trailers`
  * says that the visitor takes some and that they can follow.
  */
-export function answerHeaders(raw: RawFields, status: number, host: string, trailers: boolean): AnswerHead {
+export function answerHeaders(
+  raw: readonly Uint8Array[],
+  status: number,
+  host: string,
+  trailers: boolean,
+): AnswerHead {
   const gone = nominated(connectionOf(raw))
   const head: Reading = {
     status,
@@ -217,9 +215,9 @@ export function answerHeaders(raw: RawFields, status: number, host: string, trai
   }
   let isUnbuffered = false
   for (let i = 0; i + 1 < raw.length; i += 2) {
-    const name = fieldText(raw[i])
+    const name = (raw[i] as Buffer).toString('latin1')
     const kind = fieldKind(name)
-    const value = fieldText(raw[i + 1])
+    const value = (raw[i + 1] as Buffer).toString('latin1')
     if (kind !== Field.pass) {
       readAnswerField(head, kind, name, value, host)
       continue

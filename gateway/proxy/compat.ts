@@ -5,7 +5,7 @@ import { ApiError } from '../../control/wire/index.ts'
 import { acceptUpgrade } from '../upgrade.ts'
 import { bodiless, lenientHead } from './answer.ts'
 import { carry, type Carried, Passenger } from './http-proxy.ts'
-import { HEAD_MAX_BYTES, HEAD_TIMEOUT_MS } from './line.ts'
+import { HEAD_MAX_BYTES, HEAD_TIMEOUT_MS } from './pools.ts'
 import { Relay } from './relay.ts'
 
 /** Methods whose requests have no body unless they announce one; Node would announce an empty one for all others. */

@@ -4,9 +4,7 @@ import type { Duplex } from 'node:stream'
 import { ApiError } from '../../control/wire/index.ts'
 import type { Visit } from '../edge.ts'
 import { acceptUpgrade } from '../upgrade.ts'
-import type { Line } from './line.ts'
-import { plainRequest } from './plain.ts'
-import type { Upstream } from './pools.ts'
+import type { Line, Upstream } from './pools.ts'
 import { LENIENT } from './failure.ts'
 import { type Allowed, Relay } from './relay.ts'
 
@@ -39,18 +37,9 @@ export class Exchange extends Relay implements Dispatcher.DispatchHandler {
   }
 
   protected send(isFresh: boolean): void {
-    const nowMs = this.visit.edge.now()
-    const text = this.#plainText()
-    const line = this.upstream.take(isFresh, text !== null, nowMs)
+    const line = this.upstream.take(isFresh)
     this.#line = line
-    line.dispatch(this.#options, this, text, nowMs)
-  }
-
-  /** The request as bytes, where it is so plain that no engine is needed; null: where one is. */
-  #plainText(): string | null {
-    const { method, socket, target } = this.visit
-    if (method !== 'GET' || this.body !== null || socket !== null || !this.upstream.triesPlain()) return null
-    return plainRequest(target, this.headers)
+    line.dispatch(this.#options, this)
   }
 
   protected brokeIdle(): boolean {
@@ -65,12 +54,7 @@ export class Exchange extends Relay implements Dispatcher.DispatchHandler {
     this.#started = true
   }
 
-  onHeaders(
-    status: number,
-    raw: readonly Buffer[] | readonly string[],
-    resume: () => void,
-    statusText: string,
-  ): boolean {
+  onHeaders(status: number, raw: Buffer[], resume: () => void, statusText: string): boolean {
     if (this.finished) return true
     if (status < 200) {
       this.inform(status, raw)
@@ -166,7 +150,7 @@ export class Exchange extends Relay implements Dispatcher.DispatchHandler {
   #giveBack(): void {
     const line = this.#line
     this.#line = null
-    if (line !== null) this.upstream.give(line, this.visit.edge.now())
+    if (line !== null) this.upstream.give(line)
   }
 
   protected endLine(): void {

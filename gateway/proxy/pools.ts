@@ -1,20 +1,70 @@
 // Routes come in; connections by undici come out, kept for one incarnation and port of one workspace, never for an address.
+import { Client, type Dispatcher } from 'undici'
+import type { Duplex } from 'node:stream'
 import { ApiError, type EdgeRoute } from '../../control/wire/index.ts'
 import { dial, type Dialled } from '../connect.ts'
 import { declaredPort } from '../ports.ts'
 import type { LocalConnect } from '../seams.ts'
 import type { Table, TableChange } from '../table.ts'
 import { LenientAgent } from './agent.ts'
-import { type Connect, FullLine, type Line } from './line.ts'
-import { PlainLine } from './plain-line.ts'
 import { overTls } from './secure.ts'
 
 /** Requests in flight to one port of one workspace; beyond it `overloaded` (503). Upgraded connections don't count. */
 export const IN_FLIGHT_MAX = 512
 
+/** The head of an app's answer. */
+export const HEAD_MAX_BYTES = 32 * 1024
+/** From the end of the request to the head of its answer. */
+export const HEAD_TIMEOUT_MS = 300_000
+
 const IDLE_POOL_MS = 5 * 60_000
-/** After an answer that wasn't plain, so many requests go by undici at once: what an app says, it mostly says again. */
-const PLAIN_AGAIN = 64
+const ORIGIN = 'http://workspace.invalid'
+const SETTINGS = {
+  pipelining: 1,
+  allowH2: false,
+  maxHeaderSize: HEAD_MAX_BYTES,
+  headersTimeout: HEAD_TIMEOUT_MS,
+  // Streams may be silent for as long as they like.
+  bodyTimeout: 0,
+} as const
+
+/** One connection to an app, made when it is first used; one request at a time. */
+export class Line {
+  /** A request has been answered on it: that it breaks now may be the keep-alive race, which a fresh one mends. */
+  hasServed = false
+  isIdle = false
+  readonly #client: Client
+  #stream: Duplex | null = null
+
+  constructor(connect: Connect, onIdleEnd: (line: Line) => void) {
+    const kept: Connect = (options, done) =>
+      connect(options, (...made) => {
+        this.#stream = made[1]
+        done(...made)
+      })
+    this.#client = new Client(ORIGIN, { ...SETTINGS, connect: kept })
+    this.#client.on('disconnect', () => {
+      if (this.isIdle) onIdleEnd(this)
+    })
+  }
+
+  /** The connection was reset: what ends with it has not come whole, though undici takes it for that. */
+  get isBroken(): boolean {
+    return this.#stream !== null && this.#stream.errored !== null
+  }
+
+  /** Errors go to the handler, also those of making the connection. */
+  dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): void {
+    this.#client.dispatch(options, handler)
+  }
+
+  /** Ends the connection at once, whatever is on it. */
+  destroy(): void {
+    this.#client.destroy().catch(() => undefined)
+  }
+}
+
+type Connect = (options: unknown, done: (...args: [null, never] | [Error, null]) => void) => void
 
 /**
  * The connections to one port of one incarnation. Not undici's own pool: that one searches all its connections for each
@@ -25,21 +75,11 @@ export class Upstream {
   lastUsedMs = 0
   readonly #connect: Connect
   readonly #lines = new Set<Line>()
-  readonly #idlePlain: Line[] = []
-  readonly #idleFull: Line[] = []
+  readonly #idle: Line[] = []
   #agent: LenientAgent | null = null
-  /** Requests that go by undici before a plain one is tried again. */
-  #fullFirst = 0
 
   constructor(connect: Connect) {
     this.#connect = connect
-  }
-
-  /** Is the next request worth being tried without an engine? */
-  triesPlain(): boolean {
-    if (this.#fullFirst === 0) return true
-    this.#fullFirst--
-    return false
   }
 
   /** The connections of the compatibility engine, made by the same dial. */
@@ -49,30 +89,23 @@ export class Upstream {
   }
 
   /** A connection for one request: the one used last, or a new one. */
-  take(isFresh: boolean, isPlain: boolean, nowMs: number): Line {
-    const idle = isPlain ? this.#idlePlain : this.#idleFull
-    while (!isFresh) {
-      const held = idle.pop()
-      if (held === undefined) break
+  take(isFresh: boolean): Line {
+    const held = isFresh ? undefined : this.#idle.pop()
+    if (held !== undefined) {
       held.isIdle = false
-      if (!held.isStale(nowMs)) return held
-      this.end(held)
+      return held
     }
-    const line = isPlain
-      ? new PlainLine(this.#connect, this.#ended, this.#missed)
-      : new FullLine(this.#connect, this.#ended)
+    const line = new Line(this.#connect, this.#forget)
     this.#lines.add(line)
     return line
   }
 
   /** Takes it back after an answer came whole; for all else there is `end`. */
-  give(line: Line, nowMs: number): void {
-    if (line.isSpent) return this.end(line)
+  give(line: Line): void {
     if (!this.#lines.has(line)) return
     line.hasServed = true
     line.isIdle = true
-    line.waitsFrom(nowMs)
-    ;(line.isPlain ? this.#idlePlain : this.#idleFull).push(line)
+    this.#idle.push(line)
   }
 
   /** Ends a connection whose request was not answered, or that has become something else. */
@@ -83,34 +116,22 @@ export class Upstream {
 
   /** Connections that wait for a request, and all of them. */
   get idle(): number {
-    return this.#idlePlain.length + this.#idleFull.length
+    return this.#idle.length
   }
   get connections(): number {
     return this.#lines.size
   }
 
-  /** Looks at the clock for connections that have none. */
-  tick(nowMs: number): void {
-    for (const line of this.#lines) line.tick(nowMs)
-  }
-
   destroy(): void {
     for (const line of this.#lines) line.destroy()
     this.#lines.clear()
-    this.#idlePlain.length = 0
-    this.#idleFull.length = 0
+    this.#idle.length = 0
     this.#agent?.destroy()
   }
 
-  readonly #missed = (): void => void (this.#fullFirst = PLAIN_AGAIN)
-
-  /** One that is at work is its request's to end. */
-  readonly #ended = (line: Line): void => {
-    if (!line.isIdle) return
-    for (const idle of [this.#idlePlain, this.#idleFull]) {
-      const at = idle.indexOf(line)
-      if (at >= 0) idle.splice(at, 1)
-    }
+  readonly #forget = (line: Line): void => {
+    const at = this.#idle.indexOf(line)
+    if (at >= 0) this.#idle.splice(at, 1)
     this.end(line)
   }
 }
@@ -207,16 +228,14 @@ export class Pools {
     entry.route = now
   }
 
-  /** Ends connections that wait for too long, and pools that nothing used for five minutes. */
+  /** Ends pools that nothing used for five minutes. */
   sweep(nowMs: number): void {
     for (const [id, entry] of this.#entries) {
-      for (const [port, upstream] of entry.byPort) {
-        upstream.tick(nowMs)
+      for (const [port, upstream] of entry.byPort)
         if (upstream.inFlight === 0 && nowMs - upstream.lastUsedMs > IDLE_POOL_MS) {
           upstream.destroy()
           entry.byPort.delete(port)
         }
-      }
       if (entry.byPort.size === 0) this.#entries.delete(id)
     }
   }

@@ -9,8 +9,6 @@ import {
   answerHeaders,
   answerTrailers,
   asksForTrailers,
-  fieldText,
-  type RawFields,
   upstreamHeaders,
 } from '../headers.ts'
 import type { WorkspacePlace } from '../host.ts'
@@ -118,7 +116,7 @@ export abstract class Relay implements LiveStream {
   }
 
   /** @throws ApiError `upstream_bad_answer` for a coding that would be lost here. */
-  protected answerHead(raw: RawFields, status: number): AnswerHead {
+  protected answerHead(raw: readonly Uint8Array[], status: number): AnswerHead {
     const { req, method } = this.visit
     // Node refuses the Trailer field where it writes no chunks.
     const isChunked = takesMore(req) && method !== 'HEAD' && status !== 204 && status !== 304
@@ -131,7 +129,7 @@ export abstract class Relay implements LiveStream {
   }
 
   /** The fields of a 101 as the visitor gets them; null: it isn't the one that was asked for. Throws nothing: engines would not survive it. */
-  protected takenHead(raw: RawFields): readonly string[] | null {
+  protected takenHead(raw: readonly Uint8Array[]): readonly string[] | null {
     if (this.finished || this.visit.socket === null) return null
     try {
       const head = this.answerHead(raw, 101)
@@ -185,13 +183,14 @@ export abstract class Relay implements LiveStream {
   }
 
   /** An informational answer: hints are passed on, all else is between the app and us. */
-  protected inform(status: number, raw: RawFields): void {
+  protected inform(status: number, raw: readonly Uint8Array[]): void {
     const { req, res, socket, peer } = this.visit
     // To a front none: before 1.29, nginx takes a 103 for the answer itself.
     if (status !== 103 || peer.trusted || !takesMore(req) || socket !== null) return
     const hints: Record<string, string[]> = {}
     for (let i = 0; i + 1 < raw.length; i += 2)
-      if (fieldText(raw[i]).toLowerCase() === 'link') (hints.link ??= []).push(fieldText(raw[i + 1]))
+      if ((raw[i] as Buffer).toString('latin1').toLowerCase() === 'link')
+        (hints.link ??= []).push((raw[i + 1] as Buffer).toString('latin1'))
     try {
       if (hints.link !== undefined) res.writeEarlyHints(hints)
     } catch {

@@ -31,9 +31,7 @@ interface Scene {
 async function victim(scene: Scene, client: TortureClient, during: string): Promise<void> {
   const path = `/victim-${++scene.victims}`
   const before = client.answers.length
-  // Plain GETs have connections of their own to the app; both kinds are looked at.
-  const method = scene.victims % 2 === 0 ? 'GET' : 'OPTIONS'
-  client.send(`${method} ${path} HTTP/1.1\r\nHost: ${scene.host}\r\n\r\n`)
+  client.send(`GET ${path} HTTP/1.1\r\nHost: ${scene.host}\r\n\r\n`)
   await client.answered(before + 1)
   const answer = client.answers[before]
   if (answer?.body !== path)

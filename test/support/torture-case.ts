@@ -93,8 +93,8 @@ export interface Stage {
   /** Notes a problem unless true. */
   ok(isSo: boolean, what: string): void
   same(found: unknown, wanted: unknown, what: string): void
-  /** A request on a connection of its own gets its own answer; to the app it goes as a request `like` that one does. */
-  honest(like?: string): Promise<void>
+  /** A request on a connection of its own gets its own answer. */
+  honest(): Promise<void>
 }
 
 /** The expectation for one engine and front, or why there is none; what the front does counts most. */

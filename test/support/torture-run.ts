@@ -79,7 +79,7 @@ export async function put(world: World, engine: Engine, one: Case): Promise<stri
       const [a, b] = [JSON.stringify(found), JSON.stringify(wanted)]
       if (a !== b) problems.push(`${what}: ${a}, not ${b}`)
     },
-    honest: (like = 'GET /') => honest(stage, like),
+    honest: () => honest(stage),
   }
   try {
     if ('play' in one) await one.play(stage)
@@ -98,18 +98,9 @@ export async function put(world: World, engine: Engine, one: Case): Promise<stri
   return problems
 }
 
-/** Plain GETs have connections of their own: poison is looked for on those that a request `like` that one left. */
-function honestMethod(like: string): 'GET' | 'OPTIONS' {
-  return /^GET /.test(like) && !/^(content-length|transfer-encoding|upgrade):/im.test(like)
-    ? 'GET'
-    : 'OPTIONS'
-}
-
-async function honest(stage: Stage, like: string): Promise<void> {
+async function honest(stage: Stage): Promise<void> {
   const client = await stage.client()
-  client.send(
-    stage.fill(`${honestMethod(like)} ${HONEST_PATH} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n`),
-  )
+  client.send(stage.fill(`GET ${HONEST_PATH} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n`))
   await client.answered(1)
   stage.same(
     [client.answers[0]?.line.slice(9, 12), client.answers[0]?.body],
@@ -138,7 +129,7 @@ async function tell(stage: Stage, one: Told): Promise<void> {
     )
   }
   client.socket.destroy()
-  await stage.honest(typeof one.send === 'string' ? one.send : one.send.join(''))
+  await stage.honest()
   judge(stage, one, client, client.answers.slice(0, before))
 }
 

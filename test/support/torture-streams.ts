@@ -130,7 +130,7 @@ const slow: readonly Case[] = [
       const request = await arrived(stage)
       writeBulk(client.socket, bulk)
       await held(stage, client.socket)
-      await stage.honest('POST /')
+      await stage.honest()
       const { socket } = request.connection
       const before = request.bodyBytes
       const count = counted(socket)
@@ -224,7 +224,7 @@ const leaves: readonly Case[] = [
         ['502'],
         'the answer',
       )
-      await stage.honest('POST /')
+      await stage.honest()
     },
   })),
 ]
@@ -250,7 +250,7 @@ const early: readonly Case[] = ([1000, 3_000_000] as const).map((sent): Case => 
     const { connection } = await arrived(stage)
     connection.socket.resume()
     await until(() => connection.ended || connection.closed, { what: 'the end at the app' })
-    await stage.honest('POST /')
+    await stage.honest()
   },
 }))
 
