@@ -7,8 +7,8 @@ import type { Site } from './site.ts'
 export const ASSERTION_MS = 300_000
 /** One that holds for less than this is made anew, ms: a program may look at it late, or have a slow clock. */
 const REST_MS = 60_000
-/** So many are kept, twice at most; each takes about a kilobyte. */
-const KEPT_MAX = 10_000
+/** So many are kept, twice at most; each takes about 600 bytes. */
+const KEPT_MAX = 50_000
 
 interface Held {
   readonly text: string

@@ -81,8 +81,10 @@ export function isOurCookieName(name: string): boolean {
 }
 
 const NO_COOKIES: CookieReading = { hashes: new Map(), rest: '' }
-const HALF = 2000
+/** Characters of the headers that are kept, twice at most: tens of thousands of browsers', or few that are long. */
+const KEPT_CHARS = 8 * 1024 * 1024
 const LONGEST = 4096
+let youngChars = 0
 let young = new Map<string, CookieReading>()
 let old = new Map<string, CookieReading>()
 
@@ -93,11 +95,13 @@ export function readCookies(header: string | null): CookieReading {
   if (held !== undefined) return held
   const reading = old.get(header) ?? parse(header)
   if (header.length <= LONGEST) {
-    if (young.size >= HALF) {
+    if (youngChars >= KEPT_CHARS) {
       old = young
       young = new Map()
+      youngChars = 0
     }
     young.set(header, reading)
+    youngChars += header.length
   }
   return reading
 }

@@ -30,7 +30,7 @@ import { answerOn, destroyThis, reinject } from './upgrade.ts'
 
 /** More header fields than any program sends; Node would drop some unseen where it is let to count. */
 const FIELDS_MAX = 512
-const PLACES_MAX = 5000
+const PLACES_MAX = 20_000
 
 const API_PREFIX = '/api/'
 

@@ -53,7 +53,8 @@ export class Table implements EdgeSink, TableView {
   #isFilled = false
   readonly #now: () => number
   readonly #routes = new Map<string, EdgeRoute>()
-  readonly #names = new Map<string, string>()
+  /** By name and alias: one look for each decision. */
+  readonly #names = new Map<string, EdgeRoute>()
   readonly #users = new Map<string, EdgeUser>()
   readonly #sessions = new Map<string, EdgeSession>()
   readonly #tokens = new Map<string, EdgeToken>()
@@ -112,8 +113,7 @@ export class Table implements EdgeSink, TableView {
   }
 
   routeByName(name: string): EdgeRoute | undefined {
-    const id = this.#names.get(name)
-    return id === undefined ? undefined : this.#routes.get(id)
+    return this.#names.get(name)
   }
   routeById(workspaceId: string): EdgeRoute | undefined {
     return this.#routes.get(workspaceId)
@@ -144,7 +144,7 @@ export class Table implements EdgeSink, TableView {
       case 'route':
         this.#forgetNames(fact.key)
         this.#routes.set(fact.key, fact.row)
-        for (const name of [fact.row.name, ...fact.row.aliases]) this.#names.set(name, fact.key)
+        for (const name of [fact.row.name, ...fact.row.aliases]) this.#names.set(name, fact.row)
         this.#noteRunning(fact.row, nowMs)
         return
       case 'user':
@@ -180,7 +180,7 @@ export class Table implements EdgeSink, TableView {
   #forgetNames(key: string): void {
     const old = this.#routes.get(key)
     if (old === undefined) return
-    for (const name of [old.name, ...old.aliases]) if (this.#names.get(name) === key) this.#names.delete(name)
+    for (const name of [old.name, ...old.aliases]) if (this.#names.get(name) === old) this.#names.delete(name)
   }
 
   #noteRunning(row: EdgeRoute, nowMs: number): void {

@@ -8,7 +8,8 @@ import { promisify } from 'node:util'
 const run = promisify(execFile)
 
 /** Prints one line of JSON at the end of a run. Source: wrk's SCRIPTING document, `done`. */
-const script = (bodyBytes: number): string => `
+const script = ({ bodyBytes = 0, requestsFile }: Pick<Load, 'bodyBytes' | 'requestsFile'>): string => `
+${requestsFile === undefined ? '' : inTurn(requestsFile)}
 ${bodyBytes > 0 ? `wrk.method = 'POST'\nwrk.body = string.rep('x', ${bodyBytes})` : ''}
 done = function(summary, latency, requests)
   local e = summary.errors
@@ -17,11 +18,26 @@ done = function(summary, latency, requests)
     e.connect + e.read + e.write + e.status + e.timeout))
 end
 `
+const inTurn = (file: string): string => `
+local requests, n = {}, 0
+init = function()
+  local file = io.open('${file}', 'rb')
+  for length in file:lines() do requests[#requests + 1] = file:read(tonumber(length)) end
+  file:close()
+end
+request = function()
+  n = n % #requests + 1
+  return requests[n]
+end
+`
+
 const directory = mkdtempSync(join(tmpdir(), 'postern-bench-'))
 
-function scriptFile(bodyBytes: number): string {
-  const path = join(directory, `${bodyBytes}.lua`)
-  writeFileSync(path, script(bodyBytes))
+let scripts = 0
+
+function scriptFile(target: Load): string {
+  const path = join(directory, `${scripts++}.lua`)
+  writeFileSync(path, script(target))
   return path
 }
 
@@ -33,6 +49,8 @@ export interface Load {
   readonly tls?: boolean
   /** A POST with a body of that many bytes; absent: a GET. */
   readonly bodyBytes?: number
+  /** Whole requests that are sent in turn, each after its length in bytes and a line's end; absent: all alike. */
+  readonly requestsFile?: string
   /** Keep-alive connections at once. */
   readonly connections: number
 }
@@ -52,7 +70,7 @@ export async function load(target: Load, seconds: number): Promise<LoadResult> {
   const headers = Object.entries(target.headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`])
   const url = `${target.tls === true ? 'https' : 'http'}://127.0.0.1:${target.port}${target.path}`
   const bounds = ['-t1', `-c${target.connections}`, `-d${seconds}s`, '--timeout', '10s']
-  const { stdout } = await run('wrk', [...bounds, '-s', scriptFile(target.bodyBytes ?? 0), ...headers, url])
+  const { stdout } = await run('wrk', [...bounds, '-s', scriptFile(target), ...headers, url])
   const line = stdout.split('\n').find((text) => text.startsWith('{"requests"'))
   if (!line) throw new Error(`wrk printed no summary: ${stdout}`)
   const done = JSON.parse(line) as Record<'requests' | 'durationMicros' | 'p50' | 'p99' | 'failed', number>

@@ -1,14 +1,15 @@
 /**
  * `npm run bench`: measures, prints tables, and writes them into test/bench/README.md between its markers.
- * `-- --part small|bulk|tls|sockets|create|idle` takes one part, `--seconds`, `--rounds`, `--only <word>` bound the first
- * four; with any of them the README stays as it is.
+ * `-- --part small|bulk|tls|decision|sockets|create|idle` takes one part, `--seconds`, `--rounds`, `--only <word>` bound the first
+ * five; with any of them the README stays as it is.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { canCreate, createFigures, createImage } from './create.ts'
+import { decisionFigures } from './decision.ts'
 import { bulkTables, smallTables } from './edge.ts'
 import { firstLoadBytes, idleBytes } from './idle.ts'
-import { createReport, idleReport, machineLine, rowsReport, socketReport } from './report.ts'
+import { createReport, decisionReport, idleReport, machineLine, rowsReport, socketReport } from './report.ts'
 import { socketFigures } from './sockets.ts'
 import { tlsTable } from './tls.ts'
 
@@ -29,6 +30,7 @@ const bounds = { seconds: Number(values.seconds), rounds: Number(values.rounds) 
 if (wants('small')) sections.push(...(await smallTables(bounds, values.only)).map(rowsReport))
 if (wants('bulk')) sections.push(...(await bulkTables(bounds, values.only)).map(rowsReport))
 if (wants('tls')) sections.push(rowsReport(await tlsTable(bounds, values.only)))
+if (wants('decision')) sections.push(decisionReport(await decisionFigures(bounds)))
 if (wants('sockets')) sections.push(socketReport(await socketFigures(bounds, values.only)))
 if (wants('create')) {
   if (await canCreate()) sections.push(createReport(await createFigures(Number(values.count))))

@@ -1,6 +1,7 @@
 /** Figures come in; Markdown tables go out, with each figure as a ratio to its peer. */
 import { cpus, loadavg } from 'node:os'
 import type { CreateFigures } from './create.ts'
+import type { DecisionFigures } from './decision.ts'
 import type { Table } from './edge.ts'
 import type { SocketFigures } from './sockets.ts'
 
@@ -33,6 +34,20 @@ export function socketReport({ tables, idle, idleCount }: SocketFigures): string
   return [...tables.map(rowsReport), table([`idle WebSocket, ${idleCount} open`, 'kB each'], rows)].join(
     '\n\n',
   )
+}
+
+/** The decision beside its floor, then what a steady load takes and what the facts take. */
+export function decisionReport({ table: rows, paced, tableBytes, resetMs }: DecisionFigures): string {
+  const figures = table(
+    [`at a steady ${paced.perSecond.toFixed(0)} each second, 60 % of one core`, ''],
+    [
+      ['p50', `${(paced.p50Micros / 1000).toFixed(2)} ms`],
+      ['p99', `${(paced.p99Micros / 1000).toFixed(2)} ms`],
+      ['memory of the facts', `${(tableBytes / 2 ** 20).toFixed(0)} MiB`],
+      ['until a whole set of them is taken', `${resetMs} ms`],
+    ],
+  )
+  return `${rowsReport(rows)}\n\n${figures}`
 }
 
 const median = (values: readonly number[]): number => {

@@ -1,0 +1,85 @@
+/** The decision endpoint of a large deployment beside a bare handler that is sent the same bytes; its latency at a fair load; its memory. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { crowdRequests, large, type CrowdRequest, type Size } from './crowd.ts'
+import type { Table } from './edge.ts'
+import { load } from './load.ts'
+import { paced, type Paced } from './paced.ts'
+import { nodePart } from './part.ts'
+import { rounds, type Bounds } from './rounds.ts'
+
+const PATH = '/api/authz/auth-request'
+const CONNECTIONS = 64
+/** Of what one core does at most. */
+const SHARE = 0.6
+
+export interface DecisionFigures {
+  readonly size: Size
+  readonly table: Table
+  /** At 60 % of what one core does. */
+  readonly paced: Paced & { readonly perSecond: number }
+  readonly tableBytes: number
+  /** Until a whole set of facts is taken, ms. */
+  readonly resetMs: number
+}
+
+const headersOf = ({ host, cookie }: CrowdRequest): Readonly<Record<string, string>> => ({
+  Host: '127.0.0.1',
+  'X-Original-URL': `http://${host}/small?a=1`,
+  'X-Original-Method': 'GET',
+  Accept: '*/*',
+  'User-Agent': 'wrk',
+  Cookie: cookie,
+})
+
+const bytesOf = (headers: Readonly<Record<string, string>>): Buffer =>
+  Buffer.from(
+    `GET ${PATH} HTTP/1.1\r\n${Object.entries(headers)
+      .map(([name, value]) => `${name}: ${value}\r\n`)
+      .join('')}\r\n`,
+    'latin1',
+  )
+
+/** Rounds of both, then the steady load on Postern alone. */
+export async function decisionFigures(bounds: Bounds, size: Size = large): Promise<DecisionFigures> {
+  const folder = mkdtempSync(join(tmpdir(), 'postern-bench-crowd-'))
+  const file = join(folder, 'requests')
+  const asked = crowdRequests(size).map(headersOf)
+  const bytes = asked.map(bytesOf)
+  writeFileSync(file, bytes.map((each) => `${each.length}\n${each.toString('latin1')}`).join(''))
+  const bare = await nodePart('bare', null)
+  const crowd = await nodePart('crowd', size, ['--expose-gc'])
+  try {
+    const lap = (name: string, pid: number, port: number) => ({
+      name,
+      pids: [pid],
+      run: (seconds: number) =>
+        load({ port, path: PATH, headers: {}, requestsFile: file, connections: CONNECTIONS }, seconds),
+    })
+    const port = crowd.ports['authz']!
+    const name = 'Postern forward auth'
+    const laps = [lap('bare node:http handler', bare.pid, bare.ports['main']!), lap(name, crowd.pid, port)]
+    // Every visitor once and more: signatures, compiled code, and the heap as it stays.
+    for (const { run } of laps) await run(3)
+    const rows = await rounds('decision of a large deployment', laps, bounds)
+    const perSecond = (SHARE * 1e6) / rows.find((row) => row.name === name)!.cpuMicros
+    const latency = await paced(port, bytes, { perSecond, seconds: bounds.seconds, connections: CONNECTIONS })
+    return {
+      size,
+      table: {
+        title: `decision of ${size.users} users, ${size.workspaces} workspaces, ${size.grants} grants`,
+        peer: 'bare node:http handler',
+        bytes: 0,
+        rows,
+      },
+      paced: { ...latency, perSecond },
+      tableBytes: crowd.ports['tableBytes']!,
+      resetMs: crowd.ports['resetMs']!,
+    }
+  } finally {
+    await crowd.stop()
+    await bare.stop()
+    rmSync(folder, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,67 @@
+/** Requests as bytes and a rate come in; they are sent at that rate whatever the answers take, and latencies come out. */
+import { connect, type Socket } from 'node:net'
+import { once } from 'node:events'
+
+export interface Paced {
+  readonly requests: number
+  readonly p50Micros: number
+  readonly p99Micros: number
+}
+
+interface Line {
+  readonly socket: Socket
+  /** When its request should have been sent, ms; -1: it is free. */
+  dueMs: number
+}
+
+/**
+ * Sends to 127.0.0.1 for `seconds`, `perSecond` in even steps, on `connections` kept connections. A latency counts from
+ * when its request was due, so that a server that stalls is not spared those who would have asked meanwhile.
+ * @throws Error for an answer other than 200
+ */
+export async function paced(
+  port: number,
+  requests: readonly Buffer[],
+  { perSecond, seconds, connections }: { perSecond: number; seconds: number; connections: number },
+): Promise<Paced> {
+  const total = Math.floor(perSecond * seconds)
+  const latencies = new Float64Array(total)
+  const free: Line[] = []
+  const lines: Line[] = []
+  let [sent, done] = [0, 0]
+  let failure: Error | null = null
+  const fail = (why: string): void => void (failure ??= new Error(why))
+  for (let i = 0; i < connections; i++) {
+    const socket = connect({ port, host: '127.0.0.1' }).setNoDelay(true)
+    await once(socket, 'connect')
+    const line: Line = { socket, dueMs: -1 }
+    socket.on('data', (chunk) => {
+      if (chunk.toString('latin1', 0, 12) !== 'HTTP/1.1 200') fail(chunk.toString('latin1', 0, 200))
+      latencies[done++] = performance.now() - line.dueMs
+      line.dueMs = -1
+      free.push(line)
+    })
+    socket.on('close', () => done < total && fail('a connection was closed'))
+    socket.on('error', (err) => fail(err.message))
+    lines.push(line)
+    free.push(line)
+  }
+  const startMs = performance.now()
+  const dueMs = (n: number): number => startMs + (n * 1000) / perSecond
+  while (done < total && failure === null) {
+    const nowMs = performance.now()
+    while (sent < total && dueMs(sent) <= nowMs) {
+      const line = free.pop()
+      if (line === undefined) break
+      line.dueMs = dueMs(sent)
+      line.socket.write(requests[sent % requests.length]!)
+      sent++
+    }
+    await new Promise(setImmediate)
+  }
+  for (const { socket } of lines) socket.destroy()
+  if (failure !== null) throw failure as Error
+  const sorted = latencies.toSorted()
+  const at = (part: number): number => (sorted[Math.floor(total * part)] ?? 0) * 1000
+  return { requests: total, p50Micros: at(0.5), p99Micros: at(0.99) }
+}
