@@ -111,6 +111,10 @@ const rows: Readonly<Record<string, Need>> = {
   [`DELETE ${paths.grant}`]: { who: 'signed-in', scopes: changes },
   [`GET ${paths.hosts}`]: { who: 'reads-all' },
   [`POST ${paths.hostTokens}`]: { who: 'administrator' },
+  [`PATCH ${paths.host}`]: { who: 'administrator' },
+  [`GET ${paths.restrictions}`]: { who: 'reads-all' },
+  [`POST ${paths.restrictions}`]: { who: 'administrator' },
+  [`DELETE ${paths.restrictions}`]: { who: 'administrator' },
   [`DELETE ${paths.host}`]: { who: 'administrator' },
   [`GET ${paths.reservedNames}`]: { who: 'reads-all' },
   [`DELETE ${paths.reservedName}`]: { who: 'administrator' },
@@ -178,6 +182,7 @@ export const messageNeeds: Readonly<Record<StreamKind, Need>> = {
 export interface Person extends Accessing {
   readonly username: string
   readonly role: Role
+  readonly groups: readonly { readonly id: string; readonly name: string }[]
   /** Role and scopes together allow all that an administrator may. */
   readonly administrator: boolean
   /** They allow to read all that an administrator may read. */

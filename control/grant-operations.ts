@@ -24,6 +24,24 @@ export const grantOperations: Readonly<Record<string, Operation>> = {
   },
   [`POST ${paths.groupMember}`]: { summary: 'Add a user to a group.', answers: { 204: null } },
   [`DELETE ${paths.groupMember}`]: { summary: 'Take a user out of a group.', answers: { 204: null } },
+  [`PATCH ${paths.host}`]: {
+    summary: 'Open a host to all, or to the holders of grants only.',
+    body: wire.patchHostSchema,
+    answers: { 200: wire.hostViewSchema },
+  },
+  [`GET ${paths.restrictions}`]: {
+    summary: 'What only the holders of a grant may use.',
+    answers: { 200: list(wire.restrictionSchema) },
+  },
+  [`POST ${paths.restrictions}`]: {
+    summary: 'Restrict a host, a template or an image to the holders of a grant on it.',
+    body: wire.restrictionSchema,
+    answers: { 201: wire.restrictionSchema },
+  },
+  [`DELETE ${paths.restrictions}`]: {
+    summary: 'Open it to all again (?kind=…&id=…).',
+    answers: { 204: null },
+  },
   [`GET ${paths.grants}`]: {
     summary: 'The grants on one thing (?kind=workspace&id=…), or mine.',
     answers: { 200: list(wire.grantViewSchema) },

@@ -3,8 +3,10 @@ import type { Ledger } from './quotas.ts'
 import type { ControlLimits } from './seams.ts'
 import type { Defaults } from './spec.ts'
 import type { Host } from './store/hosts.ts'
+import type { Uses } from './uses.ts'
+import { mayUseHost } from './uses.ts'
 import { PATHS_MAX } from './wire/index.ts'
-import type { FieldProblem, Limits, Settings } from './wire/index.ts'
+import type { Accessing, FieldProblem, Limits, Settings } from './wire/index.ts'
 
 const MIB = 1024 * 1024
 const smallest = { cpu: 0.05, memoryBytes: 32 * MIB, pids: 16 } as const
@@ -75,6 +77,21 @@ export function limitsOf(
     trashMs: bounds.trashMs,
     runtime: [...new Set(offers.map((host) => host.runtime))].join(', '),
   }
+}
+
+/** The same, by the hosts that this person's workspaces may be placed on. */
+export function limitsFor(
+  bounds: ControlLimits,
+  hosts: readonly Host[],
+  ledger: Ledger,
+  person: Accessing & { readonly administrator: boolean },
+  settings: Settings,
+  uses: Uses,
+): Limits {
+  const open = hosts.filter(({ id }) => mayUseHost(uses, id, person))
+  const limits = limitsOf(bounds, open, ledger, person, settings)
+  const isShut = open.length === 0 && hosts.length > 0
+  return { ...limits, mayCreate: limits.mayCreate && !isShut && person.role !== 'auditor' }
 }
 
 interface Asked {

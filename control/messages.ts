@@ -2,7 +2,7 @@
 import type { Person } from './authorization.ts'
 import { messageNeeds } from './authorization.ts'
 import type { Deployment } from './deployment.ts'
-import { limitsOf } from './limits.ts'
+import { limitsFor } from './limits.ts'
 import type { Ledger } from './quotas.ts'
 import { readLedger } from './service/ledger.ts'
 import type { Change } from './store/changes.ts'
@@ -14,7 +14,10 @@ import { readSettings } from './store/settings.ts'
 import { findTimeline } from './store/timeline.ts'
 import type { Workspace } from './store/workspaces.ts'
 import { countByHost, listWorkspaces } from './store/workspaces.ts'
+import type { Uses } from './uses.ts'
+import { isRestricted } from './uses.ts'
 import { hostView, workspaceViews } from './views.ts'
+import { readUses } from './whose.ts'
 import { roleOn } from './wire/index.ts'
 import type { Accessible, Settings, StreamMessage } from './wire/index.ts'
 
@@ -34,6 +37,7 @@ export interface Loaded {
     readonly hosts: readonly Host[]
     readonly ledger: Ledger
     readonly settings: Settings
+    readonly uses: Uses
     readonly revision: number
   } | null
 }
@@ -86,6 +90,7 @@ export async function loadChanges(
   const accessible = await accessibleOf(db, rows)
   const hosts = await listHosts(db)
   const counts = await countByHost(db)
+  const uses = await readUses(db, deployment.now())
   const messages: LoadedMessage[] = []
   for (const { kind, subject, revision, audience } of compacted) {
     if (kind === 'workspace') {
@@ -104,7 +109,11 @@ export async function loadChanges(
       const message: StreamMessage =
         host === undefined
           ? { type: 'host-gone', revision, id: subject }
-          : { type: 'host', revision, host: hostView(host, counts.get(subject) ?? 0) }
+          : {
+              type: 'host',
+              revision,
+              host: hostView(host, counts.get(subject) ?? 0, isRestricted(uses, 'host', subject)),
+            }
       messages.push({ message, of: null, audience: null })
     }
   }
@@ -113,7 +122,13 @@ export async function loadChanges(
   return {
     messages,
     limits: isNews
-      ? { hosts, ledger: await readLedger(deployment, db, hosts), settings: await readSettings(db), revision }
+      ? {
+          hosts,
+          ledger: await readLedger(deployment, db, hosts),
+          settings: await readSettings(db),
+          uses,
+          revision,
+        }
       : null,
   }
 }
@@ -125,10 +140,15 @@ export async function loadEverything(deployment: Deployment, db: Db): Promise<Lo
   const accessible = await accessibleOf(db, rows)
   const hosts = await listHosts(db)
   const counts = await countByHost(db)
+  const uses = await readUses(db, deployment.now())
   return {
     messages: [
       ...hosts.map((host) => ({
-        message: { type: 'host', revision: 0, host: hostView(host, counts.get(host.id) ?? 0) } as const,
+        message: {
+          type: 'host',
+          revision: 0,
+          host: hostView(host, counts.get(host.id) ?? 0, isRestricted(uses, 'host', host.id)),
+        } as const,
         of: null,
         audience: null,
       })),
@@ -142,6 +162,7 @@ export async function loadEverything(deployment: Deployment, db: Db): Promise<Lo
       hosts,
       ledger: await readLedger(deployment, db, hosts),
       settings: await readSettings(db),
+      uses,
       revision: 0,
     },
   }
@@ -227,8 +248,8 @@ export function messagesFor(
   const nowMs = deployment.now()
   const messages = loaded.messages.flatMap((each) => forReader(each, reader, nowMs) ?? [])
   if (loaded.limits === null) return messages
-  const { hosts, ledger, settings, revision } = loaded.limits
-  const limits = limitsOf(deployment.options.limits, hosts, ledger, reader.person, settings)
+  const { hosts, ledger, settings, uses, revision } = loaded.limits
+  const limits = limitsFor(deployment.options.limits, hosts, ledger, reader.person, settings, uses)
   const text = JSON.stringify(limits)
   if (text === sent.limits) return messages
   sent.limits = text

@@ -14,11 +14,10 @@ import { passwordsOf, strongCost } from './passwords.ts'
 import type { GatewayLinks } from './gateway-links.ts'
 import { gatewayLinks } from './gateway-links.ts'
 import { providerSignIn } from './oidc/index.ts'
+import { accessRoutes } from './routes/access.ts'
 import { agentRoutes } from './routes/agents.ts'
 import { auditRoutes } from './routes/audit.ts'
 import { gatewayCallRoutes, gatewayRoutes } from './routes/gateways.ts'
-import { grantRoutes } from './routes/grants.ts'
-import { groupRoutes } from './routes/groups.ts'
 import { hookRoutes } from './routes/hooks.ts'
 import { hostRoutes } from './routes/hosts.ts'
 import { invitationRoutes } from './routes/invitations.ts'
@@ -166,8 +165,7 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
     ...sharingRoutes(deployment),
     ...linkRoutes(deployment, passwords),
     ...offerRoutes(deployment),
-    ...groupRoutes(deployment),
-    ...grantRoutes(deployment),
+    ...accessRoutes(deployment),
     ...hostRoutes(deployment),
     ...nameRoutes(deployment),
     ...signingRoutes(deployment),

@@ -11,10 +11,15 @@ export interface Candidate {
   readonly capabilities: Register['capabilities']
   /** How many workspaces it has already. */
   readonly workspaces: number
+  /** Its owner's workspaces may be placed on it. */
+  readonly open: boolean
 }
 
 export type Placement =
   { readonly kind: 'placed'; readonly hostId: string } | { readonly kind: 'waiting'; readonly why: string }
+
+/** Why nothing is placed for who may use no host. */
+export const NONE_OPEN = 'No host here is open to its owner; an administrator can grant one.'
 
 /** Where it goes: data never moves, so a host once chosen stays; else a healthy one before others, then the emptiest. */
 export function place(
@@ -28,7 +33,9 @@ export function place(
   if (hosts.length === 0) return { kind: 'waiting', why: 'No host has joined yet.' }
   const refusals: string[] = []
   const fit: Candidate[] = []
-  for (const host of hosts) {
+  const open = hosts.filter((host) => host.open)
+  if (open.length === 0) return { kind: 'waiting', why: NONE_OPEN }
+  for (const host of open) {
     const lack = lacking(workspace.resolved, host.capabilities)
     if (lack !== null) refusals.push(`${host.name}: ${lack}`)
     else if (!host.connected) refusals.push(`${host.name}: does not report.`)

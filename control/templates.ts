@@ -137,7 +137,7 @@ export async function loadTemplates(directories: readonly string[]): Promise<Rea
 }
 
 /** A template as users see it: available when a host can take it, or while no host is known. */
-export function templateView(template: Template, hosts: readonly Host[]): TemplateView {
+export function templateView(template: Template, hosts: readonly Host[], restricted: boolean): TemplateView {
   const lacks = hosts.map((host) => lacking(template, host.capabilities))
   const available = lacks.length === 0 || lacks.includes(null)
   return {
@@ -151,6 +151,7 @@ export function templateView(template: Template, hosts: readonly Host[]): Templa
     memoryBytes: template.memoryBytes,
     pids: template.pids,
     available,
+    restricted,
     lacks: available ? null : (lacks[0] ?? null),
   }
 }

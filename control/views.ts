@@ -183,7 +183,7 @@ export const sessionView = (session: Session, currentHash: string | null): Sessi
   via: session.via,
 })
 
-export const hostView = (host: Host, workspaces: number): HostView => ({
+export const hostView = (host: Host, workspaces: number, restricted: boolean): HostView => ({
   id: host.id,
   name: host.name,
   runtime: host.runtime,
@@ -191,4 +191,5 @@ export const hostView = (host: Host, workspaces: number): HostView => ({
   lastSeenAtMs: host.lastSeenAtMs,
   health: { ...host.health, warnings: [...host.health.warnings] },
   workspaces,
+  restricted,
 })

@@ -1,10 +1,15 @@
-/** A person and the name or id of a workspace go in; the workspace and what they are to it come out, or that there is none. */
+/** People and things go in; what they are to each other comes out, as the rows say it now. */
 import type { Need, Person } from './authorization.ts'
 import { barrier } from './authorization.ts'
 import { listGrants } from './store/grants.ts'
+import { listGroups } from './store/groups.ts'
 import type { Db } from './store/open.ts'
+import { listRestrictions } from './store/restrictions.ts'
+import { findUser } from './store/users.ts'
+import type { User } from './store/users.ts'
 import { findWorkspace } from './store/workspaces.ts'
 import type { Workspace } from './store/workspaces.ts'
+import type { Uses } from './uses.ts'
 import { ApiError, nameProblem, roleOn } from './wire/index.ts'
 import type { AccessRole, Accessing } from './wire/index.ts'
 
@@ -46,4 +51,19 @@ export async function workspaceFor(
   const barred = barrier(need, person, role)
   if (barred !== null) throw new ApiError(barred)
   return { workspace: found, role }
+}
+
+/** What decides on the use of hosts, templates and images now. */
+export async function readUses(db: Db, nowMs: number): Promise<Uses> {
+  return {
+    restrictions: await listRestrictions(db),
+    grants: await listGrants(db, { onUses: true }),
+    nowMs,
+  }
+}
+
+/** A user as what decides on access sees them; null: there is none. */
+export async function accessingOf(db: Db, userId: string): Promise<(Accessing & User) | null> {
+  const user = await findUser(db, { id: userId })
+  return user === null ? null : { ...user, groups: await listGroups(db, { userId }) }
 }

@@ -7,7 +7,9 @@ import { listHosts } from '../store/hosts.ts'
 import { deleteJoinTokens, insertJoinToken } from '../store/tokens.ts'
 import { countByHost } from '../store/workspaces.ts'
 import { hashToken, newId, newToken } from '../tokens.ts'
+import { isRestricted } from '../uses.ts'
 import { hostView } from '../views.ts'
+import { readUses } from '../whose.ts'
 import { createHostTokenSchema, paths } from '../wire/index.ts'
 
 /** A join token works once, for so long, in ms. */
@@ -21,7 +23,11 @@ export function hostRoutes({ feed, now }: Deployment): Route[] {
       async run() {
         const counts = await countByHost(feed.db)
         const hosts = await listHosts(feed.db)
-        return { status: 200, body: { items: hosts.map((host) => hostView(host, counts.get(host.id) ?? 0)) } }
+        const uses = await readUses(feed.db, now())
+        const items = hosts.map((host) =>
+          hostView(host, counts.get(host.id) ?? 0, isRestricted(uses, 'host', host.id)),
+        )
+        return { status: 200, body: { items } }
       },
     },
     {

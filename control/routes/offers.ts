@@ -6,20 +6,30 @@ import { openApi } from '../openapi.ts'
 import { readLimits } from '../service/workspaces.ts'
 import { listHosts } from '../store/hosts.ts'
 import { templateView } from '../templates.ts'
+import { isRestricted, mayUseHost, mayUseTemplate } from '../uses.ts'
+import { readUses } from '../whose.ts'
 import { paths } from '../wire/index.ts'
 
 export function offerRoutes(deployment: Deployment): Route[] {
-  const { feed, templates, options } = deployment
+  const { feed, templates, options, now } = deployment
   const description = openApi(options.version, options.publicUrl)
   return [
     {
       method: 'GET',
       path: paths.templates,
-      async run() {
-        const hosts = offering(await listHosts(feed.db))
+      async run({ person }) {
+        const uses = await readUses(feed.db, now())
+        const hosts = offering(
+          (await listHosts(feed.db)).filter(({ id }) => person.readsAll || mayUseHost(uses, id, person)),
+        )
+        const seen = [...templates.values()].filter(
+          ({ name }) => person.readsAll || mayUseTemplate(uses, name, person),
+        )
         return {
           status: 200,
-          body: { items: [...templates.values()].map((each) => templateView(each, hosts)) },
+          body: {
+            items: seen.map((each) => templateView(each, hosts, isRestricted(uses, 'template', each.name))),
+          },
         }
       },
     },

@@ -4,10 +4,9 @@ import type { ProviderSignIn } from '../oidc/index.ts'
 import { parseBody } from '../parse.ts'
 import type { Passwords } from '../passwords.ts'
 import { listSessions } from '../store/sessions.ts'
-import { listMemberships } from '../store/groups.ts'
 import { findUser } from '../store/users.ts'
 import { findWorkspace } from '../store/workspaces.ts'
-import { roleIn } from '../whose.ts'
+import { accessingOf, roleIn } from '../whose.ts'
 import {
   acceptInvitationSchema,
   ApiError,
@@ -67,12 +66,10 @@ export function edgeControl(
     finishSignIn: (given, origin) => providers.finish(given, origin),
     ...handOff(deployment, sessions),
     async startWorkspace(workspaceId, userId, origin) {
-      const user = await findUser(feed.db, { id: userId })
+      const user = await accessingOf(feed.db, userId)
       const workspace = await findWorkspace(feed.db, { id: workspaceId })
       if (user === null || user.disabled || workspace === null) throw new ApiError('not_found')
-      const memberships = await listMemberships(feed.db, { userId })
-      const person = { ...user, groups: memberships.map(({ groupId: id }) => ({ id })) }
-      if (!reaches(await roleIn(feed.db, workspace, person, now()), 'editor')) throw new ApiError('not_found')
+      if (!reaches(await roleIn(feed.db, workspace, user, now()), 'editor')) throw new ApiError('not_found')
       const entry: AuditEntry = {
         action: 'workspace.start',
         actor: { kind: 'user', id: user.id, name: user.username },

@@ -11,6 +11,8 @@ import type { Db } from '../store/open.ts'
 import { findUser } from '../store/users.ts'
 import { findWorkspace, touchWorkspace } from '../store/workspaces.ts'
 import { newId } from '../tokens.ts'
+import { placeWaiting } from './settle.ts'
+import { repositoryOf } from '../uses.ts'
 import { workspaceFor } from '../whose.ts'
 import { ApiError } from '../wire/index.ts'
 import type { CreateGrant, ObjectKind } from '../wire/index.ts'
@@ -70,7 +72,7 @@ async function objectOf(
   if (!person.administrator) throw new ApiError('forbidden')
   if (kind === 'host' && (await findHost(db, { id })) === null) throw new ApiError('not_found')
   if (kind === 'template' && !templates.has(id)) throw new ApiError('not_found')
-  return id
+  return kind === 'image' ? repositoryOf(id) : id
 }
 
 function checkShape(body: CreateGrant, nowMs: number): number | null {
@@ -125,6 +127,10 @@ export async function createGrant(deployment: Deployment, person: Person, body: 
     )
     await insertGrant(w.db, grant)
     if (object.kind === 'workspace') await accessChanged(w, objectId)
+    if (object.kind === 'host') {
+      await w.changed('host', objectId)
+      await placeWaiting(deployment, w)
+    }
     return grant
   })
 }

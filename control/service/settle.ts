@@ -30,6 +30,8 @@ import { listTokens } from '../store/tokens.ts'
 import { endGuestsOf } from './guests.ts'
 import { tellHooks } from './hook-events.ts'
 import { readLedger } from './ledger.ts'
+import { mayUseHost } from '../uses.ts'
+import { accessingOf, readUses } from '../whose.ts'
 import { endSessions } from './sessions.ts'
 import { endTokens } from './tokens.ts'
 
@@ -179,9 +181,11 @@ export async function settle(
   return draft
 }
 
-/** The hosts as placement weighs them. */
-export async function candidates(w: Writer): Promise<Candidate[]> {
+/** The hosts as placement weighs them, for the workspaces of an owner. */
+export async function candidates(w: Writer, ownerId: string, nowMs: number): Promise<Candidate[]> {
   const counts = await countByHost(w.db)
+  const owner = await accessingOf(w.db, ownerId)
+  const uses = await readUses(w.db, nowMs)
   return (await listHosts(w.db)).map((host) => ({
     id: host.id,
     name: host.name,
@@ -189,6 +193,7 @@ export async function candidates(w: Writer): Promise<Candidate[]> {
     healthy: host.health.status === 'healthy',
     capabilities: host.capabilities,
     workspaces: counts.get(host.id) ?? 0,
+    open: owner !== null && mayUseHost(uses, host.id, owner),
   }))
 }
 
@@ -220,7 +225,7 @@ export async function admitByTime(deployment: Deployment): Promise<void> {
 export async function placeWaiting(deployment: Deployment, w: Writer): Promise<void> {
   const waiting = await listWorkspaces(w.db, { unplaced: true })
   for (const workspace of waiting) {
-    const placement = place(workspace, await candidates(w))
+    const placement = place(workspace, await candidates(w, workspace.ownerId, deployment.now()))
     const hostId = placement.kind === 'placed' ? placement.hostId : null
     await settle(
       deployment,

@@ -1,24 +1,27 @@
 /** What was asked of a workspace goes in; its spec with nothing left open comes out, or why no host here can take it. */
-import type { Deployment } from '../deployment.ts'
 import { boundsProblems, defaultsOf, offering } from '../limits.ts'
+import type { ControlLimits } from '../seams.ts'
 import { lacking, resolve } from '../spec.ts'
 import type { Resolved, StoredSpec, Template } from '../spec.ts'
 import type { Host } from '../store/hosts.ts'
+import type { Uses } from '../uses.ts'
+import { mayUseHost, mayUseImage, mayUseTemplate } from '../uses.ts'
 import { ApiError } from '../wire/index.ts'
-import type { CreateWorkspace, Limits, PatchWorkspace } from '../wire/index.ts'
+import type { Accessing, CreateWorkspace, Limits, PatchWorkspace } from '../wire/index.ts'
 
 /** The template of those who name neither a template nor an image. */
 const PLAIN_TEMPLATE = 'blank'
 
-function templateOf(deployment: Deployment, spec: StoredSpec, before: Resolved | null): Template | null {
-  if (spec.template === null)
-    return spec.image === null ? (deployment.templates.get(PLAIN_TEMPLATE) ?? null) : null
-  const template = deployment.templates.get(spec.template)
+type Templates = ReadonlyMap<string, Template>
+
+function templateOf(templates: Templates, spec: StoredSpec, before: Resolved | null): Template | null {
+  if (spec.template === null) return spec.image === null ? (templates.get(PLAIN_TEMPLATE) ?? null) : null
+  const template = templates.get(spec.template)
   if (template !== undefined) return template
   // A template that was taken away lives on in the workspaces made from it.
   if (before !== null) return { ...before, name: spec.template, title: spec.template, summary: '' }
   throw new ApiError('invalid_body', `There is no template ${spec.template}.`, {
-    errors: [{ path: 'template', message: `one of: ${[...deployment.templates.keys()].join(', ')}` }],
+    errors: [{ path: 'template', message: `one of: ${[...templates.keys()].join(', ')}` }],
   })
 }
 
@@ -32,13 +35,13 @@ export function checkBounds(asked: CreateWorkspace | PatchWorkspace, limits: Lim
 
 /** Fills in what is left open. @throws ApiError invalid_body, unsupported */
 export function shape(
-  deployment: Deployment,
+  limits: ControlLimits,
+  templates: Templates,
   spec: StoredSpec,
   hosts: readonly Host[],
   before: Resolved | null = null,
 ): Resolved {
-  const { limits } = deployment.options
-  const resolved = resolve(spec, templateOf(deployment, spec, before), defaultsOf(limits))
+  const resolved = resolve(spec, templateOf(templates, spec, before), defaultsOf(limits))
   if (resolved.container === null && resolved.host === null)
     throw new ApiError('invalid_body', resolved.lacks ?? undefined, {
       errors: [{ path: 'template', message: 'name a template or an image' }],
@@ -52,6 +55,25 @@ export function shape(
     memoryBytes: Math.min(resolved.memoryBytes, limits.maxMemoryBytes),
     pids: Math.min(resolved.pids, limits.maxPids),
   }
+}
+
+/** What this person may create from. Of a template that isn't for them they hear nothing. */
+export function templatesFor(templates: Templates, uses: Uses, person: Accessing): Templates {
+  return new Map([...templates].filter(([name]) => mayUseTemplate(uses, name, person)))
+}
+
+/** @throws ApiError forbidden for an image that only others may use */
+export function checkImage(image: string | null | undefined, uses: Uses, person: Accessing): void {
+  if (image === null || image === undefined || mayUseImage(uses, image, person)) return
+  throw new ApiError('forbidden', 'This image is for the holders of a grant on it.')
+}
+
+/** The hosts on which this person's workspaces may be placed. @throws ApiError forbidden when none of several is */
+export function hostsFor(hosts: readonly Host[], uses: Uses, person: Accessing): readonly Host[] {
+  const open = hosts.filter(({ id }) => mayUseHost(uses, id, person))
+  if (open.length === 0 && hosts.length > 0)
+    throw new ApiError('forbidden', 'No host here is open to you; an administrator can grant you one.')
+  return open
 }
 
 /** @throws ApiError invalid_body where a port is declared twice */

@@ -3,7 +3,7 @@ import type { Deployment } from '../deployment.ts'
 import type { Writer } from '../feed.ts'
 import { advance } from '../lifecycle.ts'
 import type { Command } from '../lifecycle.ts'
-import { limitsOf } from '../limits.ts'
+import { limitsFor } from '../limits.ts'
 import { place } from '../placement.ts'
 import { NOTHING, usageOf } from '../quotas.ts'
 import { isSameProgram } from '../spec.ts'
@@ -15,18 +15,19 @@ import { readSettings } from '../store/settings.ts'
 import type { Workspace } from '../store/workspaces.ts'
 import { findWorkspace, listWorkspaces } from '../store/workspaces.ts'
 import { newId } from '../tokens.ts'
+import { readUses } from '../whose.ts'
 import { ApiError, filledPort, nameProblem, nameProblemText } from '../wire/index.ts'
-import type { CreateWorkspace, Limits, PatchWorkspace } from '../wire/index.ts'
+import type { Accessing, CreateWorkspace, Limits, PatchWorkspace } from '../wire/index.ts'
 import { admitWaiting, candidates, settle } from './settle.ts'
 import { sealEnv } from './environment.ts'
-import { checkBounds, shape, uniquePorts } from './shape.ts'
+import { checkBounds, checkImage, hostsFor, shape, templatesFor, uniquePorts } from './shape.ts'
 import { checkResize, checkRoom, readLedger } from './ledger.ts'
 import { checkName } from './names.ts'
 import { checkCap } from './settings.ts'
 
 /** Who gives a command. */
-export interface Actor {
-  readonly id: string
+export interface Actor extends Accessing {
+  readonly groups: readonly { readonly id: string; readonly name: string }[]
   readonly username: string
   /** May do all that an administrator may. */
   readonly administrator: boolean
@@ -35,13 +36,24 @@ export interface Actor {
 /** The limits as they are for this user now. */
 export async function readLimits(deployment: Deployment, db: Db, user: Actor): Promise<Limits> {
   const hosts = await listHosts(db)
-  return limitsOf(
+  return limitsFor(
     deployment.options.limits,
     hosts,
     await readLedger(deployment, db, hosts),
     user,
     await readSettings(db),
+    await readUses(db, deployment.now()),
   )
+}
+
+/** The group that is to own it, which must be one that the creator is in. @throws ApiError invalid_body */
+function ownGroup({ groups }: Actor, given: string | undefined): string | null {
+  if (given === undefined) return null
+  const group = groups.find(({ id, name }) => id === given || name === given)
+  if (group !== undefined) return group.id
+  throw new ApiError('invalid_body', undefined, {
+    errors: [{ path: 'ownerGroup', message: 'is no group that you are in' }],
+  })
 }
 
 /** @throws ApiError invalid_name, invalid_body, limit_exceeded, unsupported, forbidden, name_taken, cap_reached */
@@ -69,7 +81,10 @@ export async function createWorkspace(
     paths: body.paths ?? null,
   }
   return deployment.feed.write(async (w) => {
-    const hosts = await listHosts(w.db)
+    const uses = await readUses(w.db, deployment.now())
+    const hosts = hostsFor(await listHosts(w.db), uses, actor)
+    checkImage(spec.image, uses, actor)
+    const ownerGroupId = ownGroup(actor, body.ownerGroup)
     const limits = await readLimits(deployment, w.db, actor)
     if (!limits.mayCreate)
       throw new ApiError(
@@ -77,19 +92,24 @@ export async function createWorkspace(
         'Workspaces are not kept apart here, so only administrators create them.',
       )
     checkBounds(body, limits)
-    const resolved = shape(deployment, spec, hosts)
+    const templates = templatesFor(deployment.templates, uses, actor)
+    const resolved = shape(deployment.options.limits, templates, spec, hosts)
     await checkCap(w.db, spec.ports, [])
     await checkName(w.db, deployment.options, body.name, actor.id)
-    const ledger = await readLedger(deployment, w.db, hosts)
-    checkRoom(ledger, { kind: 'user', id: actor.id }, usageOf({ want: 'running', admitted: true, resolved }))
+    const ledger = await readLedger(deployment, w.db)
+    checkRoom(
+      ledger,
+      ledger.accountOf({ ownerId: actor.id, ownerGroupId }),
+      usageOf({ want: 'running', admitted: true, resolved }),
+    )
     await takeName(w.db, body.name, actor.id, deployment.now())
-    const placement = place({ hostId: null, resolved }, await candidates(w))
     const now = deployment.now()
+    const placement = place({ hostId: null, resolved }, await candidates(w, actor.id, now))
     const draft: Workspace = {
       id,
       name: body.name,
       ownerId: actor.id,
-      ownerGroupId: null,
+      ownerGroupId,
       want: 'running',
       data: 'keep',
       admitted: true,
@@ -130,9 +150,13 @@ async function withPlace(
   return { ...draft, admitted: ledger.hasPlace && ledger.lacks(ledger.accountOf(draft), more).length === 0 }
 }
 
-async function withHost(w: Writer, draft: Workspace): Promise<{ draft: Workspace; waiting: string | null }> {
+async function withHost(
+  deployment: Deployment,
+  w: Writer,
+  draft: Workspace,
+): Promise<{ draft: Workspace; waiting: string | null }> {
   if (draft.hostId !== null || draft.want !== 'running') return { draft, waiting: null }
-  const placement = place(draft, await candidates(w))
+  const placement = place(draft, await candidates(w, draft.ownerId, deployment.now()))
   return placement.kind === 'placed'
     ? { draft: { ...draft, hostId: placement.hostId }, waiting: null }
     : { draft, waiting: placement.why }
@@ -175,7 +199,7 @@ async function obey(
     ...change,
     programGeneration: programGenerationOf(before, outcome.wish.generation, change),
   })
-  const { draft, waiting } = await withHost(w, wished)
+  const { draft, waiting } = await withHost(deployment, w, wished)
   const after = await settle(deployment, w, before, draft, {
     told: outcome.event === null ? null : { event: outcome.event, actor },
     waiting,
@@ -242,7 +266,9 @@ export async function patchWorkspace(
     const spec = patched(deployment, before, body)
     checkBounds(body, await readLimits(deployment, w.db, actor))
     if (body.ports !== undefined) await checkCap(w.db, spec.ports, before.resolved.ports)
-    const resolved = shape(deployment, spec, hosts, before.resolved)
+    if (body.image !== before.spec.image)
+      checkImage(body.image, await readUses(w.db, deployment.now()), actor)
+    const resolved = shape(deployment.options.limits, deployment.templates, spec, hosts, before.resolved)
     checkResize(await readLedger(deployment, w.db), before, resolved)
     return obey(deployment, w, before, 'patch', actor.username, { spec, resolved })
   })

@@ -75,6 +75,8 @@ export interface Holder {
 
 export interface GrantChoice {
   readonly object?: { readonly kind: ObjectKind; readonly id?: string }
+  /** Those on hosts, templates and images. */
+  readonly onUses?: true
   readonly objectIds?: readonly string[]
   readonly subject?: { readonly kind: SubjectKind; readonly id: string }
   readonly holder?: Holder
@@ -104,6 +106,7 @@ export async function listGrants(db: Db, choice: GrantChoice): Promise<Grant[]> 
   const query = db<Row>('grants').orderBy('id')
   if (object !== undefined) query.where({ object_kind: object.kind })
   if (object?.id !== undefined) query.where({ object_id: object.id })
+  if (choice.onUses) query.whereNot({ object_kind: 'workspace' })
   if (objectIds !== undefined && objectIds.length <= IDS_MAX) query.whereIn('object_id', [...objectIds])
   if (subject !== undefined) query.where({ subject_kind: subject.kind, subject_id: subject.id })
   if (choice.holder !== undefined) ofHolder(query, choice.holder)

@@ -109,6 +109,8 @@ export const hostViewSchema = z.object({
   lastSeenAtMs: z.number(),
   health: z.object({ status: z.string(), message: z.string(), warnings: z.array(z.string()) }),
   workspaces: z.int(),
+  /** Only who holds a grant with `create` gets workspaces on it. */
+  restricted: z.boolean(),
 })
 export type HostView = z.infer<typeof hostViewSchema>
 

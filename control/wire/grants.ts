@@ -28,6 +28,9 @@ export type ObjectKind = (typeof objectKinds)[number]
 export const hostCapabilities = ['create', 'gpu', 'bind-mounts', 'host-network'] as const
 export type HostCapability = (typeof hostCapabilities)[number]
 
+export const restrictedKinds = ['template', 'image', 'host'] as const
+export type RestrictedKind = (typeof restrictedKinds)[number]
+
 const reference = z.string().min(1).max(255)
 
 /** Objects and subjects are named by id or by name. */
@@ -43,6 +46,12 @@ export const createGrantSchema = z.strictObject({
   expiresAt: z.iso.datetime({ offset: true }).optional(),
 })
 export type CreateGrant = z.infer<typeof createGrantSchema>
+
+/** Only who holds a grant on it may use it. An image is meant by its repository, whatever the tag. */
+export const restrictionSchema = z.strictObject({ kind: z.enum(restrictedKinds), id: reference })
+
+/** What an administrator changes of a host. */
+export const patchHostSchema = z.strictObject({ restricted: z.boolean() })
 
 /** Why an administrator must see into somebody's workspace; its owner reads it. */
 export const breakGlassSchema = z.strictObject({

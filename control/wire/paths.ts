@@ -36,6 +36,7 @@ export const paths = {
   groups: '/api/v1/groups',
   group: '/api/v1/groups/:id',
   groupMember: '/api/v1/groups/:id/members/:user',
+  restrictions: '/api/v1/restrictions',
   grants: '/api/v1/grants',
   grant: '/api/v1/grants/:id',
   hosts: '/api/v1/hosts',

@@ -55,6 +55,8 @@ const specShape = {
 
 export const createWorkspaceSchema = z.strictObject({
   name: z.string(),
+  /** A group that the creator is in, by id or name: its members own the workspace. */
+  ownerGroup: z.string().min(1).max(80).optional(),
   template: z.string().min(1).max(64).optional(),
   ...specShape,
 })
@@ -163,6 +165,8 @@ export const templateViewSchema = z.object({
   memoryBytes: z.number().nullable(),
   pids: z.number().nullable(),
   available: z.boolean(),
+  /** Only who holds a grant on it sees it. */
+  restricted: z.boolean(),
   /** Why not, when not available. */
   lacks: z.string().nullable(),
 })

@@ -218,6 +218,7 @@ const candidate = (id: string, over: Partial<Candidate> = {}): Candidate => ({
   healthy: true,
   capabilities: { images: true },
   workspaces: 0,
+  open: true,
   ...over,
 })
 

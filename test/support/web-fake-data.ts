@@ -28,6 +28,7 @@ export function fakeHost(id: string, name: string): HostView {
     lastSeenAtMs: Date.now(),
     health: { status: 'healthy', message: 'Docker Engine 20.10', warnings: [] },
     workspaces: 3,
+    restricted: false,
   }
 }
 
@@ -61,7 +62,8 @@ export function fakeLimits(): Limits {
 function template(name: string, title: string, summary: string, ports: TemplateView['ports']): TemplateView {
   const defaultPort = ports[0]?.port ?? null
   const sizes = { cpu: null, memoryBytes: null, pids: null }
-  return { name, title, summary, ports, paths: [], defaultPort, ...sizes, available: true, lacks: null }
+  const open = { available: true, restricted: false, lacks: null }
+  return { name, title, summary, ports, paths: [], defaultPort, ...sizes, ...open }
 }
 
 /** The three built-in templates, the middle one not available. */

@@ -14,6 +14,7 @@ import { up as links } from './0011-links.ts'
 import { up as hooks } from './0012-hooks.ts'
 import { up as quotas } from './0013-quotas.ts'
 import { up as tokenBounds } from './0014-token-bounds.ts'
+import { up as restrictions } from './0015-restrictions.ts'
 
 export interface Migration {
   readonly name: string
@@ -35,4 +36,5 @@ export const migrations: readonly Migration[] = [
   { name: '0012-hooks', up: hooks },
   { name: '0013-quotas', up: quotas },
   { name: '0014-token-bounds', up: tokenBounds },
+  { name: '0015-restrictions', up: restrictions },
 ]
