@@ -1,12 +1,11 @@
 /** A throw-away PostgreSQL cluster on a free loopback port; gone when the test ends. */
 import { execFile } from 'node:child_process'
 import { chown, mkdtemp, readdir, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import pg from 'pg'
+import { freePort } from './free-port.ts'
 
 const run = promisify(execFile)
 
@@ -20,14 +19,6 @@ async function binaries(): Promise<string | null> {
   const versions = await readdir('/usr/lib/postgresql').catch(() => [])
   const newest = versions.sort((a, b) => Number(b) - Number(a))[0]
   return newest === undefined ? null : `/usr/lib/postgresql/${newest}/bin`
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
-  const { port } = server.address() as AddressInfo
-  await new Promise((closed) => server.close(closed))
-  return port
 }
 
 async function idOf(flag: '-u' | '-g'): Promise<number> {
@@ -46,8 +37,8 @@ export async function startPostgres(): Promise<Postgres | null> {
       ? run('runuser', ['-u', 'postgres', '--', `${bin}/${command}`, ...args], { cwd: '/' })
       : run(`${bin}/${command}`, args)
   const data = join(folder, 'data')
-  const port = await freePort()
   await as('initdb', ['-D', data, '-A', 'trust', '-U', 'app', '--no-sync', '-E', 'UTF8', '--locale=C'])
+  const port = await freePort()
   const flags = `-p ${port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=${folder} -c fsync=off -c shared_buffers=32MB`
   await as('pg_ctl', ['-D', data, '-w', '-l', join(folder, 'log'), '-o', flags, 'start'])
   const url = (name: string): string => `postgres://app@127.0.0.1:${port}/${name}`

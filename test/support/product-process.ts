@@ -1,10 +1,11 @@
 /** A command of the built CLI runs as a child process; what it prints is kept, and it is always ended. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer, type AddressInfo } from 'node:net'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { until } from './until.ts'
+
+export { freePorts } from './free-port.ts'
 
 /** The product's folder, from `dist/test/support`. */
 export const productRoot = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..')
@@ -74,13 +75,4 @@ export class CliProcess {
     clearTimeout(force)
     return result
   }
-}
-
-/** Ports that were free a moment ago, all different. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'))
-  await Promise.all(servers.map((server) => once(server, 'listening')))
-  const ports = servers.map((server) => (server.address() as AddressInfo).port)
-  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))))
-  return ports
 }
