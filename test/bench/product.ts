@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort } from '../support/fronts-process.ts'
+import { heapFlags } from '../../control/cli/heap.ts'
 import { until } from '../support/until.ts'
 
 export interface Product {
@@ -22,10 +23,14 @@ export async function startProduct(runtime: 'docker' | 'process'): Promise<Produ
   const state = mkdtempSync(join(tmpdir(), 'postern-bench-state-'))
   const port = await freePort()
   const args = ['standalone', '--listen', `127.0.0.1:${port}`, '--authz-listen', 'off']
-  const child = spawn(process.execPath, [main, ...args, '--state-directory', state, '--runtime', runtime], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, NODE_ENV: 'production', XDG_CONFIG_HOME: state },
-  })
+  const child = spawn(
+    process.execPath,
+    [...heapFlags, main, ...args, '--state-directory', state, '--runtime', runtime],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, NODE_ENV: 'production', XDG_CONFIG_HOME: state },
+    },
+  )
   let said = ''
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk: Buffer) => (said += chunk.toString()))
