@@ -1,75 +1,9 @@
 /** What is remembered of who did what: the closed list of acts, and a row of it as readers see it. */
 import { z } from 'zod'
+import { auditActions } from './actions.ts'
+import type { AuditAction } from './actions.ts'
 import { apiCodes } from './codes.ts'
 import type { ApiCode } from './codes.ts'
-
-/** `<object>.<verb>`; a hook subscribes to them by pattern. */
-export const auditActions = [
-  'deployment.set-up',
-  'session.begin',
-  'session.end',
-  'password.change',
-  'password.reset',
-  'user.create',
-  'user.change',
-  'user.delete',
-  'user.unlock',
-  'identity.link',
-  'identity.unlink',
-  'invitation.create',
-  'invitation.delete',
-  'invitation.accept',
-  'reset-link.create',
-  'reset-link.delete',
-  'group.create',
-  'group.change',
-  'group.delete',
-  'grant.create',
-  'grant.change',
-  'grant.delete',
-  'quota.change',
-  'quota.delete',
-  'policy.change',
-  'workspace.create',
-  'workspace.change',
-  'workspace.start',
-  'workspace.stop',
-  'workspace.restart',
-  'workspace.restore',
-  'workspace.delete',
-  'workspace.purge',
-  'workspace.transfer',
-  'workspace.password',
-  'alias.create',
-  'alias.delete',
-  'link.create',
-  'link.change',
-  'link.delete',
-  'link.use',
-  'token.create',
-  'token.change',
-  'token.delete',
-  'access.request',
-  'access.answer',
-  'access.denied',
-  'access.connect',
-  'access.break-glass',
-  'host.invite',
-  'host.join',
-  'host.change',
-  'host.delete',
-  'gateway.invite',
-  'gateway.join',
-  'gateway.delete',
-  'name.free',
-  'hook.create',
-  'hook.change',
-  'hook.delete',
-  'hook.redeliver',
-  'audit.export',
-  'audit.prune',
-] as const
-export type AuditAction = (typeof auditActions)[number]
 
 /** What is before the dot of an action: the kind of thing that it is about, unless a row says otherwise. */
 export const auditObjectOf = (action: AuditAction): string => action.slice(0, action.indexOf('.'))

@@ -1,6 +1,6 @@
 /** Webhooks: which events there are, what a hook is, and what became of each delivery. */
 import { z } from 'zod'
-import { auditActions } from './audit.ts'
+import { auditActions } from './actions.ts'
 
 /** What comes about by itself, beside the acts of the audit: a workspace's phase, a host that fell silent or is back. */
 export const ownEvents = ['workspace.phase', 'host.away', 'host.back'] as const

@@ -7,6 +7,8 @@ import type {
   TokenView,
   UserView,
 } from '../../../control/wire/account.ts'
+import type { AuditRow } from '../../../control/wire/audit.ts'
+import type { Delivery, HookView } from '../../../control/wire/hooks.ts'
 import { paths, SIGN_OUT_AT_HEADER } from '../../../control/wire/paths.ts'
 import type { CreateLink, LinkView, PasswordView } from '../../../control/wire/links.ts'
 import type {
@@ -139,6 +141,19 @@ export function createApi(options: ApiOptions) {
     limits: (signal?: AbortSignal) => call<Limits>('GET', paths.limits, undefined, signal),
     hosts: (signal?: AbortSignal) => call<Page<HostView>>('GET', paths.hosts, undefined, signal),
     createHostToken: (given: { name: string }) => call<{ token: string }>('POST', paths.hostTokens, given),
+
+    /** `query` as `GET /api/v1/audit` takes it. */
+    audit: (query: string, signal?: AbortSignal) =>
+      call<Page<AuditRow>>('GET', `${paths.audit}?${query}`, undefined, signal),
+    hooks: (signal?: AbortSignal) => call<Page<HookView>>('GET', paths.hooks, undefined, signal),
+    createHook: (given: { name: string; url: string; events: string[] }) =>
+      call<HookView & { secret: string }>('POST', paths.hooks, given),
+    enableHook: (id: string, enabled: boolean) => call<HookView>('PATCH', fill(paths.hook, id), { enabled }),
+    deleteHook: (id: string) => call<void>('DELETE', fill(paths.hook, id)),
+    deliveries: (id: string, query: string, signal?: AbortSignal) =>
+      call<Page<Delivery>>('GET', `${fill(paths.hookDeliveries, id)}?${query}`, undefined, signal),
+    redeliver: (id: string, delivery: string) =>
+      call<void>('POST', fill(paths.hookRedeliver, id).replace(':delivery', encodeURIComponent(delivery))),
 
     users: async (signal?: AbortSignal) => {
       const users: UserView[] = []

@@ -12,10 +12,12 @@ export type Place =
   | { readonly page: 'hosts' }
   | { readonly page: 'host'; readonly name: string }
   | { readonly page: 'people' }
+  | { readonly page: 'audit' }
+  | { readonly page: 'hooks' }
   | { readonly page: 'settings'; readonly part: SettingsPart }
   | { readonly page: 'unknown' }
 
-export type Activity = 'workspaces' | 'templates' | 'hosts' | 'people' | 'settings'
+export type Activity = 'workspaces' | 'templates' | 'hosts' | 'people' | 'audit' | 'settings'
 
 const settingsParts: readonly string[] = ['account', 'sessions', 'tokens'] satisfies SettingsPart[]
 
@@ -54,6 +56,8 @@ export function placeOf(path: string): Place {
     case 'templates':
     case 'hosts':
     case 'people':
+    case 'audit':
+    case 'hooks':
       return { page: head }
     case 'settings':
       return { page: 'settings', part: 'account' }
@@ -83,6 +87,9 @@ export function activityOf(place: Place): Activity {
     case 'people':
     case 'settings':
       return place.page
+    case 'audit':
+    case 'hooks':
+      return 'audit'
     case 'hosts':
     case 'host':
       return 'hosts'
@@ -100,6 +107,8 @@ export function titleOf(place: Place): string {
     templates: 'Templates',
     hosts: 'Hosts',
     people: 'People',
+    audit: 'Audit',
+    hooks: 'Webhooks',
     settings: 'Settings',
     unknown: 'Not found',
   }

@@ -22,6 +22,9 @@ class Session {
   problem: ApiProblem | null = $state.raw(null)
   readonly isAdministrator: boolean = $derived(this.me?.role === 'administrator')
 
+  /** Administrators and auditors. */
+  readonly readsAll: boolean = $derived(this.me !== null && this.me.role !== 'member')
+
   /** Whether a workspace is this person's own. */
   owns = (workspace: WorkspaceView): boolean => workspace.owner.id === this.me?.id
 
