@@ -7,8 +7,6 @@ import type {
   TokenView,
   UserView,
 } from '../../../control/wire/account.ts'
-import type { AuditRow } from '../../../control/wire/audit.ts'
-import type { Delivery, HookView } from '../../../control/wire/hooks.ts'
 import { paths, SIGN_OUT_AT_HEADER } from '../../../control/wire/paths.ts'
 import type { CreateLink, LinkView, PasswordView } from '../../../control/wire/links.ts'
 import type {
@@ -19,13 +17,12 @@ import type {
   TimelineEvent,
   WorkspaceView,
 } from '../../../control/wire/workspace.ts'
+import { fill, type Page } from './call.ts'
 import { offline, problemOf } from './problem.ts'
+import { toldApi } from './told-api.ts'
 
-/** One page of a list; `next` asks for the following one. */
-export interface Page<T> {
-  readonly items: readonly T[]
-  readonly next?: string
-}
+export type { Page } from './call.ts'
+
 /** A secret that is shown once. */
 export interface Minted {
   readonly id: string
@@ -47,10 +44,6 @@ async function body(response: Response): Promise<unknown> {
     // Not JSON: a page of some proxy. The caller says so by status.
     return undefined
   }
-}
-
-function fill(path: string, id: string): string {
-  return path.replace(':id', encodeURIComponent(id))
 }
 
 /** Makes the client. Each call throws ApiProblem; an AbortSignal's abort passes through untouched. */
@@ -88,6 +81,7 @@ export function createApi(options: ApiOptions) {
   }
 
   return {
+    ...toldApi(call),
     me: (signal?: AbortSignal) => call<UserView>('GET', paths.me, undefined, signal),
     changePassword: (given: { currentPassword: string; newPassword: string }) =>
       call<void>('POST', paths.password, given),
@@ -141,19 +135,6 @@ export function createApi(options: ApiOptions) {
     limits: (signal?: AbortSignal) => call<Limits>('GET', paths.limits, undefined, signal),
     hosts: (signal?: AbortSignal) => call<Page<HostView>>('GET', paths.hosts, undefined, signal),
     createHostToken: (given: { name: string }) => call<{ token: string }>('POST', paths.hostTokens, given),
-
-    /** `query` as `GET /api/v1/audit` takes it. */
-    audit: (query: string, signal?: AbortSignal) =>
-      call<Page<AuditRow>>('GET', `${paths.audit}?${query}`, undefined, signal),
-    hooks: (signal?: AbortSignal) => call<Page<HookView>>('GET', paths.hooks, undefined, signal),
-    createHook: (given: { name: string; url: string; events: string[] }) =>
-      call<HookView & { secret: string }>('POST', paths.hooks, given),
-    enableHook: (id: string, enabled: boolean) => call<HookView>('PATCH', fill(paths.hook, id), { enabled }),
-    deleteHook: (id: string) => call<void>('DELETE', fill(paths.hook, id)),
-    deliveries: (id: string, query: string, signal?: AbortSignal) =>
-      call<Page<Delivery>>('GET', `${fill(paths.hookDeliveries, id)}?${query}`, undefined, signal),
-    redeliver: (id: string, delivery: string) =>
-      call<void>('POST', fill(paths.hookRedeliver, id).replace(':delivery', encodeURIComponent(delivery))),
 
     users: async (signal?: AbortSignal) => {
       const users: UserView[] = []
