@@ -91,18 +91,18 @@ export class Client {
     return answer.text === '' ? ({} as T) : answer.json<T>()
   }
 
-  /** Opens a page as a person would: follows redirects across hosts, keeping cookies. @throws Error after 10 hops */
+  /** Opens a page as a person would: follows redirects across hosts, keeping cookies. @throws Error after 20 hops, as browsers do */
   async browse(target: string): Promise<Answer & { readonly url: string; readonly hops: readonly string[] }> {
     let url = new URL(target, this.url).href
     const hops: string[] = []
-    for (let hop = 0; hop < 10; hop++) {
+    for (let hop = 0; hop < 20; hop++) {
       hops.push(url)
       const answer = await this.ask(url, { headers: navigation })
       const next = answer.headers.location
       if (answer.status < 300 || answer.status > 399 || next === undefined) return { ...answer, url, hops }
       url = new URL(next, url).href
     }
-    throw new Error(`more than 10 redirects: ${hops.join(' → ')}`)
+    throw new Error(`more than 20 redirects: ${hops.join(' → ')}`)
   }
 
   /** Submits a form of a page, as `browse` does. */
