@@ -29,6 +29,8 @@ export const visitors = [
   'guest by a link',
   'guest whose link is over',
   'owner’s token without connect',
+  'owner’s token for one port',
+  'owner’s token for another workspace',
 ] as const
 export type Visitor = (typeof visitors)[number]
 
@@ -144,6 +146,13 @@ export async function startPeople(t: Test): Promise<People> {
   const weak = (await must(mia, 'POST', '/api/v1/tokens', { name: 'weak', scopes: ['workspaces:read'] }))
     .token
 
+  const bound = async (workspace: string, more: object = {}): Promise<string> => {
+    const body = { name: 'bound', scopes: ['connect', 'workspaces:read'], workspace, ...more }
+    return (await must(mia, 'POST', '/api/v1/tokens', body)).token
+  }
+  await must(mia, 'POST', '/api/v1/workspaces', { name: 'stall', image: 'any:1' })
+  const [forPort, forOther] = [await bound('shop', { ports: [portsOf.owner] }), await bound('stall')]
+
   const group = async (name: string, ...members: string[]): Promise<string> => {
     const { id } = await must(administrator, 'POST', '/api/v1/groups', { name })
     for (const member of members)
@@ -216,6 +225,11 @@ export async function startPeople(t: Test): Promise<People> {
     api: place.visitor(),
     dashboard: [`Cookie: postern_session=${sessions.get('shop-3004')}`],
   })
+  const byToken = (token: string): Papers => ({
+    host: () => [`X-Postern-Token: ${token}`],
+    api: place.visitor(token),
+    dashboard: [],
+  })
   const papers: People['papers'] = {
     owner: person('mia', mia),
     'member of the owning group': person('gus', of('gus')),
@@ -234,11 +248,9 @@ export async function startPeople(t: Test): Promise<People> {
     nobody: { host: () => [], api: place.visitor(), dashboard: [] },
     'guest by a link': asGuest(guest),
     'guest whose link is over': asGuest(late),
-    'owner’s token without connect': {
-      host: () => [`X-Postern-Token: ${weak}`],
-      api: place.visitor(weak),
-      dashboard: [],
-    },
+    'owner’s token without connect': byToken(weak),
+    'owner’s token for one port': byToken(forPort),
+    'owner’s token for another workspace': byToken(forOther),
   }
   return {
     place,
