@@ -4,68 +4,8 @@ import { type Answer, ask } from '../../support/gateway-bytes.ts'
 import { Browser } from '../../support/gateway-browser.ts'
 import { type EdgeUnderTest, originOf, startEdge } from '../../support/gateway-edge.ts'
 import { askFront } from '../../support/proof-doors.ts'
+import { redirectPayloads as payloads } from '../../support/proof-redirects.ts'
 import { startTlsEdge } from '../../support/tls-edge.ts'
-
-/** Ways to write another origin that some check took for a path, or a host of ours. Raw, as a browser would send them. */
-const payloads: readonly string[] = [
-  '//evil.example',
-  '///evil.example',
-  '////evil.example/%2e%2e',
-  '/\\evil.example',
-  '\\\\evil.example',
-  '\\/evil.example',
-  '/\\/evil.example',
-  '//\\evil.example',
-  '/\t/evil.example',
-  '/\n/evil.example',
-  '/\r/evil.example',
-  '\t//evil.example',
-  ' //evil.example',
-  '/ /evil.example',
-  '\u00a0//evil.example',
-  '/\u0000/evil.example',
-  '\u0001//evil.example',
-  'https:evil.example',
-  'https:/evil.example',
-  'https://evil.example',
-  'http://evil.example:8090/',
-  'HTTPS://EVIL.EXAMPLE',
-  '//evil.example%2f@localhost:8090',
-  'http://localhost:8090@evil.example/',
-  'http://localhost:8090.evil.example/',
-  'http://evil.example/localhost:8090',
-  'http://evil.example#localhost:8090',
-  'http://evil.example?localhost:8090',
-  'http://evil.example\\localhost:8090',
-  'http://evilws.localhost:8090/',
-  'http://shop.ws.localhost.evil.example/',
-  'http://ws.localhost.evil.example/',
-  'javascript:alert(1)',
-  'JaVaScRiPt:alert(1)',
-  'java\nscript:alert(1)',
-  'data:text/html,<script>alert(1)</script>',
-  'vbscript:x',
-  '%2f%2fevil.example',
-  '%5c%5cevil.example',
-  '/%09/evil.example',
-  '/%5cevil.example',
-  '/%2fevil.example',
-  '/.//evil.example',
-  '/..//evil.example',
-  '/foo/..//evil.example',
-  '/%2e%2e//evil.example',
-  'evil.example',
-  '.evil.example',
-  '@evil.example',
-  '?next=//evil.example',
-  '/\u2028/evil.example',
-  '/／evil.example',
-  '〱evil.example',
-  'ｈttps://evil.example',
-  '/a\r\nLocation: https://evil.example',
-  '/a\nSet-Cookie: postern_session=planted',
-  '',
-]
 
 const HOME = 'http://localhost:8090'
 const SHOP = 'http://shop.ws.localhost:8090'
@@ -152,6 +92,34 @@ const places: readonly { what: string; go(edge: EdgeUnderTest, payload: string):
         })
         if (answer.status !== 303) return `${answer.status}`
         return problemOf(answer, SHOP, [SHOP])
+      },
+    },
+    {
+      what: 'the page before a password',
+      async go(edge, payload) {
+        const cookie = `Cookie: ${edge.cookie('alice', edge.workspace('shop'))}`
+        const path = `/.postern/password?to=${encodeURIComponent(payload)}`
+        const at = { host: 'shop.ws.localhost:8090', path, headers: [cookie, 'Accept: text/html'] }
+        const answer = await ask(edge.port, at)
+        return answer.status === 303 ? problemOf(answer, SHOP, [SHOP]) : `${answer.status}`
+      },
+    },
+    {
+      what: 'the form of a password',
+      async go(edge, payload) {
+        const answer = await ask(edge.port, {
+          host: 'shop.ws.localhost:8090',
+          path: '/.postern/password',
+          method: 'POST',
+          headers: [
+            `Cookie: ${edge.cookie('alice', edge.workspace('shop'))}`,
+            originOf('shop'),
+            'Accept: text/html',
+            'Content-Type: application/x-www-form-urlencoded',
+          ],
+          body: new URLSearchParams({ to: payload, password: 'x' }).toString(),
+        })
+        return answer.status === 303 ? problemOf(answer, SHOP, [SHOP]) : `${answer.status}`
       },
     },
   ]
