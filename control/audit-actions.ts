@@ -44,6 +44,9 @@ export const routeActions: Readonly<Record<string, Telling>> = {
   [`DELETE ${paths.grant}`]: 'grant.delete',
   [`POST ${paths.workspaceAliases}`]: 'alias.create',
   [`DELETE ${paths.workspaceAlias}`]: 'alias.delete',
+  [`POST ${paths.workspaceTransfer}`]: 'workspace.transfer',
+  [`POST ${paths.accessRequestGrant}`]: 'access.answer',
+  [`POST ${paths.accessRequestDecline}`]: 'access.answer',
   [`PATCH ${paths.settings}`]: 'policy.change',
   [`POST ${paths.workspaceLinks}`]: 'link.create',
   [`DELETE ${paths.workspaceLink}`]: 'link.delete',
@@ -80,6 +83,7 @@ export const routeActions: Readonly<Record<string, Telling>> = {
   [`POST ${paths.gatewayJoinGuest}`]: 'nothing',
   [`POST ${paths.gatewayGuestUsed}`]: 'nothing',
   [`POST ${paths.gatewayPass}`]: 'itself',
+  [`POST ${paths.gatewayRequestAccess}`]: 'itself',
 }
 
 /** What is told of a route. @throws Error for one that changes something and has no row */

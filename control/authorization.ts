@@ -90,6 +90,15 @@ const rows: Readonly<Record<string, Need>> = {
   [`GET ${paths.workspaceEvents}`]: looksNeed,
   [`POST ${paths.workspaceAliases}`]: manages,
   [`DELETE ${paths.workspaceAlias}`]: manages,
+  [`POST ${paths.workspaceTransfer}`]: {
+    who: 'workspace',
+    level: 'owner',
+    also: 'administrator',
+    scopes: changes,
+  },
+  [`GET ${paths.accessRequests}`]: { who: 'signed-in', scopes: sees },
+  [`POST ${paths.accessRequestGrant}`]: { who: 'signed-in', scopes: changes },
+  [`POST ${paths.accessRequestDecline}`]: { who: 'signed-in', scopes: changes },
   [`GET ${paths.settings}`]: { who: 'reads-all' },
   [`PATCH ${paths.settings}`]: { who: 'administrator' },
   [`GET ${paths.workspaceLinks}`]: sharing,
@@ -153,6 +162,7 @@ const rows: Readonly<Record<string, Need>> = {
   [`POST ${paths.gatewayJoinGuest}`]: { who: 'gateway' },
   [`POST ${paths.gatewayGuestUsed}`]: { who: 'gateway' },
   [`POST ${paths.gatewayPass}`]: { who: 'gateway' },
+  [`POST ${paths.gatewayRequestAccess}`]: { who: 'gateway' },
 }
 
 /** `METHOD path` → what it needs. */
@@ -173,6 +183,9 @@ export const messageNeeds: Readonly<Record<StreamKind, Need>> = {
   timeline: looksNeed,
   host: { who: 'reads-all' },
   'host-gone': { who: 'reads-all' },
+  'access-request': { who: 'workspace', level: 'manager' },
+  'access-request-gone': { who: 'workspace', level: 'manager' },
+  'my-access-request': { who: 'signed-in' },
   limits: { who: 'signed-in' },
   live: { who: 'signed-in' },
   resync: { who: 'signed-in' },

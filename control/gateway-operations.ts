@@ -76,6 +76,11 @@ export const gatewayOperations: Readonly<Record<string, Operation>> = {
     body: wire.gatewayRedeemSchema,
     answers: { 200: wire.newSessionSchema },
   },
+  [`POST ${paths.gatewayRequestAccess}`]: {
+    summary: 'For gateways: somebody asks to be let in.',
+    body: wire.gatewayRequestAccessSchema,
+    answers: { 204: null },
+  },
   [`POST ${paths.gatewayStart}`]: {
     summary: 'For gateways: the Start button.',
     body: wire.gatewayStartSchema,

@@ -5,6 +5,8 @@ import type { Deployment } from './deployment.ts'
 import { limitsFor } from './limits.ts'
 import type { Ledger } from './quotas.ts'
 import { readLedger } from './service/ledger.ts'
+import { loadRequests, requestMessages } from './access-request-views.ts'
+import { listAccessRequests } from './store/access-requests.ts'
 import type { Change } from './store/changes.ts'
 import { grantsOnWorkspaces } from './store/grants.ts'
 import { listHosts } from './store/hosts.ts'
@@ -18,7 +20,7 @@ import type { Uses } from './uses.ts'
 import { isRestricted } from './uses.ts'
 import { hostView, workspaceViews } from './views.ts'
 import { readUses } from './whose.ts'
-import { roleOn } from './wire/index.ts'
+import { reaches, roleOn } from './wire/index.ts'
 import type { Accessible, Settings, StreamMessage } from './wire/index.ts'
 
 interface LoadedMessage {
@@ -91,6 +93,9 @@ export async function loadChanges(
   const hosts = await listHosts(db)
   const counts = await countByHost(db)
   const uses = await readUses(db, deployment.now())
+  const asked = subjects('access-request')
+  const requests = asked.length === 0 ? [] : await listAccessRequests(db, { ids: asked })
+  const requestOf = new Map((await loadRequests(db, requests)).map((each) => [each.request.id, each]))
   const messages: LoadedMessage[] = []
   for (const { kind, subject, revision, audience } of compacted) {
     if (kind === 'workspace') {
@@ -115,7 +120,8 @@ export async function loadChanges(
               host: hostView(host, counts.get(subject) ?? 0, isRestricted(uses, 'host', subject)),
             }
       messages.push({ message, of: null, audience: null })
-    }
+    } else if (kind === 'access-request')
+      messages.push(...requestMessages({ id: subject, revision, audience }, requestOf.get(subject)))
   }
   const isNews = always || compacted.some(({ kind }) => ofLimits.has(kind))
   const revision = changes.at(-1)?.revision ?? 0
@@ -157,6 +163,9 @@ export async function loadEverything(deployment: Deployment, db: Db): Promise<Lo
         of: accessible.get(workspace.id) ?? null,
         audience: workspace.owner.id,
       })),
+      ...(await loadRequests(db, await listAccessRequests(db, {}))).flatMap((each) =>
+        requestMessages({ id: each.request.id, revision: 0, audience: each.request.userId }, each),
+      ),
     ],
     limits: {
       hosts,
@@ -184,7 +193,9 @@ function aboutWorkspace(
   nowMs: number,
 ): StreamMessage | null {
   const role = of === null ? null : roleOn(of, person, nowMs)
-  const sees = of !== null && (all || role !== null)
+  const need = messageNeeds[message.type]
+  const byOffice = all && need.also !== undefined
+  const sees = of !== null && (byOffice || reaches(role, need.level ?? 'owner'))
   switch (message.type) {
     case 'workspace': {
       const { revision, workspace } = message
@@ -230,6 +241,7 @@ function forReader(given: LoadedMessage, reader: Audience, nowMs: number): Strea
     case 'administrator':
       return reader.person.administrator ? message : null
     case 'signed-in':
+      return given.audience === null || given.audience === reader.person.id ? message : null
     case 'public':
       return message
     case 'agent':

@@ -15,6 +15,7 @@ import type { GatewayLinks } from './gateway-links.ts'
 import { gatewayLinks } from './gateway-links.ts'
 import { providerSignIn } from './oidc/index.ts'
 import { accessRoutes } from './routes/access.ts'
+import { accessRequestRoutes } from './routes/access-requests.ts'
 import { agentRoutes } from './routes/agents.ts'
 import { auditRoutes } from './routes/audit.ts'
 import { gatewayCallRoutes, gatewayRoutes } from './routes/gateways.ts'
@@ -35,6 +36,7 @@ import { workspaceRoutes } from './routes/workspaces.ts'
 import type { Control, ControlOptions } from './seams.ts'
 import { loadVault } from './secrets.ts'
 import { accountLinks } from './service/account-links.ts'
+import { asking } from './service/access-requests.ts'
 import { localAccounts } from './service/accounts.ts'
 import type { AgentIdentity, Agents } from './service/agents.ts'
 import { hostAgents } from './service/agents.ts'
@@ -150,8 +152,9 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
   const pages = dashboardPages(options.webRoot, options.publicUrl)
   const gateways = await knownGateways(deployment)
   const links = gatewayLinks(deployment, gateways)
+  const door = asking(deployment)
   const edge = heardEverywhere(
-    edgeControl(deployment, accounts, accountLinks(deployment, parts), sessions, providers, passwords),
+    edgeControl(deployment, accounts, accountLinks(deployment, parts), sessions, providers, passwords, door),
     links,
   )
   const routes = [
@@ -164,6 +167,7 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
     ...workspaceRoutes(deployment),
     ...sharingRoutes(deployment),
     ...linkRoutes(deployment, passwords),
+    ...accessRequestRoutes(deployment),
     ...offerRoutes(deployment),
     ...accessRoutes(deployment),
     ...hostRoutes(deployment),
@@ -208,6 +212,7 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
       this.release()
       await providers.close()
       await hooks.close()
+      await door.settled()
       await feed.close()
       await deployment.audit
         .flush()

@@ -123,6 +123,21 @@ export const operations: Readonly<Record<string, Operation>> = {
     summary: 'Take an alias away.',
     answers: { 200: wire.workspaceViewSchema },
   },
+  [`POST ${paths.workspaceTransfer}`]: {
+    summary: 'Give it to another person, or to a group.',
+    body: wire.transferSchema,
+    answers: { 202: wire.workspaceViewSchema },
+  },
+  [`GET ${paths.accessRequests}`]: {
+    summary: 'Requests for access: those that I may answer, and those that I made.',
+    answers: { 200: wire.accessRequestsSchema },
+  },
+  [`POST ${paths.accessRequestGrant}`]: {
+    summary: 'Grant what was asked for.',
+    body: wire.grantRequestSchema,
+    answers: { 204: null },
+  },
+  [`POST ${paths.accessRequestDecline}`]: { summary: 'Put it aside.', answers: { 204: null } },
   [`GET ${paths.settings}`]: {
     summary: 'The settings of the deployment.',
     answers: { 200: wire.settingsSchema },

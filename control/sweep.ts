@@ -1,6 +1,7 @@
 /** Time goes in: what has expired ends, hosts that fell silent are away, the trash is emptied, old changes are forgotten. */
 import type { Deployment } from './deployment.ts'
 import type { ProviderSignIn } from './oidc/index.ts'
+import { endAccessRequests } from './service/access-requests.ts'
 import type { Agents } from './service/agents.ts'
 import { endGrants } from './service/grants.ts'
 import { sweepGuests } from './service/guests.ts'
@@ -28,6 +29,7 @@ export async function sweep(
   await providers.sweep()
   await endGrants(deployment)
   await sweepGuests(deployment)
+  await endAccessRequests(deployment)
   await emptyTrash(deployment)
   await admitByTime(deployment)
   await deployment.audit.flush()

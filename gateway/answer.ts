@@ -197,7 +197,9 @@ export function answerDecision(visit: Visit, decision: Exclude<Decision, { kind:
         detail: `Sign in at ${site.publicOrigin}${paths.signIn}.`,
       })
     case 'not-found':
-      return answerCode(visit, 'not_found', { card: notFoundCard(site.publicOrigin) })
+      return answerCode(visit, 'not_found', {
+        card: notFoundCard(site.publicOrigin, visit.place.kind === 'workspace' ? visit.place.label : null),
+      })
     case 'refused':
       return answerCode(visit, decision.why === 'origin' ? 'wrong_origin' : 'missing_scope', {
         detail:

@@ -6,6 +6,7 @@ import { ApiError, paths } from '../control/wire/index.ts'
 import { answerCode } from './answer.ts'
 import type { Visit } from './edge.ts'
 import { acceptInvitation, reset, showInvitation, showReset } from './flows/account-links.ts'
+import { askFromDashboard, askFromWorkspace } from './flows/ask.ts'
 import { enter } from './flows/enter.ts'
 import { authorize, finishHandOff, startFromPage } from './flows/hand-off.ts'
 import { letGuestJoin } from './flows/guests.ts'
@@ -61,6 +62,12 @@ function routes(): Router<State> {
   router.get(paths.join, onWorkspace(letGuestJoin))
   router.get(paths.passPage, onWorkspace(showPassword))
   router.post(paths.passPage, onWorkspace(givePassword))
+  router.post(paths.requestAccess, ({ state }) => {
+    const { visit } = state
+    if (visit.place.kind === 'workspace') return askFromWorkspace(visit, visit.place)
+    if (visit.place.kind === 'dashboard') return askFromDashboard(visit)
+    return answerCode(visit, 'not_found')
+  })
   return router
 }
 

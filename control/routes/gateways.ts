@@ -121,5 +121,8 @@ export function gatewayCallRoutes(gateways: Gateways, edge: EdgeControl): Route[
     post(paths.gatewayPass, wire.gatewayPassSchema, async ({ origin, ...given }) => ({
       session: await edge.givePassword(given, origin),
     })),
+    post(paths.gatewayRequestAccess, wire.gatewayRequestAccessSchema, ({ userId, label, origin }) =>
+      edge.requestAccess(userId, label, origin),
+    ),
   ]
 }

@@ -4,9 +4,11 @@ import type { Deployment } from '../deployment.ts'
 import { parseBody } from '../parse.ts'
 import { addAlias, removeAlias } from '../service/aliases.ts'
 import { patchSettings } from '../service/settings.ts'
+import { transferWorkspace } from '../service/transfer.ts'
 import { readSettings } from '../store/settings.ts'
 import { workspaceViews } from '../views.ts'
-import { newAliasSchema, patchSettingsSchema, paths } from '../wire/index.ts'
+import { roleIn } from '../whose.ts'
+import { newAliasSchema, patchSettingsSchema, paths, transferSchema } from '../wire/index.ts'
 
 export function sharingRoutes(deployment: Deployment): Route[] {
   const { feed } = deployment
@@ -34,6 +36,17 @@ export function sharingRoutes(deployment: Deployment): Route[] {
         const alias = params['alias'] ?? ''
         const reply = await shown(await removeAlias(deployment, workspace.id, alias), 200, role)
         return { ...reply, audit: { object: { id: alias, name: alias } } }
+      },
+    },
+    {
+      method: 'POST',
+      path: paths.workspaceTransfer,
+      async run({ workspace, person, body }) {
+        const given = parseBody(transferSchema, body)
+        const after = await transferWorkspace(deployment, person, workspace.id, given)
+        const reply = await shown(after, 202, await roleIn(feed.db, after, person, deployment.now()))
+        const { to = null, toGroup = null, keep = null } = given
+        return { ...reply, audit: { details: { to, toGroup, keep } } }
       },
     },
     {

@@ -135,7 +135,7 @@ export function workspaceRoutes(deployment: Deployment): Route[] {
         return shown(
           deployment,
           202,
-          await commandWorkspace(deployment, workspace.id, command, person.username),
+          await commandWorkspace(deployment, workspace.id, command, person.username, workspace),
           role,
         )
       },

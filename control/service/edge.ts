@@ -17,6 +17,7 @@ import {
 } from '../wire/index.ts'
 import type { EdgeControl } from '../wire/index.ts'
 import type { AccountLinks } from './account-links.ts'
+import type { Asking } from './access-requests.ts'
 import type { Accounts } from './accounts.ts'
 import type { AuditEntry } from './audit.ts'
 import { noteActivity } from './edge-notes.ts'
@@ -35,6 +36,7 @@ export function edgeControl(
   sessions: SessionKeeper,
   providers: ProviderSignIn,
   passwords: Passwords,
+  door: Asking,
 ): EdgeControl {
   const { feed, audit, now } = deployment
   return {
@@ -84,5 +86,8 @@ export function edgeControl(
     note: (notes) => noteActivity(deployment, notes),
     guestUsed: (sessionHash) => guestUsed(deployment, sessionHash),
     givePassword: passDoor(deployment, passwords),
+    requestAccess(userId, label, origin) {
+      return new Promise((resolve) => resolve(door.ask({ userId, label }, origin)))
+    },
   }
 }

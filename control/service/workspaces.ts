@@ -208,16 +208,22 @@ async function obey(
   return after
 }
 
-/** Start, stop, restart, delete, purge or restore. @throws ApiError not_found, not_trashed */
+/**
+ * Start, stop, restart, delete, purge or restore. `seen` is the workspace that was to be removed: one that has another
+ * owner by now is not that any more. @throws ApiError not_found, not_trashed
+ */
 export async function commandWorkspace(
   deployment: Deployment,
   id: string,
   command: Exclude<Command, 'patch'>,
   actor: string | null,
+  seen?: Pick<Workspace, 'ownerId' | 'ownerGroupId'>,
 ): Promise<Workspace> {
   return deployment.feed.write(async (w) => {
     const before = await findWorkspace(w.db, { id })
-    if (before === null) throw new ApiError('not_found')
+    const isOther =
+      seen !== undefined && (before?.ownerId !== seen.ownerId || before.ownerGroupId !== seen.ownerGroupId)
+    if (before === null || isOther) throw new ApiError('not_found')
     return obey(deployment, w, before, command, actor, null)
   })
 }

@@ -14,6 +14,7 @@ export type ChangeKind =
   | 'signing'
   | 'settings'
   | 'quota'
+  | 'access-request'
 
 /** `subject` is the id (of a session or token: the hash) of what changed; `audience` the user it concerns, null: administrators. */
 export interface Change {

@@ -129,3 +129,14 @@ export async function freeName(db: Db, name: string, nowMs: number): Promise<boo
   const query = db<NameRow>('reserved_names').where({ name }).whereNull('freed_at_ms')
   return (await query.update({ freed_at_ms: nowMs })) > 0
 }
+
+/** The workspace that a name leads to, and the port where an alias says one; null: none. */
+export async function findWorkspaceByHost(
+  db: Db,
+  name: string,
+): Promise<{ readonly workspaceId: string; readonly port: number | null } | null> {
+  const row = await db<{ id: string; name: string }>('workspaces').where({ name }).first('id')
+  if (row !== undefined) return { workspaceId: row.id, port: null }
+  const alias = await db<AliasRow>('aliases').where({ name }).first()
+  return alias === undefined ? null : { workspaceId: alias.workspace_id, port: alias.port }
+}

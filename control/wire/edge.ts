@@ -261,4 +261,6 @@ export interface EdgeControl {
   ): Promise<NewSession | null>
   /** Visits to others' workspaces and refusals, told afterwards; at most `NOTES_MAX`. */
   note(notes: readonly EdgeNote[]): Promise<void>
+  /** Somebody asks to be let in on a host; the same whether or not there is a workspace. @throws ApiError rate_limited */
+  requestAccess(userId: string, label: string, origin: Origin): Promise<void>
 }

@@ -1,4 +1,5 @@
 /** `GET /api/v1/events` (WebSocket): what a person may see, by revision; each message is a level, never a delta. */
+import type { AccessRequestView } from './access-requests.ts'
 import type { HostView } from './account.ts'
 import type { Limits, TimelineEvent, WorkspaceView } from './workspace.ts'
 
@@ -12,6 +13,16 @@ export type StreamMessage =
   | { readonly type: 'timeline'; readonly revision: number; readonly event: TimelineEvent }
   | { readonly type: 'host'; readonly revision: number; readonly host: HostView }
   | { readonly type: 'host-gone'; readonly revision: number; readonly id: string }
+  /** One that this reader may answer, or may no longer. */
+  | { readonly type: 'access-request'; readonly revision: number; readonly request: AccessRequestView }
+  | { readonly type: 'access-request-gone'; readonly revision: number; readonly id: string }
+  /** One that this reader made; null: it is over. */
+  | {
+      readonly type: 'my-access-request'
+      readonly revision: number
+      readonly id: string
+      readonly request: AccessRequestView | null
+    }
   | { readonly type: 'limits'; readonly revision: number; readonly limits: Limits }
   | { readonly type: 'live'; readonly revision: number; readonly version: string }
   | { readonly type: 'resync' }

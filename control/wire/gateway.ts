@@ -219,6 +219,12 @@ export const gatewayPassSchema = z.object({
   origin: originSchema,
 })
 
+export const gatewayRequestAccessSchema = z.object({
+  userId: z.string().max(64),
+  label: z.string().max(63),
+  origin: originSchema,
+})
+
 export const newSessionSchema = z.object({
   token: z.string(),
   expiresAtMs: z.number(),

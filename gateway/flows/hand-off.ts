@@ -97,7 +97,8 @@ export async function authorize(visit: Visit): Promise<void> {
   const chain = isPost ? null : chainAt(visit, place)
   if (chain?.userId === user.id) return authorizeInChain(visit, identity, { place, challenge }, chain)
   const route = usable(visit, place, user)
-  if (route === null) return answerCode(visit, 'not_found', { card: notFoundCard(edge.site.publicOrigin) })
+  if (route === null)
+    return answerCode(visit, 'not_found', { card: notFoundCard(edge.site.publicOrigin, place.label) })
   if (!isOwnerOf(route, user) && !isPost) {
     const owner = edge.table.user(route.ownerId)?.username ?? 'somebody else'
     return sendCard(visit, 200, consentCard({ name: route.name, owner, label: place.label, challenge }))

@@ -122,6 +122,26 @@ export function setupClosedCard(): Card {
   }
 }
 
+/** The button of who found nothing for them on a host; it is there whatever is behind the host. */
+export function askForm(label: string): Html {
+  return html`<form method="post" action="/.postern/request-access" class="wide">
+    <input type="hidden" name="host" value="${label}" />
+    <button>Ask for access</button>
+  </form>`
+}
+
+/** What a person is told who asked for access: one and the same, whatever is there. */
+export function askedCard(name: string, publicOrigin: string): Card {
+  return {
+    title: 'Your request is on its way',
+    lead: html`If there is a workspace <code>${name}</code>, those who may share it see that you asked. When
+      one of them says yes, its address opens for you.`,
+    actions: html`<div class="actions">
+      <a class="button" href="${publicOrigin}/">Open the dashboard</a>
+    </div>`,
+  }
+}
+
 /** Asks before a person is taken to code that somebody else wrote. */
 export function consentCard(input: { name: string; owner: string; label: string; challenge: string }): Card {
   return {

@@ -122,6 +122,8 @@ export function remoteControl(serverUrl: string, credential: string): RemoteCont
     guestUsed: (sessionHash) => call(z.undefined(), 'POST', paths.gatewayGuestUsed, { sessionHash }),
     givePassword: async (given, origin) =>
       (await call(passGivenSchema, 'POST', paths.gatewayPass, { ...given, origin })).session,
+    requestAccess: (userId, label, origin) =>
+      call(z.undefined(), 'POST', paths.gatewayRequestAccess, { userId, label, origin }),
     close: () => pool.destroy(),
   }
 }

@@ -31,6 +31,7 @@ function codeControl(feed: (facts: EdgeFact[]) => void): EdgeControl {
     guestUsed: never,
     note: () => Promise.resolve(),
     givePassword: never,
+    requestAccess: never,
     issueCode(grant) {
       const code = randomBytes(24).toString('base64url')
       codes.set(code, grant)

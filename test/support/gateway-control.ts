@@ -75,6 +75,7 @@ export const noControl: EdgeControl = {
   guestUsed: never,
   note: () => Promise.resolve(),
   givePassword: never,
+  requestAccess: never,
 }
 
 /** The fake: what it makes is in the sink before its promises resolve. */
@@ -85,6 +86,8 @@ export class FakeControl implements EdgeControl {
   /** Set: every call rejects with it. */
   failure: Error | null = null
   readonly started: string[] = []
+  /** Requests for access, as `<user> <label>`. */
+  readonly asked: string[] = []
   /** Labels whose name was another owner's before → since when it isn't. */
   readonly reused = new Map<string, number>()
   readonly origins: string[] = []
@@ -220,6 +223,10 @@ export class FakeControl implements EdgeControl {
   async startWorkspace(workspaceId: string, userId: string): Promise<void> {
     this.#fail()
     this.started.push(`${workspaceId} ${userId}`)
+  }
+  async requestAccess(userId: string, label: string): Promise<void> {
+    this.#fail()
+    this.asked.push(`${userId} ${label}`)
   }
 
   readonly redeemLink = never

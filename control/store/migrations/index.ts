@@ -15,6 +15,7 @@ import { up as hooks } from './0012-hooks.ts'
 import { up as quotas } from './0013-quotas.ts'
 import { up as tokenBounds } from './0014-token-bounds.ts'
 import { up as restrictions } from './0015-restrictions.ts'
+import { up as accessRequests } from './0016-access-requests.ts'
 
 export interface Migration {
   readonly name: string
@@ -37,4 +38,5 @@ export const migrations: readonly Migration[] = [
   { name: '0013-quotas', up: quotas },
   { name: '0014-token-bounds', up: tokenBounds },
   { name: '0015-restrictions', up: restrictions },
+  { name: '0016-access-requests', up: accessRequests },
 ]

@@ -1,0 +1,126 @@
+/** A workspace and its next owner go in; it changes hands in one transaction, or a coded refusal says why not. */
+import type { Person } from '../authorization.ts'
+import { barrier, routeNeeds } from '../authorization.ts'
+import type { Deployment } from '../deployment.ts'
+import type { Writer } from '../feed.ts'
+import { listAccessRequests } from '../store/access-requests.ts'
+import type { Grant } from '../store/grants.ts'
+import { deleteGrants, insertGrant, listGrants } from '../store/grants.ts'
+import { findGroup, listMemberships } from '../store/groups.ts'
+import type { Db } from '../store/open.ts'
+import { findUser } from '../store/users.ts'
+import type { User } from '../store/users.ts'
+import type { Workspace } from '../store/workspaces.ts'
+import { countWorkspaces, findWorkspace } from '../store/workspaces.ts'
+import { newId } from '../tokens.ts'
+import { roleIn } from '../whose.ts'
+import { ApiError, paths } from '../wire/index.ts'
+import type { Transfer } from '../wire/index.ts'
+import { accessChanged } from './grants.ts'
+import { admitWaiting, settle } from './settle.ts'
+
+const problem = (path: string, message: string): ApiError =>
+  new ApiError('invalid_body', undefined, { errors: [{ path, message }] })
+
+/** Whoever can't sign in can't answer for a workspace; one answer for those and for nobody. */
+async function personOf(db: Db, to: string): Promise<User> {
+  const user = (await findUser(db, { username: to })) ?? (await findUser(db, { id: to }))
+  if (user === null || user.disabled || user.role === 'auditor')
+    throw problem('to', 'nobody of that name can own a workspace')
+  return user
+}
+
+async function next(db: Db, before: Workspace, { to, toGroup }: Transfer) {
+  const user = to === undefined ? null : await personOf(db, to)
+  if (toGroup === undefined)
+    return { ownerId: user?.id ?? before.ownerId, ownerGroupId: null, name: user?.username ?? '' }
+  const group = (await findGroup(db, { name: toGroup })) ?? (await findGroup(db, { id: toGroup }))
+  const members = group === null ? [] : await listMemberships(db, { groupId: group.id })
+  if (group === null || members.length === 0) throw problem('toGroup', 'there is no such group with members')
+  const ownerId = user?.id ?? before.ownerId
+  if (user !== null && !members.some(({ userId }) => userId === ownerId))
+    throw problem('to', 'is not in that group')
+  return { ownerId, ownerGroupId: group.id, name: `the group ${group.name}` }
+}
+
+/** Who takes a workspace over has room for it, as for one of their own. */
+async function checkRoom({ options }: Deployment, db: Db, before: Workspace, ownerId: string): Promise<void> {
+  if (ownerId === before.ownerId) return
+  const { maxWorkspacesPerUser, maxRunningPerUser } = options.limits
+  const counts = await countWorkspaces(db)
+  if (before.want !== 'removed' && (counts.kept.get(ownerId) ?? 0) >= maxWorkspacesPerUser)
+    throw new ApiError('cap_reached', 'They have as many workspaces as are allowed.')
+  if (before.admitted && (counts.runningOf.get(ownerId) ?? 0) >= maxRunningPerUser)
+    throw new ApiError(
+      'cap_reached',
+      'They have as many workspaces running as are allowed; stop this one first.',
+    )
+}
+
+/** What the former owner keeps, if anything: a grant in place of those that they had. */
+async function keepFor(
+  w: Writer,
+  before: Workspace,
+  role: Grant['role'],
+  by: string,
+  now: number,
+): Promise<void> {
+  const subject =
+    before.ownerGroupId === null
+      ? ({ kind: 'user', id: before.ownerId } as const)
+      : ({ kind: 'group', id: before.ownerGroupId } as const)
+  const there = await listGrants(w.db, { object: { kind: 'workspace', id: before.id }, subject })
+  await deleteGrants(
+    w.db,
+    there.filter(({ reason }) => reason === null).map(({ id }) => id),
+  )
+  await insertGrant(w.db, {
+    id: newId(),
+    subjectKind: subject.kind,
+    subjectId: subject.id,
+    objectKind: 'workspace',
+    objectId: before.id,
+    role,
+    ports: null,
+    capabilities: [],
+    expiresAtMs: null,
+    reason: null,
+    createdBy: by,
+    createdAtMs: now,
+  })
+}
+
+/**
+ * Gives a workspace to another person or to a group. What the former owner had open ends, as they have no right to it
+ * any more, unless they keep one. @throws ApiError not_found, forbidden, invalid_body, cap_reached
+ */
+export async function transferWorkspace(
+  deployment: Deployment,
+  person: Person,
+  id: string,
+  asked: Transfer,
+): Promise<Workspace> {
+  const now = deployment.now()
+  return deployment.feed.write(async (w) => {
+    const before = await findWorkspace(w.db, { id })
+    if (before === null || before.data === 'delete') throw new ApiError('not_found')
+    // Looked at again under the lock: of two who transfer at once, the second may be no owner by now.
+    const need = routeNeeds[`POST ${paths.workspaceTransfer}`]
+    const barred =
+      need === undefined ? 'forbidden' : barrier(need, person, await roleIn(w.db, before, person, now))
+    if (barred !== null) throw new ApiError(barred)
+    const { ownerId, ownerGroupId, name } = await next(w.db, before, asked)
+    if (ownerId === before.ownerId && ownerGroupId === before.ownerGroupId) return before
+    await checkRoom(deployment, w.db, before, ownerId)
+    if (asked.keep !== undefined) await keepFor(w, before, asked.keep, person.id, now)
+    const draft = { ...before, ownerId, ownerGroupId }
+    const event = { code: 'transferred', verb: `gave it to ${name}` } as const
+    const after = await settle(deployment, w, before, draft, { told: { event, actor: person.username } })
+    await accessChanged(w, id)
+    for (const request of await listAccessRequests(w.db, { workspaceId: id, open: true }))
+      await w.changed('access-request', request.id, request.userId)
+    // A place of the former owner is free.
+    if (before.admitted && ownerId !== before.ownerId) await admitWaiting(deployment, w)
+    return after
+  })
+}
