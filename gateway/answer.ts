@@ -198,7 +198,7 @@ export function answerDecision(visit: Visit, decision: Exclude<Decision, { kind:
       })
     case 'not-found':
       return answerCode(visit, 'not_found', {
-        card: notFoundCard(site.publicOrigin, visit.place.kind === 'workspace' ? visit.place.label : null),
+        card: notFoundCard(site.publicOrigin, visit.place.kind === 'workspace' ? 'own' : null),
       })
     case 'refused':
       return answerCode(visit, decision.why === 'origin' ? 'wrong_origin' : 'missing_scope', {

@@ -86,8 +86,6 @@ export function edgeControl(
     note: (notes) => noteActivity(deployment, notes),
     guestUsed: (sessionHash) => guestUsed(deployment, sessionHash),
     givePassword: passDoor(deployment, passwords),
-    requestAccess(userId, label, origin) {
-      return new Promise((resolve) => resolve(door.ask({ userId, label }, origin)))
-    },
+    requestAccess: async (userId, label, origin) => door.ask({ userId, label }, origin),
   }
 }

@@ -11,12 +11,13 @@ import type { Db } from '../store/open.ts'
 import { findUser } from '../store/users.ts'
 import type { User } from '../store/users.ts'
 import type { Workspace } from '../store/workspaces.ts'
-import { countWorkspaces, findWorkspace } from '../store/workspaces.ts'
+import { findWorkspace } from '../store/workspaces.ts'
 import { newId } from '../tokens.ts'
 import { roleIn } from '../whose.ts'
 import { ApiError, paths } from '../wire/index.ts'
 import type { Transfer } from '../wire/index.ts'
 import { accessChanged } from './grants.ts'
+import { checkTransfer } from './ledger.ts'
 import { admitWaiting, settle } from './settle.ts'
 
 const problem = (path: string, message: string): ApiError =>
@@ -41,20 +42,6 @@ async function next(db: Db, before: Workspace, { to, toGroup }: Transfer) {
   if (user !== null && !members.some(({ userId }) => userId === ownerId))
     throw problem('to', 'is not in that group')
   return { ownerId, ownerGroupId: group.id, name: `the group ${group.name}` }
-}
-
-/** Who takes a workspace over has room for it, as for one of their own. */
-async function checkRoom({ options }: Deployment, db: Db, before: Workspace, ownerId: string): Promise<void> {
-  if (ownerId === before.ownerId) return
-  const { maxWorkspacesPerUser, maxRunningPerUser } = options.limits
-  const counts = await countWorkspaces(db)
-  if (before.want !== 'removed' && (counts.kept.get(ownerId) ?? 0) >= maxWorkspacesPerUser)
-    throw new ApiError('cap_reached', 'They have as many workspaces as are allowed.')
-  if (before.admitted && (counts.runningOf.get(ownerId) ?? 0) >= maxRunningPerUser)
-    throw new ApiError(
-      'cap_reached',
-      'They have as many workspaces running as are allowed; stop this one first.',
-    )
 }
 
 /** What the former owner keeps, if anything: a grant in place of those that they had. */
@@ -111,7 +98,7 @@ export async function transferWorkspace(
     if (barred !== null) throw new ApiError(barred)
     const { ownerId, ownerGroupId, name } = await next(w.db, before, asked)
     if (ownerId === before.ownerId && ownerGroupId === before.ownerGroupId) return before
-    await checkRoom(deployment, w.db, before, ownerId)
+    await checkTransfer(deployment, w, before, { ownerId, ownerGroupId })
     if (asked.keep !== undefined) await keepFor(w, before, asked.keep, person.id, now)
     const draft = { ...before, ownerId, ownerGroupId }
     const event = { code: 'transferred', verb: `gave it to ${name}` } as const

@@ -98,7 +98,7 @@ export async function authorize(visit: Visit): Promise<void> {
   if (chain?.userId === user.id) return authorizeInChain(visit, identity, { place, challenge }, chain)
   const route = usable(visit, place, user)
   if (route === null)
-    return answerCode(visit, 'not_found', { card: notFoundCard(edge.site.publicOrigin, place.label) })
+    return answerCode(visit, 'not_found', { card: notFoundCard(edge.site.publicOrigin, place) })
   if (!isOwnerOf(route, user) && !isPost) {
     const owner = edge.table.user(route.ownerId)?.username ?? 'somebody else'
     return sendCard(visit, 200, consentCard({ name: route.name, owner, label: place.label, challenge }))

@@ -33,7 +33,7 @@ export function toOwnHost(visit: Visit): Promise<void> {
   } else {
     const to = named(target)
     if (to === null || usable(visit, to.place, identity.user) === null)
-      answerCode(visit, 'not_found', { card: notFoundCard(edge.site.publicOrigin, to?.place.label ?? null) })
+      answerCode(visit, 'not_found', { card: notFoundCard(edge.site.publicOrigin, to?.place ?? null) })
     else
       sendRedirect(
         visit,

@@ -1,7 +1,7 @@
 // Pure. A decision, a failure or a code comes in; the card that says so comes out.
 import { type ApiCode, apiCodes, type EdgeRoute } from '../../control/wire/index.ts'
 import type { Card, Step } from './card.ts'
-import { askForm } from './forms.ts'
+import { askForm, type AskedHost } from './forms.ts'
 import { html, type Html } from './html.ts'
 
 /** What a card on a workspace's host knows. */
@@ -200,13 +200,13 @@ export function codeCard(code: ApiCode, detail?: string): Card {
   }
 }
 
-/** One and the same page for what isn't there and for what isn't the visitor's; `label` is the host that they named. */
-export function notFoundCard(publicOrigin: string, label: string | null): Card {
+/** One and the same page for what isn't there and for what isn't the visitor's. */
+export function notFoundCard(publicOrigin: string, host: AskedHost): Card {
   return {
     title: 'There is nothing here for you',
     lead: html`This workspace does not exist, or it is not shared with you. Check the name in the address.`,
     actions: actions(
-      label !== null && askForm(label),
+      host !== null && askForm(host),
       html`<a class="plain" href="${publicOrigin}/">Open the dashboard</a>`,
     ),
   }

@@ -122,10 +122,13 @@ export function setupClosedCard(): Card {
   }
 }
 
+/** The host that access is asked to: the one that the page is on, or the one that the visitor named; null: neither. */
+export type AskedHost = 'own' | { readonly label: string } | null
+
 /** The button of who found nothing for them on a host; it is there whatever is behind the host. */
-export function askForm(label: string): Html {
+export function askForm(host: Exclude<AskedHost, null>): Html {
   return html`<form method="post" action="/.postern/request-access" class="wide">
-    <input type="hidden" name="host" value="${label}" />
+    ${host !== 'own' && html`<input type="hidden" name="host" value="${host.label}" />`}
     <button>Ask for access</button>
   </form>`
 }
