@@ -15,7 +15,6 @@ import type { GatewayLinks } from './gateway-links.ts'
 import { gatewayLinks } from './gateway-links.ts'
 import { providerSignIn } from './oidc/index.ts'
 import { accessRoutes } from './routes/access.ts'
-import { accessRequestRoutes } from './routes/access-requests.ts'
 import { agentRoutes } from './routes/agents.ts'
 import { auditRoutes } from './routes/audit.ts'
 import { gatewayCallRoutes, gatewayRoutes } from './routes/gateways.ts'
@@ -167,7 +166,6 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
     ...workspaceRoutes(deployment),
     ...sharingRoutes(deployment),
     ...linkRoutes(deployment, passwords),
-    ...accessRequestRoutes(deployment),
     ...offerRoutes(deployment),
     ...accessRoutes(deployment),
     ...hostRoutes(deployment),

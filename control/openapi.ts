@@ -4,6 +4,7 @@ import { routeNeeds } from './authorization.ts'
 import { gatewayOperations } from './gateway-operations.ts'
 import { grantOperations } from './grant-operations.ts'
 import type { Operation } from './gateway-operations.ts'
+import { sharingOperations } from './sharing-operations.ts'
 import * as wire from './wire/index.ts'
 
 const list = (item: z.ZodType): z.ZodType => z.object({ items: z.array(item), next: z.string().optional() })
@@ -114,39 +115,6 @@ export const operations: Readonly<Record<string, Operation>> = {
     summary: 'Its timeline, newest first.',
     answers: { 200: list(wire.timelineEventSchema) },
   },
-  [`POST ${paths.workspaceAliases}`]: {
-    summary: 'Give it an alias, or an alias of its another port.',
-    body: wire.newAliasSchema,
-    answers: { 201: wire.workspaceViewSchema },
-  },
-  [`DELETE ${paths.workspaceAlias}`]: {
-    summary: 'Take an alias away.',
-    answers: { 200: wire.workspaceViewSchema },
-  },
-  [`POST ${paths.workspaceTransfer}`]: {
-    summary: 'Give it to another person, or to a group.',
-    body: wire.transferSchema,
-    answers: { 202: wire.workspaceViewSchema },
-  },
-  [`GET ${paths.accessRequests}`]: {
-    summary: 'Requests for access: those that I may answer, and those that I made.',
-    answers: { 200: wire.accessRequestsSchema },
-  },
-  [`POST ${paths.accessRequestGrant}`]: {
-    summary: 'Grant what was asked for.',
-    body: wire.grantRequestSchema,
-    answers: { 204: null },
-  },
-  [`POST ${paths.accessRequestDecline}`]: { summary: 'Put it aside.', answers: { 204: null } },
-  [`GET ${paths.settings}`]: {
-    summary: 'The settings of the deployment.',
-    answers: { 200: wire.settingsSchema },
-  },
-  [`PATCH ${paths.settings}`]: {
-    summary: 'Change some of them.',
-    body: wire.patchSettingsSchema,
-    answers: { 200: wire.settingsSchema },
-  },
   [`GET ${paths.workspaceLinks}`]: {
     summary: 'Its links.',
     answers: { 200: list(wire.linkViewSchema) },
@@ -236,6 +204,7 @@ export const operations: Readonly<Record<string, Operation>> = {
   },
   [`DELETE ${paths.gateway}`]: { summary: 'Revoke a gateway.', answers: { 204: null } },
   ...gatewayOperations,
+  ...sharingOperations,
   [`GET ${paths.openapi}`]: {
     summary: 'This description.',
     answers: { 200: z.record(z.string(), z.unknown()) },

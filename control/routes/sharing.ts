@@ -1,7 +1,8 @@
-/** Aliases of a workspace, and the settings of the deployment. */
+/** Aliases of a workspace, its next owner, requests for access to it, and the settings of the deployment. */
 import type { Call, Reply, Route } from '../call.ts'
 import type { Deployment } from '../deployment.ts'
 import { parseBody } from '../parse.ts'
+import { accessRequestRoutes } from './access-requests.ts'
 import { addAlias, removeAlias } from '../service/aliases.ts'
 import { patchSettings } from '../service/settings.ts'
 import { transferWorkspace } from '../service/transfer.ts'
@@ -62,5 +63,6 @@ export function sharingRoutes(deployment: Deployment): Route[] {
         return { status: 200, body: settings, audit: { details: { maxVisibility: settings.maxVisibility } } }
       },
     },
+    ...accessRequestRoutes(deployment),
   ]
 }
