@@ -168,7 +168,8 @@ export class FakeState {
     if (pathname === '/api/v1/tokens') {
       const { name, scopes, workspace, ports } = body as TokenAsked
       const end = { createdAtMs: Date.now(), expiresAtMs: null, lastUsedAtMs: null }
-      const at = workspace === undefined ? null : { id: workspace, name: workspace }
+      const at =
+        workspace === undefined ? null : { id: workspace, name: this.workspaces.get(workspace)?.name ?? null }
       this.tokens.push({ id: 't1', name, scopes, workspace: at, ports: ports ?? null, ...end })
       return { id: 't1', token: 'pst_fakefakefake' }
     }

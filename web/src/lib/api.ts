@@ -97,8 +97,13 @@ export function createApi(options: ApiOptions) {
     sessions: (signal?: AbortSignal) => call<Page<SessionView>>('GET', paths.sessions, undefined, signal),
     endSession: (id: string) => call<void>('DELETE', fill(paths.session, id)),
     tokens: (signal?: AbortSignal) => call<Page<TokenView>>('GET', paths.tokens, undefined, signal),
-    createToken: (given: { name: string; scopes: Scope[]; expiresAt?: string }) =>
-      call<Minted>('POST', paths.tokens, given),
+    createToken: (given: {
+      name: string
+      scopes: Scope[]
+      workspace?: string
+      ports?: number[]
+      expiresAt?: string
+    }) => call<Minted>('POST', paths.tokens, given),
     deleteToken: (id: string) => call<void>('DELETE', fill(paths.token, id)),
 
     createWorkspace: (given: CreateWorkspace) => call<WorkspaceView>('POST', paths.workspaces, given),
