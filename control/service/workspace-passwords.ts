@@ -24,9 +24,9 @@ import type { EdgeControl } from '../wire/index.ts'
 import { beginGuest } from './guests.ts'
 
 /**
- * Tries at one workspace: by one visitor, and by all of their class. Strangers share an allowance that known visitors
- * don't draw on, so that a crowd of addresses which guesses keeps only other strangers waiting, and those for one
- * refill; it has 14,400 guesses a day.
+ * Tries at one workspace: by one visitor, and by all of their class. Strangers share an allowance, 14,400 guesses a day,
+ * that known visitors don't draw on: a crowd of addresses that guesses keeps only other strangers waiting, who get a
+ * turn at the next refill, every six seconds.
  */
 const perVisitor = { burst: 5, refillMs: 15_000 }
 const perClass = { burst: 60, refillMs: 6000 }

@@ -6,7 +6,16 @@ import t, { type Test } from 'tap'
 import type { LinkView } from '../../control/wire/index.ts'
 import { type Answer, ask, exchange, rawClient, webSocketBytes } from '../support/gateway-bytes.ts'
 import { startPostgres } from '../support/control-postgres.ts'
-import { hostOf, type LinksWorld, linksWorld, navigates, sha256, Visitor } from '../support/links-world.ts'
+import { joinControl, remoteControl } from '../../gateway/replica/remote-control.ts'
+import {
+  hostOf,
+  type LinksWorld,
+  linksWorld,
+  navigates,
+  origin,
+  sha256,
+  Visitor,
+} from '../support/links-world.ts'
 import { until } from '../support/until.ts'
 
 t.setTimeout(240_000)
@@ -153,6 +162,11 @@ t.test('what a link opens: every visibility, through every door', async (t) => {
     await throughDoors(world, `shop-${other}`, [`Cookie: ${cookie}`]),
     [401, 401, 401],
     'at a port that the link does not cover',
+  )
+  t.same(
+    await throughDoors(world, `shop-${other}`, [`Cookie: ${guests.whole.cookie('shop')}`]),
+    [401, 401, 401],
+    'at another host of the workspace',
   )
   await world.workspace('sibling', 'link', 'link')
   t.same(await throughDoors(world, 'sibling', [`Cookie: ${guests.whole.cookie('shop')}`]), [401, 401, 401])
@@ -301,6 +315,42 @@ t.test('a guest who is here stays; one who left does not', async (t) => {
   await world.sweep()
   t.equal((await left.get('shop')).status, 303)
   t.equal((await db('guests').select('*')).length, 1)
+})
+
+t.test('a gateway in a process of its own asks for the same', async (t) => {
+  const world = await linksWorld(t)
+  const shop = await world.workspace('shop', 'link', 'link')
+  const { secret } = await world.link(shop.id, { maxUses: 1 })
+  const url = `http://127.0.0.1:${world.port}`
+  const made = await world.api(world.ada, 'POST', '/api/v1/gateways/tokens', { name: 'edge' })
+  const self = { name: 'edge', machineId: 'machine-two', version: '0' }
+  const joined = await joinControl(url, String(made.json['token']), self, AbortSignal.timeout(20_000))
+  const remote = remoteControl(url, joined.credential ?? '')
+  t.teardown(() => remote.close())
+  const given = { secret, workspaceId: shop.id, label: 'shop' }
+  const session = await remote.redeemLink(given, origin)
+  const fields = [`Cookie: postern_workspace=${session.token}`]
+  t.same(await throughDoors(world, 'shop', fields), [200, 200, 200])
+  await t.rejects(remote.redeemLink(given, origin), { code: 'link_over' })
+  await t.rejects(remote.redeemLink({ ...given, secret: 'psl_' }, origin), { code: 'link_unknown' })
+  const sessionHash = sha256(session.token)
+  const label = `shop-${world.apps[1].port}`
+  const other = await remote.joinGuest({ sessionHash, label }, origin)
+  t.same(
+    await throughDoors(world, label, [`Cookie: postern_workspace=${other.token}`]),
+    [200, 200, 200],
+    'on the next host',
+  )
+  await remote.guestUsed(sessionHash)
+  const body = { password: 'open sesame' }
+  await world.api(world.ada, 'PUT', `/api/v1/workspaces/${shop.id}/password`, body)
+  t.same(await throughDoors(world, 'shop', fields), [401, 401, 401])
+  const holder = { kind: 'session', hash: sessionHash } as const
+  const pass = { workspaceId: shop.id, port: null, label: 'shop', holder }
+  await t.rejects(remote.givePassword({ ...pass, password: 'wrong' }, origin), { code: 'wrong_password' })
+  t.equal(await remote.givePassword({ ...pass, ...body }, origin), null)
+  t.same(await throughDoors(world, 'shop', fields), [200, 200, 200])
+  t.match(await remote.givePassword({ ...pass, ...body, holder: null }, origin), { token: String })
 })
 
 t.test('no link to what is not open to links', async (t) => {
