@@ -1,5 +1,4 @@
 /** Time goes in; the keys that gateways sign statements on visitors with come out, each published before and after its use. */
-import { calculateJwkThumbprint, exportJWK, generateKeyPair } from 'jose'
 import type { Deployment } from '../deployment.ts'
 import type { Writer } from '../feed.ts'
 import type { SecretPlace, Vault } from '../secrets.ts'
@@ -45,6 +44,8 @@ export function duties(
 }
 
 async function newKey(vault: Vault, signsFromMs: number): Promise<StoredSigningKey> {
+  // Only then: nine megabytes that are needed once a month.
+  const { calculateJwkThumbprint, exportJWK, generateKeyPair } = await import('jose')
   const { privateKey } = await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true })
   const jwk = await exportJWK(privateKey)
   const { x, d } = jwk
