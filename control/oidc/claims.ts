@@ -54,6 +54,7 @@ function wishOf({ preferred_username: preferred, email, name }: Claims): string 
   const plain = String(first ?? '')
     .split('@')[0]
     ?.normalize('NFKD')
+    .replace(/\p{M}/gu, '')
     .toLowerCase()
     .replace(/[^a-z0-9._-]+/g, '-')
     .slice(0, 32)

@@ -1,4 +1,5 @@
 // A person on their way to a provider of identities, or back from it, comes in; redirects, a session's cookie or the reason why not go out.
+import { ApiError } from '../../control/wire/index.ts'
 import { answerCode, sendRedirect } from '../answer.ts'
 import { cookieValue } from '../cookies.ts'
 import { dashboardIdentity } from '../dashboard.ts'
@@ -32,8 +33,15 @@ export async function beginAtProvider(visit: Visit): Promise<void> {
   const { edge } = visit
   if (!isTopLevel(visit)) return answerCode(visit, 'wrong_origin')
   const next = nextOf(queryOf(visit.target))
-  const begun = await edge.control.beginSignIn({ provider: idOf(visit), next, flows: flowsOf(visit) })
-  sendRedirect(visit, begun.location, flowsCookie(visit, begun.flows))
+  try {
+    const begun = await edge.control.beginSignIn({ provider: idOf(visit), next, flows: flowsOf(visit) })
+    sendRedirect(visit, begun.location, flowsCookie(visit, begun.flows))
+  } catch (err) {
+    if (!(err instanceof ApiError) || !err.code.startsWith('provider_')) throw err
+    const { code, detail } = err
+    const said = detail === undefined ? {} : { detail }
+    answerCode(visit, code, { ...said, card: providerCard({ code, detail, next }) })
+  }
 }
 
 /** `GET /auth/oidc/<id>/callback`: control judges the answer; a new session, never one that the browser brought. */

@@ -25,35 +25,6 @@ const sessionOf = (visitor: OidcVisitor) =>
     '/api/v1/sessions',
   )
 
-t.test('GHSA-3rw9-wmc8-8948: without a refresh token the session ends with the ID token', async (t) => {
-  // A session that outlived what the provider had said kept people in who had left long ago.
-  const stack = await startOidcStack(t, root, { providers: [{}] })
-  const one = only(stack)
-  one.lifeSeconds = 600
-  const visitor = new OidcVisitor(stack)
-  await visitor.signIn()
-  const [session] = (await sessionOf(visitor)).items
-  t.equal(session?.via, 'one')
-  const left = (session?.expiresAtMs ?? 0) - Date.now()
-  t.ok(left > 500_000 && left <= 600_000, `${left} ms left`)
-  const shop = await stack.workspace(visitor.here, 'shop')
-  t.match(await visitor.go(`${shop}/x`), { status: 200, text: /app/ })
-  stack.clock.aheadMs = 590_000
-  t.equal((await visitor.me())?.username, 'ada')
-  const events = await visitor.here.socket('/api/v1/events')
-  const ended = once(events, 'close')
-  stack.clock.aheadMs = 601_000
-  t.equal(await visitor.me(), null)
-  t.match(
-    await visitor.here.ask(`${shop}/x`, { headers: { Accept: 'text/html', 'Sec-Fetch-Mode': 'navigate' } }),
-    {
-      status: 303,
-      headers: { location: /\/\.postern\/authorize/ },
-    },
-  )
-  await ended
-})
-
 t.test('a session of the operator’s length, whatever the token says', async (t) => {
   const stack = await startOidcStack(t, root, { providers: [{ sessionMs: 12 * 3600_000 }] })
   only(stack).lifeSeconds = 60
@@ -208,7 +179,7 @@ t.test('a provider that hangs holds up nobody but who waits for it', async (t) =
   t.equal((await visitor.me())?.username, 'ada', 'the other works meanwhile')
   t.match(await stack.root.must('GET', '/api/v1/me'), { username: 'root' })
   const late = await waiting
-  t.match(late, { status: 503, text: /provider does not answer/ })
+  t.match(late, { status: 503, text: /provider does not answer.*Back to the sign-in/s })
   t.equal(late.hops.length, 1)
   one.state = 'well'
   one.people.set('ada', ada)

@@ -232,6 +232,25 @@ t.test('an answer that is not right signs nobody in', async (t) => {
     one.tamper = null
   })
 
+  await t.test('nobody is sent anywhere else', async (t) => {
+    const payloads = [
+      'https://evil.example/',
+      '//evil.example',
+      '/\\evil.example',
+      '/\t/evil.example',
+      'javascript:1',
+      '',
+    ]
+    for (const next of payloads)
+      t.equal((await new OidcVisitor(stack).signIn('one', next)).url, `${stack.url}/`, JSON.stringify(next))
+    const visitor = new OidcVisitor(stack)
+    t.equal((await visitor.signIn('one', '/workspaces?q=a%2Fb')).url, `${stack.url}/workspaces?q=a%2Fb`)
+    const framed = await visitor.here.ask('/auth/oidc/one', {
+      headers: { 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'iframe', Accept: 'text/html' },
+    })
+    t.equal(framed.status, 403, 'nor inside a frame')
+  })
+
   await t.test('a code is good once, in the browser that asked', async (t) => {
     const visitor = new OidcVisitor(stack)
     const url = await visitor.answerOf()
