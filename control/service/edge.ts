@@ -21,10 +21,8 @@ import type { Asking } from './access-requests.ts'
 import type { Accounts } from './accounts.ts'
 import type { AuditEntry } from './audit.ts'
 import { noteActivity } from './edge-notes.ts'
-import { guestUsed, joinGuest } from './guests.ts'
+import { guestControl } from './edge-guests.ts'
 import { handOff } from './hand-off.ts'
-import { linkDoor } from './links.ts'
-import { passDoor } from './workspace-passwords.ts'
 import type { SessionKeeper } from './sessions.ts'
 import { endSessions } from './sessions.ts'
 import { commandWorkspace } from './workspaces.ts'
@@ -81,11 +79,8 @@ export function edgeControl(
       }
       await audit.doing(entry, () => commandWorkspace(deployment, workspaceId, 'start', user.username))
     },
-    redeemLink: linkDoor(deployment),
-    joinGuest: (given, origin) => feed.write((w) => joinGuest(w, given, origin, now())),
     note: (notes) => noteActivity(deployment, notes),
-    guestUsed: (sessionHash) => guestUsed(deployment, sessionHash),
-    givePassword: passDoor(deployment, passwords),
+    ...guestControl(deployment, passwords),
     requestAccess: async (userId, label, origin) => door.ask({ userId, label }, origin),
   }
 }
