@@ -58,10 +58,18 @@ interface Act {
 
 type Given = Pick<Call, 'params' | 'origin' | 'body'>
 
-function objectAtFirst({ workspace }: Act, { params }: Given): NonNullable<AuditEntry['object']> {
-  if (workspace !== null) return { id: workspace.id, name: workspace.name }
-  const name = params['name']
-  return name === undefined ? { id: params['id'] ?? '' } : { id: name, name }
+/** Ids and names as we make them; what else stands in a path may be a secret in the wrong place. */
+const plain = (text: string | undefined): string =>
+  text !== undefined && /^[a-z0-9](?:[a-z0-9.-]{0,62}[a-z0-9])?$/.test(text) ? text : ''
+
+/** What the path says that it is about: `/workspaces/:id/links/:link` is about the link where a link is what is changed. */
+function objectAtFirst({ telling, workspace }: Act, { params }: Given): NonNullable<AuditEntry['object']> {
+  const kind = telling.slice(0, telling.indexOf('.'))
+  if (workspace !== null && (kind === 'workspace' || kind === 'access'))
+    return { kind: 'workspace', id: workspace.id, name: workspace.name }
+  const own = plain(params[kind])
+  if (own !== '') return { id: own, ...(kind === 'alias' || kind === 'name' ? { name: own } : {}) }
+  return { id: workspace === null ? plain(params['id']) : '' }
 }
 
 /** What was made is known by its own id and name; nothing else of an answer is taken. */

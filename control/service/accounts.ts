@@ -181,7 +181,8 @@ class LocalAccounts implements Accounts {
     const right = await this.#passwords.verify(body.password, found?.passwordHash ?? null, isKnown)
     const { ip, requestId } = origin
     if (!right || found === null || found.disabled) {
-      log.warn('a sign-in was refused', { username: username.slice(0, 40), ip, requestId })
+      // What nobody is called isn't kept: people type their password there.
+      log.warn('a sign-in was refused', { username: found?.username ?? '', ip, requestId })
       await refused('invalid_credentials')
       throw new ApiError('invalid_credentials')
     }
