@@ -5,9 +5,13 @@ import {
   patchWorkspaceSchema,
   nameProblem,
   nameProblemText,
+  type CreateInvitation,
   type HostView,
+  type InvitationView,
   type Limits,
   type Phase,
+  type Quota,
+  type QuotaView,
   type SessionView,
   type StreamMessage,
   type TemplateView,
@@ -53,6 +57,8 @@ export class FakeState {
   readonly users: UserView[] = [this.owner, fakeUser('grace', 'member')]
   readonly sessions: SessionView[] = fakeSessions()
   readonly tokens: TokenView[] = []
+  readonly invitations: InvitationView[] = []
+  quota: QuotaView['quota'] = null
   readonly events: TimelineEvent[] = []
   readonly #tell: (message: StreamMessage) => void
   #last = 0
@@ -154,9 +160,39 @@ export class FakeState {
       '/api/v1/users': { items: this.users },
       '/api/v1/sessions': { items: this.sessions },
       '/api/v1/tokens': { items: this.tokens },
+      '/api/v1/invitations': { items: this.invitations },
+      '/api/v1/groups': { items: [{ id: 'g1', name: 'pilots' }] },
+      '/api/v1/users/u-grace/sessions': {
+        items: fakeSessions().map((each) => ({ ...each, current: false })),
+      },
     }
+    if (path.startsWith('/api/v1/quotas/')) return this.#quotaView()
     if (answers[path] === undefined) throw new ApiError('not_found')
     return answers[path]
+  }
+
+  #quotaView(): QuotaView {
+    const { quota, limits } = this
+    const running = { used: limits.quota.running.used, max: quota?.maxRunning ?? limits.maxRunning.perUser }
+    const over = running.used > running.max ? [`${running.used} run, ${running.max} may: they go on.`] : []
+    const standing = { ...limits.quota, running }
+    return { kind: 'user', id: 'u-grace', name: 'grace', quota, standing, over }
+  }
+
+  #invite({ email, role, expiresAt }: CreateInvitation): unknown {
+    const invitation: InvitationView = {
+      id: 'i1',
+      email: email ?? null,
+      role,
+      groups: [{ id: 'g1', name: 'pilots' }],
+      state: 'open',
+      createdBy: 'ada',
+      usedBy: null,
+      createdAtMs: Date.now(),
+      expiresAtMs: Date.parse(expiresAt ?? ''),
+    }
+    this.invitations.push(invitation)
+    return { ...invitation, url: 'http://localhost/invitation#psv_fake' }
   }
 
   /** The answer to anything else; undefined for 204. @throws ApiError as the API does */
@@ -172,6 +208,15 @@ export class FakeState {
         workspace === undefined ? null : { id: workspace, name: this.workspaces.get(workspace)?.name ?? null }
       this.tokens.push({ id: 't1', name, scopes, workspace: at, ports: ports ?? null, ...end })
       return { id: 't1', token: 'pst_fakefakefake' }
+    }
+    if (pathname === '/api/v1/invitations') return this.#invite(body as CreateInvitation)
+    if (pathname.startsWith('/api/v1/invitations/')) this.invitations.length = 0
+    if (pathname.endsWith('/reset-link'))
+      return { id: 'r1', url: 'http://localhost/reset#psr_fake', expiresAtMs: Date.now() + 86_400_000 }
+    if (pathname.startsWith('/api/v1/quotas/')) {
+      const none = { maxWorkspaces: null, maxRunning: null, cpu: null, memoryBytes: null }
+      this.quota = method === 'PUT' ? { ...none, ...(body as Quota) } : null
+      return this.#quotaView()
     }
     if (pathname === '/api/v1/hosts/tokens') return { token: 'psj_fakefakefake' }
     if (pathname === '/api/v1/sessions/current') this.me = null

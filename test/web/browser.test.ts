@@ -1,5 +1,5 @@
 /** The dashboard in a real browser, against the fake server: what a person sees, types and presses. */
-import { readdirSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { ApiError } from '../../control/wire/index.ts'
@@ -19,7 +19,11 @@ t.test('the first load is small, and each text file has its compressed copies', 
     /\.(html|js|css|svg)$/.test(f),
   )
   t.ok(files.length >= 4)
-  const bytes = (ending: string) => files.reduce((sum, f) => sum + statSync(join(root, f + ending)).size, 0)
+  for (const file of files)
+    for (const ending of ['.br', '.gz']) t.ok(statSync(join(root, file + ending)).size > 0)
+  const index = readFileSync(join(root, 'index.html'), 'utf8')
+  const first = files.filter((file) => file === 'index.html' || index.includes(`/${file}`))
+  const bytes = (ending: string) => first.reduce((sum, f) => sum + statSync(join(root, f + ending)).size, 0)
   t.ok(bytes('.br') < 80_000, `${bytes('.br')} bytes by brotli`)
   t.ok(bytes('.gz') < 90_000, `${bytes('.gz')} bytes by gzip`)
   t.end()
@@ -356,7 +360,7 @@ t.test('what failed says its code and cause, and can be tried again', async (t) 
   fake.refuseNext(new ApiError('cap_reached'))
   await page.goto(`${fake.url}/workspaces/shop`)
   await page.getByRole('button', { name: 'Stop shop' }).click()
-  await page.getByText('No more workspaces may run at once. Stop one first.').waitFor()
+  await page.getByText('No more may run or be there. Stop or delete one first.').waitFor()
 })
 
 t.test('a member is not offered what only administrators may', async (t) => {

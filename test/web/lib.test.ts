@@ -334,7 +334,7 @@ t.test('a call answers with a view or with a problem that says what to do', asyn
     JSON.stringify({ type: 'about:blank', status, title: 'T', code, hint: 'H', requestId: 'r', ...more })
 
   t.match(await answering(200, '{"id":"u"}').me(), { id: 'u' })
-  t.equal(await answering(204, '').signOut(), undefined)
+  t.equal(await answering(204, '').signOut(), null)
   await t.rejects(answering(200, '<html>').me(), { code: 'unreadable' })
   await t.rejects(answering(502, '<html>').me(), { code: 'unreadable', status: 502 })
   const errors = [{ path: 'ports.0.port', message: 'M' }]

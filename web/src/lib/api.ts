@@ -1,12 +1,5 @@
 /** The typed client of the users' API: verbs in, the wire's views out, ApiProblem thrown. Knows no browser globals. */
-import type {
-  HostView,
-  Role,
-  Scope,
-  SessionView,
-  TokenView,
-  UserView,
-} from '../../../control/wire/account.ts'
+import type { HostView, Scope, TokenView, UserView } from '../../../control/wire/account.ts'
 import { paths, SIGN_OUT_AT_HEADER } from '../../../control/wire/paths.ts'
 import type { CreateLink, LinkView, PasswordView } from '../../../control/wire/links.ts'
 import type {
@@ -17,6 +10,7 @@ import type {
   TimelineEvent,
   WorkspaceView,
 } from '../../../control/wire/workspace.ts'
+import { peopleApi } from './api-people.ts'
 import { fill, type Page } from './call.ts'
 import { offline, problemOf } from './problem.ts'
 import { toldApi } from './told-api.ts'
@@ -94,8 +88,7 @@ export function createApi(options: ApiOptions) {
       return at
     },
 
-    sessions: (signal?: AbortSignal) => call<Page<SessionView>>('GET', paths.sessions, undefined, signal),
-    endSession: (id: string) => call<void>('DELETE', fill(paths.session, id)),
+    ...peopleApi(call),
     tokens: (signal?: AbortSignal) => call<Page<TokenView>>('GET', paths.tokens, undefined, signal),
     createToken: (given: {
       name: string
@@ -140,22 +133,6 @@ export function createApi(options: ApiOptions) {
     limits: (signal?: AbortSignal) => call<Limits>('GET', paths.limits, undefined, signal),
     hosts: (signal?: AbortSignal) => call<Page<HostView>>('GET', paths.hosts, undefined, signal),
     createHostToken: (given: { name: string }) => call<{ token: string }>('POST', paths.hostTokens, given),
-
-    users: async (signal?: AbortSignal) => {
-      const users: UserView[] = []
-      for (let next: string | undefined = ''; next !== undefined;) {
-        const query: string = next === '' ? '?limit=500' : `?limit=500&after=${encodeURIComponent(next)}`
-        const page: Page<UserView> = await call('GET', paths.users + query, undefined, signal)
-        users.push(...page.items)
-        next = page.next
-      }
-      return users
-    },
-    createUser: (given: { username: string; password: string; email?: string; role: Role }) =>
-      call<UserView>('POST', paths.users, given),
-    patchUser: (id: string, given: { disabled?: boolean; role?: Role }) =>
-      call<UserView>('PATCH', fill(paths.user, id), given),
-    deleteUser: (id: string) => call<void>('DELETE', fill(paths.user, id)),
   }
 }
 export type Api = ReturnType<typeof createApi>

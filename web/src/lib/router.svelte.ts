@@ -2,7 +2,8 @@
 import { placeOf, titleOf, type Place } from './routes.ts'
 
 /** Paths that the server answers itself. */
-const ofServer = /^\/(?:api|sign-in|sign-out|auth|setup|\.postern|healthz|readyz|metrics|assets)(?:\/|$)/
+const ofServer =
+  /^\/(?:api|sign-in|sign-out|auth|setup|reset|invitation|\.postern|healthz|readyz|metrics|assets)(?:\/|$)/
 
 class Router {
   path = $state(location.pathname)
