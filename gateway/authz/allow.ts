@@ -51,7 +51,7 @@ export const always: readonly string[] = [
   'Cache-Control',
   'no-store',
   'Vary',
-  'Cookie, Authorization, X-Postern-Token, Origin',
+  'Cookie, Authorization, X-Postern-Token, Sec-WebSocket-Protocol, Origin',
   'Content-Length',
   '0',
 ]

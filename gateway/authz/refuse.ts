@@ -18,7 +18,7 @@ const headersAlways = [
   'Cache-Control',
   'no-store',
   'Vary',
-  'Cookie, Authorization, X-Postern-Token, Origin',
+  'Cookie, Authorization, X-Postern-Token, Sec-WebSocket-Protocol, Origin',
   'X-Content-Type-Options',
   'nosniff',
   'Content-Type',
