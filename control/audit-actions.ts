@@ -71,6 +71,7 @@ export const routeActions: Readonly<Record<string, Telling>> = {
   [`POST ${paths.gatewaySignIn}`]: 'itself',
   [`POST ${paths.gatewaySignOut}`]: 'itself',
   [`POST ${paths.gatewaySessionUsed}`]: 'nothing',
+  [`POST ${paths.gatewayTokenUsed}`]: 'nothing',
   [`POST ${paths.gatewayReset}`]: 'itself',
   [`POST ${paths.gatewayInvitation}`]: 'itself',
   [`POST ${paths.gatewayProviderBegin}`]: 'nothing',

@@ -149,6 +149,7 @@ const rows: Readonly<Record<string, Need>> = {
   [`POST ${paths.gatewaySignIn}`]: { who: 'gateway' },
   [`POST ${paths.gatewaySignOut}`]: { who: 'gateway' },
   [`POST ${paths.gatewaySessionUsed}`]: { who: 'gateway' },
+  [`POST ${paths.gatewayTokenUsed}`]: { who: 'gateway' },
   [`POST ${paths.gatewayReset}`]: { who: 'gateway' },
   [`POST ${paths.gatewayInvitation}`]: { who: 'gateway' },
   [`GET ${paths.gatewayProviders}`]: { who: 'gateway' },

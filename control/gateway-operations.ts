@@ -51,6 +51,11 @@ export const gatewayOperations: Readonly<Record<string, Operation>> = {
     body: wire.gatewayProviderFinishSchema,
     answers: { 200: wire.finishedSignInSchema },
   },
+  [`POST ${paths.gatewayTokenUsed}`]: {
+    summary: 'For gateways: an access token is in use.',
+    body: wire.gatewayTokenUsedSchema,
+    answers: { 204: null },
+  },
   [`POST ${paths.gatewaySessionUsed}`]: {
     summary: 'For gateways: a session was used now.',
     body: wire.gatewaySessionUsedSchema,

@@ -82,6 +82,7 @@ export function gatewayCallRoutes(gateways: Gateways, edge: EdgeControl): Route[
       return edge.setup({ ...rest, ...(email === undefined ? {} : { email }) }, origin)
     }),
     post(paths.gatewaySignIn, wire.gatewaySignInSchema, ({ body, origin }) => edge.signIn(body, origin)),
+    post(paths.gatewayTokenUsed, wire.gatewayTokenUsedSchema, ({ tokenId }) => edge.tokenUsed(tokenId)),
     post(paths.gatewaySessionUsed, wire.gatewaySessionUsedSchema, ({ sessionHash }) =>
       edge.sessionUsed(sessionHash),
     ),

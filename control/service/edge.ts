@@ -48,6 +48,7 @@ export function edgeControl(
     resetPassword: async (body, origin) => links.reset(parseBody(resetSchema, body), origin),
     acceptInvitation: async (body, origin) => links.accept(parseBody(acceptInvitationSchema, body), origin),
     sessionUsed: (sessionHash) => sessions.used(sessionHash),
+    tokenUsed: async (tokenId) => sessions.tokenUsed(tokenId),
     async signOut(sessionHash) {
       const leave = await providers.leaving(sessionHash)
       await feed.write(async (w) => {

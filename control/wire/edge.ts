@@ -210,6 +210,8 @@ export interface EdgeControl {
   ): Promise<NewSession>
   /** A session, or one of its children on a workspace host, was used now. */
   sessionUsed(sessionHash: string): Promise<void>
+  /** An access token opened a port; written down by the next sweep. */
+  tokenUsed(tokenId: string): Promise<void>
   /** Ends a dashboard session and all its children; gives where the browser then signs out at its provider, or null. */
   signOut(sessionHash: string): Promise<string | null>
   /** The providers that one may sign in at, in the operator's order. */

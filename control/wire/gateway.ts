@@ -165,6 +165,7 @@ export const gatewayInvitationSchema = z.object({
   body: z.object({ token: z.string(), username: z.string(), password: z.string() }),
   origin: originSchema,
 })
+export const gatewayTokenUsedSchema = z.object({ tokenId: z.string().max(64) })
 export const gatewaySessionUsedSchema = z.object({ sessionHash: z.string().max(64) })
 export const gatewaySignOutSchema = z.object({ sessionHash: z.string().max(64) })
 export const gatewayCodeSchema = z.object({

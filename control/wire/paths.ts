@@ -68,6 +68,7 @@ export const paths = {
   gatewaySignIn: '/api/gateway/v1/sign-in',
   gatewaySignOut: '/api/gateway/v1/sign-out',
   gatewaySessionUsed: '/api/gateway/v1/session-used',
+  gatewayTokenUsed: '/api/gateway/v1/token-used',
   gatewayReset: '/api/gateway/v1/reset',
   gatewayInvitation: '/api/gateway/v1/invitation',
   gatewayCode: '/api/gateway/v1/code',

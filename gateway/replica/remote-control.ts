@@ -100,6 +100,7 @@ export function remoteControl(serverUrl: string, credential: string): RemoteCont
     setupOpen: async () => (await call(setupOpenSchema, 'GET', paths.gatewaySetup)).open,
     setup: (body, origin) => call(newSessionSchema, 'POST', paths.gatewaySetup, { body, origin }),
     signIn: (body, origin) => call(newSessionSchema, 'POST', paths.gatewaySignIn, { body, origin }),
+    tokenUsed: (tokenId) => call(z.undefined(), 'POST', paths.gatewayTokenUsed, { tokenId }),
     sessionUsed: (sessionHash) => call(z.undefined(), 'POST', paths.gatewaySessionUsed, { sessionHash }),
     resetPassword: (body, origin) => call(newSessionSchema, 'POST', paths.gatewayReset, { body, origin }),
     acceptInvitation: (body, origin) =>

@@ -78,7 +78,7 @@ t.test('whatever a token asks for, what it gets allows no act that it does not',
     }),
     { numRuns: 5000 },
   )
-  t.ok(made > 500, 'and many are made')
+  t.ok(made > 100, 'and many are made')
   t.end()
 })
 
@@ -200,7 +200,11 @@ await t.test('a token of a workspace sees, starts and stops it, and nothing else
       `${method} ${path}`,
     )
   await server.sweep()
-  t.ok(Number((await viewsOf(ada))[0]?.lastUsedAtMs) > 0, 'its last use is kept')
+  t.equal((await viewsOf(ada))[0]?.lastUsedAtMs, server.clock.now, 'its last use is kept')
+  server.clock.now += 5000
+  await server.control.edge.tokenUsed(made.json.id)
+  await server.sweep()
+  t.equal((await viewsOf(ada))[0]?.lastUsedAtMs, server.clock.now, 'also at a gateway')
   const read = await ada.call('POST', '/api/v1/tokens', {
     name: 'r',
     workspace: ids.one,

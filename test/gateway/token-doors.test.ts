@@ -89,6 +89,7 @@ t.test('a token as a subprotocol opens a WebSocket, and the program sees only it
   t.match(ignored, { status: 101, chosen: [] }, 'the program’s choice is its own')
   const foreign = await handshake(edge, [`${P}: postern.token.${token}`, 'Origin: https://pages.example'])
   t.equal(foreign.status, 101, 'whoever has a token needs no Origin')
+  t.equal(edge.control.tokensUsed.length, 1, 'its use is told, and not for each request')
 })
 
 t.test('broken, doubled and unknown tokens are nobody’s, wherever they are', async (t) => {

@@ -19,6 +19,7 @@ function codeControl(feed: (facts: EdgeFact[]) => void): EdgeControl {
     setup: never,
     signIn: never,
     sessionUsed: () => Promise.resolve(),
+    tokenUsed: () => Promise.resolve(),
     resetPassword: never,
     acceptInvitation: never,
     signOut: never,

@@ -61,6 +61,7 @@ export const noControl: EdgeControl = {
   setup: never,
   signIn: never,
   sessionUsed: () => Promise.resolve(),
+  tokenUsed: () => Promise.resolve(),
   resetPassword: never,
   acceptInvitation: never,
   signOut: never,
@@ -86,6 +87,7 @@ export class FakeControl implements EdgeControl {
   /** Set: every call rejects with it. */
   failure: Error | null = null
   readonly started: string[] = []
+  readonly tokensUsed: string[] = []
   /** Requests for access, as `<user> <label>`. */
   readonly asked: string[] = []
   /** Labels whose name was another owner's before → since when it isn't. */
@@ -167,6 +169,10 @@ export class FakeControl implements EdgeControl {
   }
   /** Hashes of sessions that were said to be in use. */
   readonly used: string[] = []
+  async tokenUsed(tokenId: string): Promise<void> {
+    this.#fail()
+    this.tokensUsed.push(tokenId)
+  }
   async sessionUsed(sessionHash: string): Promise<void> {
     this.#fail()
     this.used.push(sessionHash)
