@@ -24,6 +24,7 @@ export const routeActions: Readonly<Record<string, Telling>> = {
   [`PATCH ${paths.user}`]: 'user.change',
   [`DELETE ${paths.user}`]: 'user.delete',
   [`POST ${paths.userResetLink}`]: 'reset-link.create',
+  [`DELETE ${paths.userIdentity}`]: 'identity.unlink',
   [`POST ${paths.invitations}`]: 'invitation.create',
   [`DELETE ${paths.invitation}`]: 'invitation.delete',
   [`PUT ${paths.quota}`]: 'quota.change',

@@ -71,6 +71,7 @@ const rows: Readonly<Record<string, Need>> = {
   [`DELETE ${paths.userSessions}`]: { who: 'administrator' },
   [`DELETE ${paths.userSession}`]: { who: 'administrator' },
   [`POST ${paths.userResetLink}`]: { who: 'administrator' },
+  [`DELETE ${paths.userIdentity}`]: { who: 'administrator' },
   [`GET ${paths.invitations}`]: { who: 'reads-all' },
   [`POST ${paths.invitations}`]: { who: 'administrator' },
   [`DELETE ${paths.invitation}`]: { who: 'administrator' },

@@ -64,6 +64,11 @@ export const operations: Readonly<Record<string, Operation>> = {
   },
   [`DELETE ${paths.userSessions}`]: { summary: 'End all sessions of a user.', answers: { 204: null } },
   [`DELETE ${paths.userSession}`]: { summary: 'End one session of a user.', answers: { 204: null } },
+  [`DELETE ${paths.userIdentity}`]: {
+    summary:
+      'Forget whom a user is at a provider; who signs in there next by the same address may be linked anew.',
+    answers: { 204: null },
+  },
   [`POST ${paths.userResetLink}`]: {
     summary: 'Make a one-time link that sets the user’s password; it works for 24 hours, older ones die.',
     answers: { 201: wire.createdResetLinkSchema },

@@ -2,7 +2,9 @@
 import type { Deployment } from '../deployment.ts'
 import type { Writer } from '../feed.ts'
 import { redeemInvitation } from '../service/invitations.ts'
-import { insertIdentity, providersOf, userIdOf } from '../store/identities.ts'
+import { deleteIdentity, insertIdentity, providersOf, userIdOf } from '../store/identities.ts'
+import { endSessions } from '../service/sessions.ts'
+import { listSessions } from '../store/sessions.ts'
 import type { User } from '../store/users.ts'
 import {
   countAdministrators,
@@ -112,4 +114,20 @@ export async function admit({ audit }: Deployment, w: Writer, arrival: Arrival):
   }
   await follow(w, arrival, user)
   return user
+}
+
+/** Forgets whom a user is at a provider; what they are signed in by and in by that provider ends. @throws ApiError not_found */
+export async function unlink({ feed }: Deployment, userId: string, provider: string): Promise<User> {
+  return feed.write(async (w) => {
+    const user = await findUser(w.db, { id: userId })
+    if (user === null || !(await deleteIdentity(w.db, provider, userId))) throw new ApiError('not_found')
+    const sessions = await listSessions(w.db, { userId })
+    await endSessions(
+      w,
+      sessions.filter(({ via, workspace }) => via === provider && workspace === null),
+    )
+    await followGroups(w, { userId, source: provider }, [], 0)
+    await w.changed('user', userId, userId)
+    return user
+  })
 }

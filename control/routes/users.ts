@@ -1,6 +1,7 @@
 /** The accounts of a deployment, for administrators. */
 import type { Route } from '../call.ts'
 import type { Deployment } from '../deployment.ts'
+import { unlink } from '../oidc/people.ts'
 import { pageOf, paged } from '../paging.ts'
 import { parseBody } from '../parse.ts'
 import type { Accounts } from '../service/accounts.ts'
@@ -51,6 +52,15 @@ export function userRoutes(deployment: Deployment, accounts: Accounts): Route[] 
       async run({ params }) {
         await accounts.deleteUser(params['id'] ?? '')
         return { status: 204 }
+      },
+    },
+    {
+      method: 'DELETE',
+      path: paths.userIdentity,
+      async run({ params: { id = '', provider = '' } }) {
+        const { username } = await unlink(deployment, id, provider)
+        const object = { kind: 'user', id, name: username }
+        return { status: 204, audit: { object, details: { provider } } }
       },
     },
   ]

@@ -62,11 +62,21 @@ export async function addMember({ feed }: Deployment, groupId: string, userId: s
 }
 
 /** Taking out who isn't in it changes nothing. @throws ApiError not_found; synced_member where a provider says so */
-export async function removeMember({ feed }: Deployment, groupId: string, userId: string): Promise<void> {
+export async function removeMember(
+  { feed, options }: Deployment,
+  groupId: string,
+  userId: string,
+): Promise<void> {
   await feed.write(async (w) => {
     await known(w, groupId, userId)
     const wasIn = await deleteMembership(w.db, { groupId, userId, source: BY_HAND })
-    if ((await listMemberships(w.db, { groupId, userId })).length > 0) throw new ApiError('synced_member')
-    if (wasIn) await w.changed('user', userId, userId)
+    let isOut = wasIn
+    for (const one of await listMemberships(w.db, { groupId, userId })) {
+      // What a provider said that the operator has taken away, nobody else can take back.
+      if (options.oidcProviders?.some(({ id }) => id === one.source) === true)
+        throw new ApiError('synced_member')
+      isOut = (await deleteMembership(w.db, one)) || isOut
+    }
+    if (isOut) await w.changed('user', userId, userId)
   })
 }

@@ -34,6 +34,11 @@ export async function insertIdentity(
   await db<Row>('identities').insert({ provider, issuer, subject, user_id: userId, created_at_ms: nowMs })
 }
 
+/** False when there was none. */
+export async function deleteIdentity(db: Db, provider: string, userId: string): Promise<boolean> {
+  return (await db<Row>('identities').where({ provider, user_id: userId }).delete()) > 0
+}
+
 /** Ids of the providers by which each of these users signs in, sorted. */
 export async function providersOf(
   db: Db,

@@ -13,6 +13,7 @@ export const paths = {
   userSessions: '/api/v1/users/:id/sessions',
   userSession: '/api/v1/users/:id/sessions/:session',
   userResetLink: '/api/v1/users/:id/reset-link',
+  userIdentity: '/api/v1/users/:id/identities/:provider',
   quota: '/api/v1/quotas/:kind/:id',
   invitations: '/api/v1/invitations',
   invitation: '/api/v1/invitations/:id',

@@ -102,6 +102,24 @@ t.test('who is let in, who is known again, who is not', async (t) => {
     },
   )
 
+  await t.test(
+    'an administrator unbinds a subject: what came by it ends, and another may be linked',
+    async (t) => {
+      const { items } = await stack.root.must<{ items: { id: string; username: string }[] }>(
+        'GET',
+        '/api/v1/users',
+      )
+      const id = items.find(({ username }) => username === 'bob')?.id ?? ''
+      const [bob] = await as('bob', 'two')
+      t.equal((await bob.here.api('DELETE', `/api/v1/users/${id}/identities/two`)).status, 403)
+      t.equal((await stack.root.api('DELETE', `/api/v1/users/${id}/identities/one`)).status, 404)
+      await stack.root.must('DELETE', `/api/v1/users/${id}/identities/two`)
+      t.equal(await bob.me(), null)
+      const [anew] = await as('bob-impostor', 'two')
+      t.equal((await anew.me())?.username, 'bob')
+    },
+  )
+
   await t.test('People says how each signs in', async (t) => {
     const { items } = await stack.root.must<{ items: { username: string; signInBy: string[] }[] }>(
       'GET',
