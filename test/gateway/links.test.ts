@@ -4,10 +4,12 @@
  */
 import t, { type Test } from 'tap'
 import type { LinkView } from '../../control/wire/index.ts'
-import { type Answer, ask, exchange, rawClient, webSocketBytes } from '../support/gateway-bytes.ts'
+import { type Answer, rawClient, webSocketBytes } from '../support/gateway-bytes.ts'
 import { startPostgres } from '../support/control-postgres.ts'
 import { joinControl, remoteControl } from '../../gateway/replica/remote-control.ts'
 import {
+  ask,
+  exchange,
   hostOf,
   type LinksWorld,
   linksWorld,
@@ -19,7 +21,7 @@ import {
 import { until } from '../support/until.ts'
 
 t.setTimeout(240_000)
-const slow = { timeoutMs: 20_000 }
+const slow = { timeoutMs: 60_000 }
 
 /** The three doors, for one visitor's request to a host. */
 async function throughDoors(world: LinksWorld, label: string, fields: readonly string[]): Promise<number[]> {
@@ -27,7 +29,7 @@ async function throughDoors(world: LinksWorld, label: string, fields: readonly s
   const http = await ask(world.port, { host, headers: fields })
   const socket = await rawClient(world.port)
   socket.send(webSocketBytes({ host, headers: [...fields, `Origin: http://${host}`] }))
-  await socket.received(/\r\n\r\n/, 20_000)
+  await socket.received(/\r\n\r\n/, 60_000)
   socket.socket.destroy()
   const upgrade = Number(/^HTTP\/1.1 (\d+)/.exec(socket.text())?.[1])
   const authz = await exchange(
@@ -42,7 +44,7 @@ async function openSocket(world: LinksWorld, label: string, fields: readonly str
   const client = await rawClient(world.port)
   const host = hostOf(label)
   client.send(webSocketBytes({ host, headers: [...fields, `Origin: http://${host}`] }))
-  await client.received(/^HTTP\/1.1 101[^]*\r\n\r\n/, 20_000)
+  await client.received(/^HTTP\/1.1 101[^]*\r\n\r\n/, 60_000)
   return client
 }
 
@@ -94,7 +96,7 @@ t.test('a link is made, told once, used, listed and revoked', async (t) => {
   t.equal((await world.api(bob, 'DELETE', `/api/v1/workspaces/${shop.id}/links/${id}`)).status, 404)
   const revokedAt = Date.now()
   t.equal((await world.api(world.ada, 'DELETE', `/api/v1/workspaces/${shop.id}/links/${id}`)).status, 204)
-  for (const socket of sockets) await socket.closed(20_000)
+  for (const socket of sockets) await socket.closed(60_000)
   t.comment(`open WebSockets were closed after ${Date.now() - revokedAt} ms`)
   t.equal((await visitor.get('shop')).status, 303, 'and new requests are sent to sign in')
   t.equal((await visitor.post('shop', '/.postern/link', { token: secret })).status, 404)
@@ -231,7 +233,7 @@ t.test('an expired, a used-up, a revoked and a wrong link', async (t) => {
   t.equal(used.status, 410)
   t.match(used.body, /used as often as it may be/)
   world.clock.now += 60_001
-  await socket.closed(20_000)
+  await socket.closed(60_000)
   const over = await page('shop', expiring.secret)
   t.equal(over.status, 410)
   t.match(over.body, /It has expired/)
@@ -272,13 +274,13 @@ t.test('a lowered visibility and the trash end what guests have open; a purge ta
   await guest.redeem('shop', secret)
   let socket = await openSocket(world, 'shop', guest.fields('shop'))
   await world.opens(shop.id, 'members')
-  await socket.closed(20_000)
+  await socket.closed(60_000)
   await world.opens(shop.id, 'link')
   socket = await openSocket(world, 'shop', guest.fields('shop'))
   const call = (method: string, path = ''): Promise<{ status: number }> =>
     world.api(world.ada, method, `/api/v1/workspaces/${shop.id}${path}`)
   t.equal((await call('DELETE')).status, 202)
-  await socket.closed(20_000)
+  await socket.closed(60_000)
   t.equal((await guest.get('shop')).status, 303, 'in the trash it is nobody’s')
   t.equal((await new Visitor(world).post('shop', '/.postern/link', { token: secret })).status, 404)
   t.equal((await call('POST', '/restore')).status, 202)
@@ -324,7 +326,7 @@ t.test('a gateway in a process of its own asks for the same', async (t) => {
   const url = `http://127.0.0.1:${world.port}`
   const made = await world.api(world.ada, 'POST', '/api/v1/gateways/tokens', { name: 'edge' })
   const self = { name: 'edge', machineId: 'machine-two', version: '0' }
-  const joined = await joinControl(url, String(made.json['token']), self, AbortSignal.timeout(20_000))
+  const joined = await joinControl(url, String(made.json['token']), self, AbortSignal.timeout(60_000))
   const remote = remoteControl(url, joined.credential ?? '')
   t.teardown(() => remote.close())
   const given = { secret, workspaceId: shop.id, label: 'shop' }

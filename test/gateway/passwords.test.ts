@@ -3,8 +3,16 @@
  * when it dies, and what guessing comes to.
  */
 import t from 'tap'
-import { type Answer, ask, exchange, rawClient, webSocketBytes } from '../support/gateway-bytes.ts'
-import { hostOf, type LinksWorld, linksWorld, type Person, Visitor } from '../support/links-world.ts'
+import { type Answer, rawClient, webSocketBytes } from '../support/gateway-bytes.ts'
+import {
+  ask,
+  exchange,
+  hostOf,
+  type LinksWorld,
+  linksWorld,
+  type Person,
+  Visitor,
+} from '../support/links-world.ts'
 
 t.setTimeout(240_000)
 const WORD = 'open sesame'
@@ -20,7 +28,7 @@ async function throughDoors(world: LinksWorld, label: string, fields: readonly s
   const http = await ask(world.port, { host, headers: fields })
   const socket = await rawClient(world.port)
   socket.send(webSocketBytes({ host, headers: [...fields, `Origin: http://${host}`] }))
-  await socket.received(/\r\n\r\n(?:$|\{[^]*\}\n?$)/, 20_000)
+  await socket.received(/\r\n\r\n(?:$|\{[^]*\}\n?$)/, 60_000)
   socket.socket.destroy()
   const [head = '', body = ''] = socket.text().split('\r\n\r\n')
   const status = Number(/^HTTP\/1.1 (\d+)/.exec(head)?.[1])
@@ -130,11 +138,11 @@ t.test('a person gives it once, for all hosts of the workspace, until it changes
     const socket = await rawClient(world.port)
     const headers = [...browser.fields(label), `Origin: http://${hostOf(label)}`]
     socket.send(webSocketBytes({ host: hostOf(label), headers }))
-    await socket.received(/^HTTP\/1.1 101/, 20_000)
+    await socket.received(/^HTTP\/1.1 101/, 60_000)
     sockets.push(socket)
   }
   await set(world, shop.id, 'another word')
-  for (const socket of sockets) await socket.closed(20_000)
+  for (const socket of sockets) await socket.closed(60_000)
   t.same(await throughDoors(world, 'shop', browser.fields('shop')), asked, 'changed: asked again')
   t.equal((await give(browser, 'shop', WORD)).status, 403, 'for the new one')
   t.equal((await give(browser, 'shop', 'another word')).status, 303)

@@ -9,8 +9,27 @@ import type { Visibility, WorkspaceView } from '../../control/wire/index.ts'
 import { startGateway } from '../../gateway/index.ts'
 import { pretendAgent } from './control-agent.ts'
 import { listeningLog, password, roomy } from './control-server.ts'
-import { type Answer, ask, type RawUpstream, rawUpstream } from './gateway-bytes.ts'
+import {
+  type Answer,
+  type Ask,
+  parseAnswer,
+  rawClient,
+  type RawUpstream,
+  rawUpstream,
+  requestBytes,
+} from './gateway-bytes.ts'
 import { memoryLog, webAndSocket } from './gateway-edge.ts'
+
+/** Sends bytes and reads until the connection ends, also where the machine is busy with much else. */
+export async function exchange(port: number, bytes: string): Promise<Answer> {
+  const client = await rawClient(port)
+  client.send(bytes)
+  await client.closed(60_000)
+  return parseAnswer(client.text())
+}
+
+/** Asks and reads the answer, as patiently. */
+export const ask = (port: number, request: Ask): Promise<Answer> => exchange(port, requestBytes(request))
 
 export const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 export const origin = { ip: '192.0.2.1', userAgent: 'test', requestId: 'test' }
