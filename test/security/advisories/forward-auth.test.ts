@@ -245,6 +245,7 @@ t.test(
       'X-Postern-User',
       'X-Postern-Email',
       'X-Postern-Groups',
+      'X-Postern-Assertion',
       'X-Postern-Token',
       'X-Postern-Upstream',
       'Cookie',
@@ -274,6 +275,7 @@ t.test('Traefik CVE-2024-45410: Connection takes no header of ours away', async 
     'X-Forwarded-Proto',
     'X-Postern-User',
     'X-Postern-Groups',
+    'X-Postern-Assertion',
     'Host',
     'Cookie',
   ]

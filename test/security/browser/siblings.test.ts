@@ -171,8 +171,7 @@ for (const base of bases)
       for (const [url] of targets.filter((each) => each[1] === 'POST'))
         for (const [enctype, target] of [
           ['application/x-www-form-urlencoded', 'frame'],
-          ['multipart/form-data', 'frame'],
-          ['text/plain', '_top'],
+          [url.endsWith('/pay') ? 'multipart/form-data' : 'text/plain', '_top'],
         ] as const) {
           const from = await scene.lured()
           const arrived = from.waitForResponse((answer) => answer.url() === url)
