@@ -327,6 +327,51 @@ t.test('nor does REST tell them apart, on any route of a workspace', async (t) =
       }
 })
 
+t.test('nor does asking for access', async (t) => {
+  const { dashboard } = papers.other
+  const [http] = all
+  const headers = [
+    ...dashboard,
+    ...navigation.filter((line) => !line.startsWith('Sec-Fetch-Site')),
+    'Sec-Fetch-Site: same-origin',
+    `Origin: ${place.publicUrl}`,
+    'Content-Type: application/x-www-form-urlencoded',
+  ]
+  const ask = async (name: string) => {
+    const at = {
+      host: new URL(place.publicUrl).host,
+      path: '/.postern/request-access',
+      method: 'POST',
+      headers,
+    }
+    return shown(await http?.try({ ...at, body: `host=${name}-${portsOf.owner}` }), name)
+  }
+  const [theirs, absent] = [await ask('shop'), await ask('zqxj')]
+  t.match(theirs, /^HTTP\/1\.1 200 /)
+  t.equal(theirs, absent, 'the page')
+})
+
+t.test('nor does the work that REST has with it', async (t) => {
+  const { db } = place.control.deployment.feed
+  let asked: string[] = []
+  const note = ({ sql }: { sql: string }): void => void (sql.startsWith('select') && asked.push(sql))
+  db.on('query', note)
+  t.teardown(() => db.removeListener('query', note))
+  const workOf = async (ref: string): Promise<string> => {
+    // What else is looked up just then is no matter: the least that it takes is what it takes.
+    let least: string[] | null = null
+    for (let n = 0; n < 5; n++) {
+      asked = []
+      await papers.other.api.api('GET', `/api/v1/workspaces/${ref}`)
+      if (least === null || asked.length < least.length) least = asked
+    }
+    return (least ?? []).join('\n')
+  }
+  const theirs = await workOf('shop')
+  t.match(theirs, /grants/)
+  t.equal(theirs, await workOf('zqxj'))
+})
+
 /** Middle value. */
 const median = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0
