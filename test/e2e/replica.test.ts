@@ -3,8 +3,9 @@ import { once } from 'node:events'
 import { readFile, stat } from 'node:fs/promises'
 import { request, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
+import { createLocalJWKSet, jwtVerify } from 'jose'
 import t from 'tap'
-import type { GatewayView } from '../../control/wire/index.ts'
+import type { GatewayView, TokenView } from '../../control/wire/index.ts'
 import { startGatewayProcess } from '../support/product-gateway.ts'
 import { adminName, adminPassword, startProduct } from '../support/product.ts'
 import { until } from '../support/until.ts'
@@ -98,6 +99,55 @@ t.test('the server believes what a gateway says of its visitor’s address, and 
   const proven = { 'X-Postern-Visitor': `${credential} 9.9.9.9` }
   t.match(await addressOf(product.port, '127.0.0.8', proven), /9\.9\.9\.9/)
 })
+
+t.test(
+  'an access token of one workspace opens it here too, and the program can check for whom',
+  async (t) => {
+    const program = `require('node:http').createServer((req, res) => res.end(JSON.stringify(req.headers)))
+    .listen(Number(process.env.PORT ?? 3000), '0.0.0.0')`
+    const make = (name: string) =>
+      product.admin.must<{ id: string }>('POST', '/api/v1/workspaces', {
+        name,
+        template: 'blank',
+        command: ['node', '-e', program],
+        ports: [{ port: 3000 }],
+      })
+    const { id } = await make('shop')
+    await make('other')
+    const { token } = await product.admin.must<{ token: string }>('POST', '/api/v1/tokens', {
+      name: 'shop only',
+      workspace: 'shop',
+      ports: [3000],
+    })
+    const visitor = gateway.client()
+    const ask = (label: string) =>
+      visitor.ask(product.workspaceUrl(label), { headers: { 'X-Postern-Token': token } })
+    const answer = await until(
+      async () => {
+        const got = await ask('shop-3000')
+        return got.status === 200 ? got : null
+      },
+      { timeoutMs: 60_000, everyMs: 100 },
+    )
+    const told = answer.json<Record<string, string>>()
+    t.notOk(told['x-postern-token'])
+    const keys = createLocalJWKSet((await visitor.ask('/.well-known/postern/jwks.json')).json())
+    const { payload } = await jwtVerify(told['x-postern-assertion'] ?? '', keys, {
+      issuer: product.url,
+      audience: `shop-3000.${product.baseDomain}`,
+    })
+    t.match(payload, { username: adminName, workspace: id })
+    t.equal((await ask('other-3000')).status, 404)
+    t.equal((await ask('shop-3001')).status, 404)
+    await until(
+      async () => {
+        const { items } = await product.admin.must<{ items: TokenView[] }>('GET', '/api/v1/tokens')
+        return items.some(({ name, lastUsedAtMs }) => name === 'shop only' && lastUsedAtMs !== null)
+      },
+      { timeoutMs: 60_000, everyMs: 200, what: 'its last use' },
+    )
+  },
+)
 
 t.test('it starts again without a token; a revoked one ends, and says what to do', async (t) => {
   await gateway.cli.end()

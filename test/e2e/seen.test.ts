@@ -1,6 +1,7 @@
 /** What the built product tells of a person’s visit: access lines, metrics, a span at a receiver, a cap that was set. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { createRemoteJWKSet, jwtVerify } from 'jose'
 import t from 'tap'
 import type { WorkspaceView } from '../../control/wire/index.ts'
 import { startProduct } from '../support/product.ts'
@@ -34,6 +35,12 @@ t.test('a visit to a workspace is seen: line, counts, span; and a cap holds', as
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line) as Record<string, unknown>)
+  const keys = createRemoteJWKSet(new URL(`${product.url}/.well-known/postern/jwks.json`))
+  const asserted = await jwtVerify(told['x-postern-assertion'] ?? '', keys, {
+    issuer: product.url,
+    audience: `seen.${product.baseDomain}`,
+  })
+  t.match(asserted.payload, { username: told['x-postern-user'], workspace: id }, 'the program can check it')
   const line = await until(async () =>
     (await lines()).find(({ requestId }) => requestId === told['x-request-id']),
   )
