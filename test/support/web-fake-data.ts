@@ -122,7 +122,7 @@ export function fakeWorkspace(id: string, name: string, owner: UserView): Worksp
     name,
     owner: { id: owner.id, username: owner.username },
     ownerGroup: null,
-    role: 'owner',
+    role: owner.username === 'ada' ? 'owner' : null,
     want: 'running',
     phase: 'running',
     generation: 1,

@@ -253,7 +253,7 @@ t.test('the form sends what was typed, and only what changed', (t) => {
 
 t.test('what can be done follows from the phase', (t) => {
   const running = fakeWorkspace('w1', 'shop', ada)
-  t.equal(actsOf(running, true).primary, 'open')
+  t.equal(actsOf(running, false).primary, 'open')
   t.equal(
     actsOf({ ...running, spec: { ...running.spec, ports: [] } }, true).primary,
     null,
@@ -266,7 +266,18 @@ t.test('what can be done follows from the phase', (t) => {
     others: ['purge'],
   })
   t.same(actsOf({ ...running, phase: 'removing', want: 'removed' }, true), { primary: null, others: [] })
-  t.equal(actsOf(running, false).primary, null, 'a port of its owner alone opens for nobody else')
+  const seenBy = (role: typeof running.role) => ({ ...running, role })
+  t.equal(actsOf(seenBy(null), true).primary, null, 'a port of its owner alone opens for no administrator')
+  t.same(actsOf(seenBy(null), true).others, ['stop', 'restart', 'trash'])
+  t.same(actsOf(seenBy('viewer'), false), { primary: null, others: [] })
+  t.same(actsOf(seenBy('editor'), false), { primary: 'open', others: ['stop', 'restart'] })
+  t.same(actsOf(seenBy('manager'), false), { primary: 'open', others: ['stop', 'restart', 'trash'] })
+  const [port] = running.spec.ports
+  const shared = {
+    ...running.spec,
+    ports: port === undefined ? [] : [{ ...port, visibility: 'shared' as const }],
+  }
+  t.equal(actsOf({ ...seenBy('viewer'), spec: shared }, false).primary, 'open')
   t.equal(toggleOf(running), 'stop')
   t.equal(toggleOf({ ...running, want: 'removed' }), null)
   t.equal(phaseLine(running, (running.startedAtMs ?? 0) + 3_600_000), 'running for 1 h')

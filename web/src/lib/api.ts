@@ -1,5 +1,6 @@
 /** The typed client of the users' API: verbs in, the wire's views out, ApiProblem thrown. Knows no browser globals. */
 import type { HostView, Scope, TokenView, UserView } from '../../../control/wire/account.ts'
+import type { CreateGrant, GrantView, GroupView, ObjectKind } from '../../../control/wire/grants.ts'
 import { paths, SIGN_OUT_AT_HEADER } from '../../../control/wire/paths.ts'
 import type { CreateLink, LinkView, PasswordView } from '../../../control/wire/links.ts'
 import type {
@@ -128,6 +129,25 @@ export function createApi(options: ApiOptions) {
       call<void>('PUT', fill(paths.workspacePassword, id), given),
     removePassword: (id: string, given: { port?: number }) =>
       call<void>('DELETE', fill(paths.workspacePassword, id), given),
+
+    grantsOn: (kind: ObjectKind, id: string, signal?: AbortSignal) =>
+      call<Page<GrantView>>(
+        'GET',
+        `${paths.grants}?kind=${kind}&id=${encodeURIComponent(id)}&limit=500`,
+        undefined,
+        signal,
+      ),
+    createGrant: (given: CreateGrant) => call<GrantView>('POST', paths.grants, given),
+    deleteGrant: (id: string) => call<void>('DELETE', fill(paths.grant, id)),
+    breakGlass: (id: string, reason: string) =>
+      call<GrantView>('POST', fill(paths.workspaceBreakGlass, id), { reason }),
+    groups: (signal?: AbortSignal) => call<Page<GroupView>>('GET', paths.groups, undefined, signal),
+    createGroup: (given: { name: string }) => call<GroupView>('POST', paths.groups, given),
+    deleteGroup: (id: string) => call<void>('DELETE', fill(paths.group, id)),
+    addMember: (group: string, user: string) =>
+      call<void>('POST', fill(paths.groupMember, group).replace(':user', encodeURIComponent(user))),
+    removeMember: (group: string, user: string) =>
+      call<void>('DELETE', fill(paths.groupMember, group).replace(':user', encodeURIComponent(user))),
 
     templates: (signal?: AbortSignal) => call<Page<TemplateView>>('GET', paths.templates, undefined, signal),
     limits: (signal?: AbortSignal) => call<Limits>('GET', paths.limits, undefined, signal),

@@ -78,8 +78,8 @@ class Live {
     const url = new URL(paths.events, location.href)
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
     url.searchParams.set('since', String(this.snapshot.revision))
-    // Administrators look after everybody's workspaces; the list keeps their own apart.
-    if (session.isAdministrator) url.searchParams.set('owner', 'all')
+    // Administrators and auditors look at everybody's workspaces; the list keeps their own apart.
+    if (session.readsAll) url.searchParams.set('owner', 'all')
     this.#anew = this.snapshot.revision === 0 ? nothingYet : null
     const socket = new WebSocket(url)
     this.#socket = socket

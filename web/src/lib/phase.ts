@@ -1,4 +1,5 @@
 /** What a workspace's phase looks like, which word stands beside it, and what can be done about it. Pure. */
+import { mayAct, mayOpen } from './roles.ts'
 import type { HostView } from '../../../control/wire/account.ts'
 import type { Visibility } from '../../../control/wire/ports.ts'
 import type { Phase, WorkspaceView } from '../../../control/wire/workspace.ts'
@@ -58,14 +59,19 @@ export type Act = 'open' | 'start' | 'stop' | 'restart' | 'restore' | 'purge' | 
 
 /**
  * The one primary act and the others, in order. A workspace on its way up opens too: the edge's page waits for it.
- * `mine`: it belongs to who looks at it; the ports of others open only where they are visible to members.
+ * `byOffice`: who looks at it is an administrator. Only what they may do is offered.
  */
 export function actsOf(
   workspace: WorkspaceView,
-  mine: boolean,
+  byOffice: boolean,
 ): { primary: Act | null; others: readonly Act[] } {
-  const first = workspace.spec.ports[0]?.visibility
-  const opens = mine ? first !== undefined : first === 'members' || first === 'public'
+  const { primary, others } = actsByPhase(workspace)
+  const may = (act: Act): boolean =>
+    act === 'open' ? mayOpen(workspace) : mayAct(act, workspace.role, byOffice)
+  return { primary: primary !== null && may(primary) ? primary : null, others: others.filter(may) }
+}
+
+function actsByPhase(workspace: WorkspaceView): { primary: Act | null; others: readonly Act[] } {
   switch (workspace.phase) {
     case 'trashed':
       return { primary: 'restore', others: ['purge'] }
@@ -79,7 +85,7 @@ export function actsOf(
         ? { primary: 'restart', others: ['stop', 'trash'] }
         : { primary: 'start', others: ['trash'] }
     default:
-      return { primary: opens ? 'open' : null, others: ['stop', 'restart', 'trash'] }
+      return { primary: 'open', others: ['stop', 'restart', 'trash'] }
   }
 }
 
@@ -98,11 +104,8 @@ export const visibilityText: Record<Visibility, string> = {
   public: 'everyone, without signing in',
 }
 
-/** What a form offers: all that the edge decides on today, and the one that is set already. */
-export function offeredVisibilities(set: Visibility): readonly Visibility[] {
-  const offered: readonly Visibility[] = ['owner', 'members', 'public']
-  return offered.includes(set) ? offered : [...offered, set]
-}
+/** What a form offers, the narrowest first. */
+export const offeredVisibilities = Object.keys(visibilityText) as readonly Visibility[]
 
 /** The URL of any port, made from the default one: the port goes behind the name in the first label. */
 export function portUrl(workspace: WorkspaceView, port: number): string {

@@ -14,6 +14,7 @@ export type Place =
   | { readonly page: 'people' }
   | { readonly page: 'audit' }
   | { readonly page: 'hooks' }
+  | { readonly page: 'groups' }
   | { readonly page: 'settings'; readonly part: SettingsPart }
   | { readonly page: 'unknown' }
 
@@ -58,6 +59,7 @@ export function placeOf(path: string): Place {
     case 'people':
     case 'audit':
     case 'hooks':
+    case 'groups':
       return { page: head }
     case 'settings':
       return { page: 'settings', part: 'account' }
@@ -90,6 +92,8 @@ export function activityOf(place: Place): Activity {
     case 'audit':
     case 'hooks':
       return 'audit'
+    case 'groups':
+      return 'people'
     case 'hosts':
     case 'host':
       return 'hosts'
@@ -109,6 +113,7 @@ export function titleOf(place: Place): string {
     people: 'People',
     audit: 'Audit',
     hooks: 'Webhooks',
+    groups: 'Groups',
     settings: 'Settings',
     unknown: 'Not found',
   }

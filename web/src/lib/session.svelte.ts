@@ -22,11 +22,11 @@ class Session {
   problem: ApiProblem | null = $state.raw(null)
   readonly isAdministrator: boolean = $derived(this.me?.role === 'administrator')
 
-  /** Administrators and auditors. */
+  /** Administrators, and auditors, who change nothing. */
   readonly readsAll: boolean = $derived(this.me !== null && this.me.role !== 'member')
 
-  /** Whether a workspace is this person's own. */
-  owns = (workspace: WorkspaceView): boolean => workspace.owner.id === this.me?.id
+  /** Whether a workspace is this person's own, or a group's that they are in. */
+  owns = (workspace: WorkspaceView): boolean => workspace.role === 'owner'
 
   /** Reads who is signed in; `problem` says why that could not be known. */
   async load(): Promise<void> {
