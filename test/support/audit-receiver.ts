@@ -28,6 +28,8 @@ export interface Receiver {
   connections(): number
   secret: string
   script: Script
+  /** Ends all connections, whatever waits on them. */
+  hangUp(): void
   close(): Promise<void>
 }
 
@@ -83,6 +85,7 @@ export async function startReceiver(): Promise<Receiver> {
     connections: () => connections,
     secret: '',
     script: () => ({ status: 204 }),
+    hangUp: () => server.closeAllConnections(),
     async close() {
       server.closeAllConnections()
       await new Promise((closed) => server.close(closed))
