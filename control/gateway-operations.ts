@@ -56,6 +56,11 @@ export const gatewayOperations: Readonly<Record<string, Operation>> = {
     body: wire.gatewayTokenUsedSchema,
     answers: { 204: null },
   },
+  [`POST ${paths.gatewayActivity}`]: {
+    summary: 'For gateways: visits to others’ workspaces and refusals.',
+    body: wire.gatewayActivitySchema,
+    answers: { 204: null },
+  },
   [`POST ${paths.gatewaySessionUsed}`]: {
     summary: 'For gateways: a session was used now.',
     body: wire.gatewaySessionUsedSchema,
