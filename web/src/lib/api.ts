@@ -14,6 +14,7 @@ import type {
 import { peopleApi } from './api-people.ts'
 import { fill, type Page } from './call.ts'
 import { offline, problemOf } from './problem.ts'
+import { shareApi } from './share-api.ts'
 import { toldApi } from './told-api.ts'
 
 export type { Page } from './call.ts'
@@ -77,6 +78,7 @@ export function createApi(options: ApiOptions) {
 
   return {
     ...toldApi(call),
+    ...shareApi(call),
     me: (signal?: AbortSignal) => call<UserView>('GET', paths.me, undefined, signal),
     changePassword: (given: { currentPassword: string; newPassword: string }) =>
       call<void>('POST', paths.password, given),

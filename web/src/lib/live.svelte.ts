@@ -2,11 +2,17 @@
 import { paths } from '../../../control/wire/paths.ts'
 import type { StreamMessage } from '../../../control/wire/events.ts'
 import type { WorkspaceView } from '../../../control/wire/workspace.ts'
+import { clock } from './clock.svelte.ts'
 import { api, session } from './session.svelte.ts'
 import { applied, nothingYet, parseMessage, reconnectMs, withWorkspace, type Snapshot } from './stream.ts'
 
 /** Messages within this time are drawn at once: thousands of rows arrive as single messages. */
 const GATHER_MS = 16
+
+const stillOpen = (requests: Snapshot['requests'], nowMs: number) =>
+  [...requests.values()]
+    .filter(({ expiresAtMs }) => expiresAtMs > nowMs)
+    .sort((a, b) => a.createdAtMs - b.createdAtMs)
 
 class Live {
   snapshot: Snapshot = $state.raw(nothingYet)
@@ -27,6 +33,9 @@ class Live {
   readonly trash: readonly WorkspaceView[] = $derived(
     this.workspaces.filter((w) => w.phase === 'trashed' || w.want === 'removed'),
   )
+  /** Requests for access that wait for this person, oldest first. */
+  readonly requests = $derived(stillOpen(this.snapshot.requests, clock.nowMs))
+  readonly myRequests = $derived(stillOpen(this.snapshot.myRequests, clock.nowMs))
   readonly hosts = $derived([...this.snapshot.hosts.values()].sort((a, b) => (a.name < b.name ? -1 : 1)))
 
   #socket: WebSocket | null = null

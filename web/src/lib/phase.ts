@@ -1,6 +1,7 @@
 /** What a workspace's phase looks like, which word stands beside it, and what can be done about it. Pure. */
 import { mayAct, mayOpen } from './roles.ts'
 import type { HostView } from '../../../control/wire/account.ts'
+import { cappedVisibility, isWithinCap, visibilities } from '../../../control/wire/port-rules.ts'
 import type { Visibility } from '../../../control/wire/ports.ts'
 import type { Phase, WorkspaceView } from '../../../control/wire/workspace.ts'
 import { span } from './time.ts'
@@ -103,9 +104,23 @@ export const visibilityText: Record<Visibility, string> = {
   link: 'everyone with the link',
   public: 'everyone, without signing in',
 }
+/** What a form offers under the administrator's cap; `barred` says why one can't be chosen. What is set already stays. */
+export function offeredVisibilities(
+  set: Visibility,
+  cap: Visibility,
+): readonly { readonly visibility: Visibility; readonly barred: string | null }[] {
+  return visibilities.map((visibility) => ({
+    visibility,
+    barred:
+      visibility === set || isWithinCap(visibility, cap) ? null : `an administrator allows at most ${cap}`,
+  }))
+}
 
-/** What a form offers, the narrowest first. */
-export const offeredVisibilities = Object.keys(visibilityText) as readonly Visibility[]
+/** Who may really open a port that is declared wider than the cap; null: it is within it. */
+export function narrowedTo(set: Visibility, cap: Visibility): Visibility | null {
+  const narrowed = cappedVisibility(set, cap)
+  return narrowed === set ? null : narrowed
+}
 
 /** The URL of any port, made from the default one: the port goes behind the name in the first label. */
 export function portUrl(workspace: WorkspaceView, port: number): string {

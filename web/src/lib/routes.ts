@@ -1,7 +1,7 @@
 /** Every place of the dashboard and its URL: path in, place out, and back. */
 
 export type WorkspaceTab = 'overview' | 'sharing' | 'settings'
-export type SettingsPart = 'account' | 'sessions' | 'tokens'
+export type SettingsPart = 'account' | 'sessions' | 'tokens' | 'sharing'
 
 export type Place =
   | { readonly page: 'workspaces' }
@@ -12,15 +12,16 @@ export type Place =
   | { readonly page: 'hosts' }
   | { readonly page: 'host'; readonly name: string }
   | { readonly page: 'people' }
+  | { readonly page: 'requests' }
   | { readonly page: 'audit' }
   | { readonly page: 'hooks' }
   | { readonly page: 'groups' }
   | { readonly page: 'settings'; readonly part: SettingsPart }
   | { readonly page: 'unknown' }
 
-export type Activity = 'workspaces' | 'templates' | 'hosts' | 'people' | 'audit' | 'settings'
+export type Activity = 'workspaces' | 'templates' | 'hosts' | 'people' | 'requests' | 'audit' | 'settings'
 
-const settingsParts: readonly string[] = ['account', 'sessions', 'tokens'] satisfies SettingsPart[]
+const settingsParts: readonly string[] = ['account', 'sessions', 'tokens', 'sharing'] satisfies SettingsPart[]
 
 function decoded(segment: string): string | null {
   try {
@@ -57,6 +58,7 @@ export function placeOf(path: string): Place {
     case 'templates':
     case 'hosts':
     case 'people':
+    case 'requests':
     case 'audit':
     case 'hooks':
     case 'groups':
@@ -87,6 +89,7 @@ export function activityOf(place: Place): Activity {
   switch (place.page) {
     case 'templates':
     case 'people':
+    case 'requests':
     case 'settings':
       return place.page
     case 'audit':
@@ -111,6 +114,7 @@ export function titleOf(place: Place): string {
     templates: 'Templates',
     hosts: 'Hosts',
     people: 'People',
+    requests: 'Requests',
     audit: 'Audit',
     hooks: 'Webhooks',
     groups: 'Groups',

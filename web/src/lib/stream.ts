@@ -1,4 +1,5 @@
 /** What the dashboard knows, as messages of the event stream make it. Pure: a snapshot and messages in, a snapshot out. */
+import type { AccessRequestView } from '../../../control/wire/access-requests.ts'
 import type { HostView } from '../../../control/wire/account.ts'
 import type { StreamMessage } from '../../../control/wire/events.ts'
 import type { Limits, TimelineEvent, WorkspaceView } from '../../../control/wire/workspace.ts'
@@ -8,6 +9,9 @@ export interface Snapshot {
   readonly workspaces: ReadonlyMap<string, WorkspaceView>
   readonly hosts: ReadonlyMap<string, HostView>
   readonly limits: Limits | null
+  /** Requests for access that this person may answer, and those that they made, by id. */
+  readonly requests: ReadonlyMap<string, AccessRequestView>
+  readonly myRequests: ReadonlyMap<string, AccessRequestView>
   /** By workspace; newest first; only what came while this page was open. */
   readonly timelines: ReadonlyMap<string, readonly TimelineEvent[]>
   readonly version: string
@@ -18,6 +22,8 @@ export const nothingYet: Snapshot = {
   workspaces: new Map(),
   hosts: new Map(),
   limits: null,
+  requests: new Map(),
+  myRequests: new Map(),
   timelines: new Map(),
   version: '',
 }
@@ -38,6 +44,8 @@ export function applied(before: Snapshot, messages: readonly StreamMessage[]): S
   const workspaces = new Map(before.workspaces)
   const hosts = new Map(before.hosts)
   const timelines = new Map(before.timelines)
+  const requests = new Map(before.requests)
+  const myRequests = new Map(before.myRequests)
   let { revision, limits, version } = before
   for (const message of messages) {
     if (message.type !== 'resync') revision = Math.max(revision, message.revision)
@@ -48,6 +56,7 @@ export function applied(before: Snapshot, messages: readonly StreamMessage[]): S
       case 'workspace-gone':
         workspaces.delete(message.id)
         timelines.delete(message.id)
+        for (const [id, { workspace }] of requests) if (workspace?.id === message.id) requests.delete(id)
         break
       case 'timeline': {
         const { workspaceId } = message.event
@@ -61,6 +70,16 @@ export function applied(before: Snapshot, messages: readonly StreamMessage[]): S
       case 'host-gone':
         hosts.delete(message.id)
         break
+      case 'access-request':
+        requests.set(message.request.id, message.request)
+        break
+      case 'access-request-gone':
+        requests.delete(message.id)
+        break
+      case 'my-access-request':
+        if (message.request === null) myRequests.delete(message.id)
+        else myRequests.set(message.id, message.request)
+        break
       case 'limits':
         limits = message.limits
         break
@@ -71,7 +90,7 @@ export function applied(before: Snapshot, messages: readonly StreamMessage[]): S
         break
     }
   }
-  return { revision, workspaces, hosts, limits, timelines, version }
+  return { revision, workspaces, hosts, limits, requests, myRequests, timelines, version }
 }
 
 /** Puts one answer of the API in at once, unless the stream has told of a later one. */
