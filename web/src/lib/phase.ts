@@ -104,6 +104,7 @@ export const visibilityText: Record<Visibility, string> = {
   link: 'everyone with the link',
   public: 'everyone, without signing in',
 }
+
 /** What a form offers under the administrator's cap; `barred` says why one can't be chosen. What is set already stays. */
 export function offeredVisibilities(
   set: Visibility,
