@@ -42,9 +42,9 @@ async function body(response: Response): Promise<unknown> {
   }
 }
 
-/** Makes the client. Each call throws ApiProblem; an AbortSignal's abort passes through untouched. */
-export function createApi(options: ApiOptions) {
-  async function call<T>(
+/** One call of the API: its view, or ApiProblem thrown. */
+function caller(options: ApiOptions) {
+  return async function call<T>(
     method: string,
     path: string,
     send?: unknown,
@@ -75,6 +75,11 @@ export function createApi(options: ApiOptions) {
     if (problem.status === 401 && problem.code !== 'invalid_credentials') options.onSignedOut()
     throw problem
   }
+}
+
+/** Makes the client. Each call throws ApiProblem; an AbortSignal's abort passes through untouched. */
+export function createApi(options: ApiOptions) {
+  const call = caller(options)
 
   return {
     ...toldApi(call),
