@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { heapFlags } from '../../control/cli/heap.ts'
 import { crowdRequests, large, type CrowdRequest, type Size } from './crowd.ts'
 import type { Table } from './edge.ts'
 import { load } from './load.ts'
@@ -49,7 +50,7 @@ export async function decisionFigures(bounds: Bounds, size: Size = large): Promi
   const bytes = asked.map(bytesOf)
   writeFileSync(file, bytes.map((each) => `${each.length}\n${each.toString('latin1')}`).join(''))
   const bare = await nodePart('bare', null)
-  const crowd = await nodePart('crowd', size, ['--expose-gc'])
+  const crowd = await nodePart('crowd', size, ['--expose-gc', ...heapFlags])
   try {
     const lap = (name: string, pid: number, port: number) => ({
       name,

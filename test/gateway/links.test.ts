@@ -295,6 +295,37 @@ t.test('a lowered visibility and the trash end what guests have open; a purge ta
     t.same(await world.deployment.feed.db(table).select('*'), [], table)
 })
 
+t.test(
+  'the deployment’s cap ends what is wider, open sockets and links too, until it is lifted',
+  async (t) => {
+    const world = await linksWorld(t)
+    const shop = await world.workspace('shop', 'link', 'members')
+    const bob = await world.member('bob')
+    const { secret } = await world.link(shop.id)
+    const guest = new Visitor(world)
+    await guest.redeem('shop', secret)
+    const second = `shop-${world.apps[1].port}`
+    const cookie = `Cookie: ${await world.cookieOf(bob, shop.id, second)}`
+    const sockets = [
+      await openSocket(world, 'shop', guest.fields('shop')),
+      await openSocket(world, second, [cookie]),
+    ]
+    const cap = (maxVisibility: string) =>
+      world.api(world.ada, 'PATCH', '/api/v1/settings', { maxVisibility })
+    t.equal((await cap('shared')).status, 200)
+    for (const socket of sockets) await socket.closed(60_000)
+    const asBob = () => ask(world.port, { host: hostOf(second), headers: [cookie] })
+    t.equal((await guest.get('shop')).status, 303)
+    t.equal((await asBob()).status, 404)
+    t.equal((await new Visitor(world).post('shop', '/.postern/link', { token: secret })).status, 404)
+    const made = await world.api(world.ada, 'POST', `/api/v1/workspaces/${shop.id}/links`, {})
+    t.match(made, { status: 409, json: { code: 'not_linkable' } })
+    t.equal((await cap('public')).status, 200)
+    t.equal((await guest.get('shop')).status, 200)
+    t.equal((await asBob()).status, 200)
+  },
+)
+
 t.test('a guest who is here stays; one who left does not', async (t) => {
   const world = await linksWorld(t)
   const shop = await world.workspace('shop', 'link')
