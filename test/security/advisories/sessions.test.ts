@@ -166,11 +166,11 @@ t.test('JupyterHub CVE-2026-54338: a long name fills no log', async (t) => {
   await place.visitor().api('POST', '/api/v1/sessions', { username: 'y'.repeat(200), password })
   const lines = [...log.lines, ...place.log.lines]
   t.ok(
-    log.lines.some((line) => /y{40}/.test(line)),
-    'a refused sign-in is told of',
+    log.lines.some((line) => /sign-in was refused/.test(line)),
+    'a refused sign-in is told of, without the name that nobody has',
   )
   t.same(
-    lines.filter((line) => /[xy]{257}/.test(line)),
+    lines.filter((line) => /[xy]{41}/.test(line)),
     [],
   )
   t.notMatch(lines.join(''), new RegExp(password))
