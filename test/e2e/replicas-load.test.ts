@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import t, { type Test } from 'tap'
 import type { WebSocket } from 'ws'
 import { Load } from '../support/load-client.ts'
-import type { Client } from '../support/product-client.ts'
+import { type Client, navigation } from '../support/product-client.ts'
 import { startGatewayProcess, type GatewayProcess } from '../support/product-gateway.ts'
 import { adminName, adminPassword, startProduct } from '../support/product.ts'
 import { until } from '../support/until.ts'
@@ -108,6 +108,60 @@ async function measure(
 
 const stopAll = (loads: readonly Load[]) => Promise.all(loads.map((each) => each.stop()))
 
+const showTo = (visibility: string) =>
+  product.admin.must('PATCH', '/api/v1/workspaces/shop', { ports: [{ port: 3000, visibility }] })
+
+async function measureGrant(t: Test, url: string): Promise<void> {
+  await showTo('shared')
+  const viewer = await product.member('cora')
+  const { token } = await viewer.must<{ token: string }>('POST', '/api/v1/tokens', {
+    name: 'x',
+    scopes: ['connect'],
+  })
+  const grant = await product.admin.must<{ id: string }>('POST', '/api/v1/grants', {
+    subject: { kind: 'user', id: 'cora' },
+    object: { kind: 'workspace', id: 'shop' },
+  })
+  await measure(t, 'grant', {
+    sockets: await openSockets((gateway) =>
+      gateway.client().socket(url, { headers: { Authorization: `Bearer ${token}` } }),
+    ),
+    status: async (gateway) => (await ask(gateway, token)).status,
+    revoke: () => product.admin.must('DELETE', `/api/v1/grants/${grant.id}`),
+  })
+}
+
+async function measureLink(t: Test, url: string): Promise<void> {
+  await showTo('link')
+  const link = await product.admin.must<{ id: string; url: string }>(
+    'POST',
+    '/api/v1/workspaces/shop/links',
+    {},
+  )
+  const body = new URLSearchParams({ token: new URL(link.url).hash.slice(1) }).toString()
+  const guests = new Map<GatewayProcess, Client>()
+  for (const gateway of both) {
+    const guest = gateway.client()
+    await guest.ask(`${url}.postern/link`, {
+      method: 'POST',
+      headers: {
+        ...navigation,
+        Origin: `http://${host}`,
+        'Content-Type': 'application/x-www-form-urlencoded',
+      },
+      body,
+    })
+    t.equal((await guest.ask(url)).text, 'alive', 'a guest by a link')
+    guests.set(gateway, guest)
+  }
+  const of = (gateway: GatewayProcess): Client => guests.get(gateway) as Client
+  await measure(t, 'link', {
+    sockets: await openSockets((gateway) => of(gateway).socket(url)),
+    status: async (gateway) => (await of(gateway).ask(url)).status,
+    revoke: () => product.admin.must('DELETE', `/api/v1/workspaces/shop/links/${link.id}`),
+  })
+}
+
 t.test('a lost right is lost on every worker within a second, open sockets included', async (t) => {
   const loads = both.map(({ port }) => new Load({ port, host, headers: bearer(load.token), connections: 4 }))
   const token = await newToken()
@@ -150,6 +204,8 @@ t.test('a lost right is lost on every worker within a second, open sockets inclu
     status: async (gateway) => (await ask(gateway, theirs.token)).status,
     revoke: () => product.admin.must('PATCH', `/api/v1/users/${id}`, { disabled: true }),
   })
+  await measureGrant(t, url)
+  await measureLink(t, url)
   await stopAll(loads)
   for (const { served, failures } of loads) {
     t.ok(served > 100, `${served} requests beside it`)

@@ -154,6 +154,8 @@ export class Client {
     this.#jar.set(url.hostname, jar)
     for (const line of lines) {
       const [pair = '', ...attributes] = line.split(';')
+      // One for a domain is another cookie: those are only ever taken away here.
+      if (attributes.some((attribute) => /^\s*domain=/i.test(attribute))) continue
       const cut = pair.indexOf('=')
       const gone = attributes.some((a) => /^\s*(max-age=0|expires=thu, 01 jan 1970)/i.test(a))
       if (gone) jar.delete(pair.slice(0, cut).trim())
