@@ -28,11 +28,12 @@ function askedOf(query: URLSearchParams): { kind: ObjectKind; id: string } | nul
 async function told(db: Db, grant: Grant): Promise<NonNullable<Reply['audit']>> {
   const { objectKind, objectId, subjectKind, subjectId, role, reason } = grant
   const workspace = objectKind === 'workspace' ? await findWorkspace(db, { id: objectId }) : null
+  const [view] = await grantViews(db, [grant])
   return {
     object: { id: grant.id },
     workspace: workspace === null ? null : { id: workspace.id, ownerId: workspace.ownerId },
     details: {
-      subject: `${subjectKind} ${subjectId}`,
+      subject: `${subjectKind} ${view?.subject.name ?? subjectId}`,
       on: `${objectKind} ${workspace?.name ?? objectId}`,
       role,
       ...(reason === null ? {} : { reason }),
