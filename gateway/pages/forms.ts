@@ -7,6 +7,21 @@ import { html, type Html } from './html.ts'
 export const errorLine = (error: string | null): Html | null =>
   error === null ? null : html`<p class="error" role="alert">${error}</p>`
 
+/** Where somebody chooses the name that they will sign in with. */
+export const newUsernameField = (username: string): Html =>
+  html`<label
+    >User name <small>small letters, digits, dot, hyphen</small
+    ><input
+      name="username"
+      value="${username}"
+      autocomplete="username"
+      autocapitalize="none"
+      spellcheck="false"
+      required
+      maxlength="40"
+      autofocus
+  /></label>`
+
 const providerLocation = (id: string, next: string): string =>
   `${paths.provider.replace(':id', encodeURIComponent(id))}?next=${encodeURIComponent(next)}`
 
@@ -82,18 +97,7 @@ export function setupCard(input: {
     actions: html`${errorLine(input.error)}
       <form method="post" action="/setup">
         <input type="hidden" name="token" value="${input.token}" />
-        <label
-          >User name <small>small letters, digits, dot, hyphen</small
-          ><input
-            name="username"
-            value="${input.username}"
-            autocomplete="username"
-            autocapitalize="none"
-            spellcheck="false"
-            required
-            maxlength="40"
-            autofocus
-        /></label>
+        ${newUsernameField(input.username)}
         <label
           >Password <small>at least 10 characters</small
           ><input

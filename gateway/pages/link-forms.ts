@@ -1,6 +1,6 @@
 // Pure. What a one-time link says comes in; the card with its form comes out. The link's secret is behind `#`, where no server and no log sees it.
 import type { Card } from './card.ts'
-import { errorLine } from './forms.ts'
+import { errorLine, newUsernameField } from './forms.ts'
 import { html, type Html } from './html.ts'
 
 /** Without script, a person copies the secret from the address themselves. */
@@ -53,20 +53,7 @@ export function invitationCard(input: { token: string; username: string; error: 
     fillsFromFragment: true,
     actions: html`${errorLine(input.error)}
       <form method="post" action="/invitation">
-        ${tokenField(input.token)}
-        <label
-          >User name <small>small letters, digits, dot, hyphen</small
-          ><input
-            name="username"
-            value="${input.username}"
-            autocomplete="username"
-            autocapitalize="none"
-            spellcheck="false"
-            required
-            maxlength="40"
-            autofocus
-        /></label>
-        ${passwordField('Password')}
+        ${tokenField(input.token)} ${newUsernameField(input.username)} ${passwordField('Password')}
         <div class="wide"><button>Join</button></div>
       </form>`,
     small: ['The link works once.'],

@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { until } from '../support/until.ts'
-import { freePort, portAnswers } from '../support/fronts-process.ts'
+import { freePort } from '../support/free-port.ts'
+import { portAnswers } from '../support/fronts-process.ts'
 
 export interface Part {
   readonly pid: number

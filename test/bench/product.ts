@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { freePort } from '../support/fronts-process.ts'
+import { freePort } from '../support/free-port.ts'
 import { heapFlags } from '../../control/cli/heap.ts'
 import { until } from '../support/until.ts'
 

@@ -8,7 +8,8 @@ import t, { type Test } from 'tap'
 import { AccessLog, openAccessLog, type AccessLogOptions } from '../../control/cli/access-log.ts'
 import { ask } from '../support/gateway-bytes.ts'
 import { memoryLog } from '../support/gateway-edge.ts'
-import { CliProcess, freePorts, productRoot } from '../support/product-process.ts'
+import { freePorts } from '../support/free-port.ts'
+import { CliProcess, productRoot } from '../support/product-process.ts'
 import { until } from '../support/until.ts'
 
 /** A log, its troubles, and lines of 100 bytes. */

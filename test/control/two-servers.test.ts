@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { startPostgres } from '../support/control-postgres.ts'
-import { freePorts } from '../support/product-process.ts'
+import { freePorts } from '../support/free-port.ts'
 import { Product, startProduct, type ProductOptions } from '../support/product.ts'
 import { until } from '../support/until.ts'
 

@@ -4,7 +4,7 @@
  */
 import t, { type Test } from 'tap'
 import { frontFacts, secrets } from '../support/fronts-facts.ts'
-import { freePort } from '../support/fronts-process.ts'
+import { freePort } from '../support/free-port.ts'
 import { type ExampleFront, exampleFronts, ifInstalled, startScene } from '../support/fronts-scene.ts'
 import {
   ACCEPTED,

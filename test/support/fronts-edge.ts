@@ -4,8 +4,8 @@ import { startGateway } from '../../gateway/index.ts'
 import type { Gateway, ListenAddress } from '../../gateway/seams.ts'
 import { ApiError, type EdgeControl, type EdgeFact } from '../../control/wire/index.ts'
 import { silentLogger } from './fronts-log.ts'
+import { noControl } from './gateway-control.ts'
 
-const never = (): Promise<never> => Promise.reject(new ApiError('unavailable'))
 const sha256 = (secret: string, encoding: 'hex' | 'base64url'): string =>
   createHash('sha256').update(secret).digest(encoding)
 
@@ -15,24 +15,7 @@ type Grant = Parameters<EdgeControl['issueCode']>[0]
 function codeControl(feed: (facts: EdgeFact[]) => void): EdgeControl {
   const codes = new Map<string, Grant>()
   return {
-    setupOpen: () => Promise.resolve(false),
-    setup: never,
-    signIn: never,
-    sessionUsed: () => Promise.resolve(),
-    tokenUsed: () => Promise.resolve(),
-    resetPassword: never,
-    acceptInvitation: never,
-    signOut: never,
-    providers: () => Promise.resolve([]),
-    beginSignIn: never,
-    finishSignIn: never,
-    startWorkspace: never,
-    redeemLink: never,
-    joinGuest: never,
-    guestUsed: never,
-    note: () => Promise.resolve(),
-    givePassword: never,
-    requestAccess: never,
+    ...noControl,
     issueCode(grant) {
       const code = randomBytes(24).toString('base64url')
       codes.set(code, grant)

@@ -1,8 +1,6 @@
 /** Ports of the loopback: which are free, and which are answered. */
 import { connect } from 'node:net'
 
-export { freePort } from './free-port.ts'
-
 /** Whether something takes connections on that port of 127.0.0.1. */
 export function portAnswers(port: number): Promise<boolean> {
   return new Promise((resolve) => {

@@ -2,7 +2,7 @@
 import type { Test } from 'tap'
 import type { EdgeFact } from '../../control/wire/index.ts'
 import { startEdge, type TestEdge } from './fronts-edge.ts'
-import { freePort } from './fronts-process.ts'
+import { freePort } from './free-port.ts'
 import { missingFront, startCaddy, startNginx, type FrontPorts } from './fronts-start.ts'
 
 export interface ExampleFront {

@@ -9,7 +9,7 @@ import { listeningLog, password, roomy } from './control-server.ts'
 import { always, rawUpstream, type RawUpstream } from './gateway-bytes.ts'
 import { client, startTestProvider, type TestProvider } from './oidc-provider.ts'
 import { Client } from './product-client.ts'
-import { freePorts } from './product-process.ts'
+import { freePorts } from './free-port.ts'
 import { until } from './until.ts'
 
 export interface OidcStack extends Parts {

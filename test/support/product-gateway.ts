@@ -2,7 +2,8 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Client } from './product-client.ts'
-import { CliProcess, freePorts } from './product-process.ts'
+import { freePorts } from './free-port.ts'
+import { CliProcess } from './product-process.ts'
 import type { Product } from './product.ts'
 
 export interface GatewayProcessOptions {

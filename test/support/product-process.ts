@@ -5,8 +5,6 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { until } from './until.ts'
 
-export { freePorts } from './free-port.ts'
-
 /** The product's folder, from `dist/test/support`. */
 export const productRoot = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..')
 export const cliPath = join(productRoot, 'dist', 'control', 'cli', 'main.js')

@@ -8,7 +8,7 @@ import { type PretendAgent, pretendAgent } from './control-agent.ts'
 import { type ControlServer, controlServer, password } from './control-server.ts'
 import { memoryLog } from './gateway-edge.ts'
 import { Client } from './product-client.ts'
-import { freePorts } from './product-process.ts'
+import { freePorts } from './free-port.ts'
 
 export interface Deployment {
   readonly control: ControlServer
