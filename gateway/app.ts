@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import Koa from 'koa'
 import Router from 'koa-router'
 import { ApiError, paths } from '../control/wire/index.ts'
-import { answerCode } from './answer.ts'
+import { answerCode } from './pages/answer.ts'
 import type { Visit } from './edge.ts'
 import { acceptInvitation, reset, showInvitation, showReset } from './flows/account-links.ts'
 import { askFromDashboard, askFromWorkspace } from './flows/ask.ts'
@@ -16,7 +16,7 @@ import { beginAtProvider, finishAtProvider } from './flows/provider.ts'
 import { redeemLink, showLink } from './flows/link.ts'
 import { givePassword, showPassword } from './flows/password.ts'
 import { setUp, showSetup, showSignIn, signIn, signOut } from './flows/sign-in.ts'
-import type { WorkspacePlace } from './host.ts'
+import type { WorkspacePlace } from './host/host.ts'
 
 interface State {
   visit: Visit

@@ -1,9 +1,9 @@
 // Open streams come in with what they were allowed by; each is ended when that no longer holds.
 import { hasEnded, userOf } from '../control/wire/index.ts'
-import { decide, isRemoved } from './decide.ts'
-import type { Place } from './host.ts'
-import { type Credential, credentialEndsAtMs, identityOf } from './identity.ts'
-import type { Table, TableChange } from './table.ts'
+import { decide, isRemoved } from './decide/decide.ts'
+import type { Place } from './host/host.ts'
+import { type Credential, credentialEndsAtMs, identityOf } from './identity/identity.ts'
+import type { Table, TableChange } from './facts/table.ts'
 
 /** One open stream: a proxied answer, a WebSocket, or a socket of the dashboard. */
 export interface LiveStream {

@@ -3,7 +3,7 @@ import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Visit } from './edge.ts'
-import { Field, fieldKind } from './fields.ts'
+import { Field, fieldKind } from './headers/fields.ts'
 import { tellOver } from './seen/tell.ts'
 import type { LiveStream } from './sockets.ts'
 

@@ -1,5 +1,5 @@
 /** The options of the edge's caps; rows of the one table in `options.ts`. */
-import { usualCaps, type CapLimits } from '../../gateway/caps.ts'
+import { usualCaps, type CapLimits } from '../../gateway/limits/caps.ts'
 import { readPositiveCount, readDuration } from './option-values.ts'
 import type { OptionTable } from './options.ts'
 

@@ -1,9 +1,9 @@
 /** An allowed request comes in; the header fields that a front sets on it before it moves the bytes itself go out. Pure. */
 import type { EdgeRoute, Identity } from '../../control/wire/index.ts'
-import { isOurAuthorization, readCookies } from '../cookies.ts'
-import { identityHeaders } from '../headers.ts'
-import { declaredPort } from '../ports.ts'
-import type { Scan } from '../scan.ts'
+import { isOurAuthorization, readCookies } from '../headers/cookies.ts'
+import { identityHeaders } from '../headers/headers.ts'
+import { declaredPort } from '../decide/ports.ts'
+import type { Scan } from '../headers/scan.ts'
 import type { ListenAddress } from '../seams.ts'
 
 /**

@@ -3,7 +3,7 @@
  * is read by its own endpoint only, strictly, each header exactly once; what the query says is policy for nobody. Pure.
  */
 import { paths } from '../../control/wire/index.ts'
-import { pathOf, targetOf } from '../host.ts'
+import { pathOf, targetOf } from '../host/host.ts'
 
 export type Family = 'forward-auth' | 'auth-request' | 'ext-authz'
 

@@ -1,7 +1,7 @@
 /** What an allowing answer says comes in; it goes out by one write, its head made of texts that are mostly known already. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { identityHeaders } from '../headers.ts'
-import type { Scan } from '../scan.ts'
+import { identityHeaders } from '../headers/headers.ts'
+import type { Scan } from '../headers/scan.ts'
 import { type Allowed, allowHeaders, always, ASSERTION, ownFields } from './allow.ts'
 
 /** Node's own place for the head of an answer that is yet to be sent: `headersSent` is its truth. */

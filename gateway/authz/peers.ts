@@ -1,7 +1,7 @@
 /** The address of the forward-auth listener comes in; who may ask there comes out. */
 import type { IncomingMessage } from 'node:http'
 import type { ListenAddress } from '../seams.ts'
-import { blocksOf, type Peer } from '../trust.ts'
+import { blocksOf, type Peer } from '../listeners/trust.ts'
 
 const isLoopback = blocksOf(['127.0.0.0/8', '::1'])
 

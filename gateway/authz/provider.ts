@@ -1,7 +1,7 @@
 /** Traefik polls for its configuration; what the table says now goes out, made anew only when it has changed. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Edge } from '../edge.ts'
-import { canonicalHost } from '../host.ts'
+import { canonicalHost } from '../host/host.ts'
 import { refuseQuestion } from './refuse.ts'
 import { traefikConfig } from './traefik.ts'
 

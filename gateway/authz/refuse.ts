@@ -1,13 +1,13 @@
 /** A refusal comes in; the answer that a family's front understands goes out. Anything unforeseen is a refusal. */
 import type { ServerResponse } from 'node:http'
 import { ApiError, type ApiCode } from '../../control/wire/index.ts'
-import { answerDecision, noteDenial, sendRedirect } from '../answer.ts'
-import type { Decision } from '../decide.ts'
+import { answerDecision, noteDenial, sendRedirect } from '../pages/answer.ts'
+import type { Decision } from '../decide/decide.ts'
 import { nextRequestId, type Visit } from '../edge.ts'
 import { entryLocation } from '../flows/enter.ts'
 import { passwordLocation } from '../flows/password.ts'
-import type { WorkspacePlace } from '../host.ts'
-import { isNavigation } from '../scan.ts'
+import type { WorkspacePlace } from '../host/host.ts'
+import { isNavigation } from '../headers/scan.ts'
 import type { Asked, Family } from './families.ts'
 
 /** For whoever set up the front. */

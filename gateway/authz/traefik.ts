@@ -3,8 +3,8 @@
  * can dial, guarded by forward auth, and one for all the rest, which Postern serves. Pure.
  */
 import { type EdgeRoute, paths } from '../../control/wire/index.ts'
-import type { Site } from '../site.ts'
-import { namedPort } from '../ports.ts'
+import type { Site } from '../host/site.ts'
+import { namedPort } from '../decide/ports.ts'
 import { dialAddress } from './allow.ts'
 
 interface Router {

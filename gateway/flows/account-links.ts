@@ -1,7 +1,7 @@
 // People with a one-time link of an administrator come in; control sets a password or makes a user; cookies and a redirect go out.
 import { ApiError, type NewSession } from '../../control/wire/index.ts'
-import { answerCode, sendCard, sendRedirect } from '../answer.ts'
-import { deniesNothing } from '../decide.ts'
+import { answerCode, sendCard, sendRedirect } from '../pages/answer.ts'
+import { deniesNothing } from '../decide/decide.ts'
 import { dashboardIdentity } from '../dashboard.ts'
 import { originOf, type Visit } from '../edge.ts'
 import type { Card } from '../pages/card.ts'

@@ -1,13 +1,13 @@
 // A signed-in person who may not see what is behind a host comes in; they ask for access, and are told the same whatever is there.
 import { ApiError } from '../../control/wire/index.ts'
-import { answerCode, answerDecision, sendCard, sendRedirect } from '../answer.ts'
+import { answerCode, answerDecision, sendCard, sendRedirect } from '../pages/answer.ts'
 import { dashboardIdentity } from '../dashboard.ts'
-import { decide, provesOwnOrigin } from '../decide.ts'
+import { decide, provesOwnOrigin } from '../decide/decide.ts'
 import { originOf, type Visit } from '../edge.ts'
-import { factsOf } from '../facts.ts'
-import { placeOfLabel, type WorkspacePlace } from '../host.ts'
+import { factsOf } from '../facts/facts.ts'
+import { placeOfLabel, type WorkspacePlace } from '../host/host.ts'
 import { askedCard } from '../pages/forms.ts'
-import { workspaceOrigin } from '../site.ts'
+import { workspaceOrigin } from '../host/site.ts'
 import { readForm } from './form.ts'
 import { usable } from './usable.ts'
 

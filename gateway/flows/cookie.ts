@@ -1,5 +1,5 @@
 // Pure. A name and a value come in; a Set-Cookie field goes out: always host-only, HttpOnly, SameSite=Lax, Path=/.
-import type { Site } from '../site.ts'
+import type { Site } from '../host/site.ts'
 
 /** A `Set-Cookie` header field, flat, for a cookie of ours that lives for `maxAgeSeconds`. */
 export function setCookie(site: Site, name: string, value: string, maxAgeSeconds: number): string[] {

@@ -1,8 +1,8 @@
 // A signed-out person whom a front's forward auth refused, or whom a chain brings, comes in; the hand-off begins on this very host.
 import { paths } from '../../control/wire/index.ts'
 import type { Visit } from '../edge.ts'
-import type { WorkspacePlace } from '../host.ts'
-import { type Site, workspaceOrigin } from '../site.ts'
+import type { WorkspacePlace } from '../host/host.ts'
+import { type Site, workspaceOrigin } from '../host/site.ts'
 import { queryOf } from './form.ts'
 import { beginHandOff } from './hand-off.ts'
 import { chainAt, joinChain } from './join.ts'

@@ -1,6 +1,6 @@
 // Pure but for a nonce that is given. The state of one hand-off comes in; a sealed cookie value comes out, and back.
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
-import { isLocalPath } from '../host.ts'
+import { isLocalPath } from '../host/host.ts'
 
 /** How long a browser may take for a hand-off (s), with a sign-in in between. */
 export const FLOW_SECONDS = 300

@@ -1,11 +1,11 @@
 // A path of the dashboard's host that names a workspace (`/dev/<workspace>/ide/…`) comes in; the workspace's own host goes out.
 import { paths } from '../../control/wire/index.ts'
-import { answerCode, sendRedirect, wantsPage } from '../answer.ts'
+import { answerCode, sendRedirect, wantsPage } from '../pages/answer.ts'
 import { dashboardIdentity } from '../dashboard.ts'
 import type { Visit } from '../edge.ts'
-import { isLocalPath, placeOfLabel, type WorkspacePlace } from '../host.ts'
+import { isLocalPath, placeOfLabel, type WorkspacePlace } from '../host/host.ts'
 import { notFoundCard } from '../pages/cards.ts'
-import { workspaceOrigin } from '../site.ts'
+import { workspaceOrigin } from '../host/site.ts'
 import { isTopLevel } from './top-level.ts'
 import { usable } from './usable.ts'
 

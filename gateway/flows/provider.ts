@@ -1,10 +1,10 @@
 // A person on their way to a provider of identities, or back from it, comes in; redirects, a session's cookie or the reason why not go out.
 import { ApiError } from '../../control/wire/index.ts'
-import { answerCode, sendRedirect } from '../answer.ts'
-import { cookieValue } from '../cookies.ts'
+import { answerCode, sendRedirect } from '../pages/answer.ts'
+import { cookieValue } from '../headers/cookies.ts'
 import { dashboardIdentity } from '../dashboard.ts'
 import { originOf, type Visit } from '../edge.ts'
-import { isLocalPath, pathOf } from '../host.ts'
+import { isLocalPath, pathOf } from '../host/host.ts'
 import { providerCard } from '../pages/forms.ts'
 import { clearCookie, setCookie } from './cookie.ts'
 import { queryOf } from './form.ts'

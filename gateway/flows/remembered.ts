@@ -1,8 +1,8 @@
 // A visit to a workspace host comes in; the flow that this browser remembers there comes out, and new ones go back to it.
 import type { NewSession } from '../../control/wire/index.ts'
-import { cookieValue } from '../cookies.ts'
+import { cookieValue } from '../headers/cookies.ts'
 import type { Visit } from '../edge.ts'
-import type { WorkspacePlace } from '../host.ts'
+import type { WorkspacePlace } from '../host/host.ts'
 import { setCookie } from './cookie.ts'
 import { type Flow, openFlow, seal, sealFlow, unseal } from './flow.ts'
 

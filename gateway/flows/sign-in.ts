@@ -1,10 +1,10 @@
 // Forms of the dashboard's host come in; sessions are made and ended by control; cookies and redirects go out.
 import { ApiError, DEVICE_COOKIE_SECONDS, type NewSession, paths } from '../../control/wire/index.ts'
-import { answerCode, sendCard, sendRedirect } from '../answer.ts'
-import { deniesNothing, provesOwnOrigin } from '../decide.ts'
+import { answerCode, sendCard, sendRedirect } from '../pages/answer.ts'
+import { deniesNothing, provesOwnOrigin } from '../decide/decide.ts'
 import { dashboardIdentity } from '../dashboard.ts'
 import { originOf, type Visit } from '../edge.ts'
-import { isLocalPath } from '../host.ts'
+import { isLocalPath } from '../host/host.ts'
 import { setupCard, setupClosedCard, signInCard } from '../pages/forms.ts'
 import { clearCookie, setCookie } from './cookie.ts'
 import { queryOf, readForm } from './form.ts'

@@ -1,8 +1,8 @@
 // Pure. The cookies of a visit come in; fields that take away what pages of other workspaces put beside ours go out.
-import { readCookies } from '../cookies.ts'
+import { readCookies } from '../headers/cookies.ts'
 import type { Visit } from '../edge.ts'
-import { pathOf, type Place } from '../host.ts'
-import type { Site } from '../site.ts'
+import { pathOf, type Place } from '../host/host.ts'
+import type { Site } from '../host/site.ts'
 
 const DEPTH_MAX = 6
 

@@ -1,9 +1,9 @@
 // A workspace's route and a user come in; whether they may use a port, or anything on a host, comes out. By the one decision.
 import { ApiError, type EdgeRoute, type EdgeUser, type Identity } from '../../control/wire/index.ts'
-import { decide } from '../decide.ts'
+import { decide } from '../decide/decide.ts'
 import type { Visit } from '../edge.ts'
-import type { WorkspacePlace } from '../host.ts'
-import { portsOfHost } from '../ports.ts'
+import type { WorkspacePlace } from '../host/host.ts'
+import { portsOfHost } from '../decide/ports.ts'
 
 /** True where that visitor may use that port, were it running and reachable. */
 export function mayUsePort(

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import { Http2ServerRequest, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 import type { ReadableOptions } from 'node:stream'
-import { canonicalHost } from '../host.ts'
+import { canonicalHost } from '../host/host.ts'
 import { webSocketKey } from './websocket.ts'
 
 /** The fields as HTTP/1.1 would have them; `hasBody`: the request goes on after its head. */

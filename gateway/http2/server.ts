@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { constants, createServer, type ServerHttp2Session } from 'node:http2'
 import type { Duplex } from 'node:stream'
-import type { Peer } from '../trust.ts'
+import type { Peer } from '../listeners/trust.ts'
 import { EdgeAnswer } from './answer.ts'
 import { EdgeRequest } from './request.ts'
 

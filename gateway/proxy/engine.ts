@@ -1,6 +1,6 @@
 // An allowed visit comes in; the engine that carries it to the app comes out. The one place that chooses.
 import type { Visit } from '../edge.ts'
-import { declaredPort } from '../ports.ts'
+import { declaredPort } from '../decide/ports.ts'
 import { CompatExchange } from './compat.ts'
 import { Exchange } from './exchange.ts'
 import type { Allowed, Relay } from './relay.ts'

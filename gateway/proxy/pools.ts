@@ -2,10 +2,10 @@
 import { Client, type Dispatcher } from 'undici'
 import type { Duplex } from 'node:stream'
 import { ApiError, type EdgeRoute } from '../../control/wire/index.ts'
-import { dial, type Dialled } from '../connect.ts'
-import { declaredPort } from '../ports.ts'
+import { dial, type Dialled } from './connect.ts'
+import { declaredPort } from '../decide/ports.ts'
 import type { LocalConnect } from '../seams.ts'
-import type { Table, TableChange } from '../table.ts'
+import type { Table, TableChange } from '../facts/table.ts'
 import { LenientAgent } from './agent.ts'
 import { overTls } from './secure.ts'
 

@@ -1,23 +1,23 @@
 // An allowed visit comes in; what every engine owes it is done here: caps, counters, revocation, heads, failures, one retry.
 import { ApiError, type EdgeRoute, type Identity, userOf } from '../../control/wire/index.ts'
-import { answerFailure, drain } from '../answer.ts'
-import { addCors, withoutCors } from '../cors.ts'
+import { answerFailure, drain } from '../pages/answer.ts'
+import { addCors, withoutCors } from '../decide/cors.ts'
 import { cutOff, hasBody, hstsOf, takesMore, type Visit } from '../edge.ts'
-import { Field, fieldKind } from '../fields.ts'
+import { Field, fieldKind } from '../headers/fields.ts'
 import {
   type AnswerHead,
   answerHeaders,
   answerTrailers,
   asksForTrailers,
   upstreamHeaders,
-} from '../headers.ts'
-import type { WorkspacePlace } from '../host.ts'
-import type { Credential } from '../identity.ts'
-import { makeLocal } from '../local.ts'
-import { publicLocation } from '../location.ts'
-import { corsOf, declaredPort } from '../ports.ts'
-import { chosenForUs } from '../protocols.ts'
-import { workspaceOrigin } from '../site.ts'
+} from '../headers/headers.ts'
+import type { WorkspacePlace } from '../host/host.ts'
+import type { Credential } from '../identity/identity.ts'
+import { makeLocal } from '../headers/local.ts'
+import { publicLocation } from '../headers/location.ts'
+import { corsOf, declaredPort } from '../decide/ports.ts'
+import { chosenForUs } from '../headers/protocols.ts'
+import { workspaceOrigin } from '../host/site.ts'
 import { count } from '../seen/counters.ts'
 import type { LiveStream } from '../sockets.ts'
 import { RequestBody } from './body.ts'

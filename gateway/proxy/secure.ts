@@ -2,7 +2,7 @@
 import { connect } from 'node:tls'
 import type { Duplex } from 'node:stream'
 import { ApiError } from '../../control/wire/index.ts'
-import type { Dialled } from '../connect.ts'
+import type { Dialled } from './connect.ts'
 
 const HANDSHAKE_TIMEOUT_MS = 5000
 

@@ -5,7 +5,7 @@ import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import type { Duplex } from 'node:stream'
 import type { Logger } from '@postern/plugin'
 import { ApiError, type Origin, VISITOR_HEADER } from '../../control/wire/index.ts'
-import { Field, fieldKind } from '../fields.ts'
+import { Field, fieldKind } from '../headers/fields.ts'
 import type { InnerApp } from '../seams.ts'
 import { splice } from '../upgrade.ts'
 

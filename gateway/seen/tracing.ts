@@ -5,7 +5,7 @@
 import { randomFillSync } from 'node:crypto'
 import type { Context, Span, Tracer } from '@opentelemetry/api'
 import type { Logger } from '@postern/plugin'
-import type { Peer } from '../trust.ts'
+import type { Peer } from '../listeners/trust.ts'
 import { shownPath } from './access-line.ts'
 import type { Seen } from './seen.ts'
 import { isSampled, readTraceparent, type TraceContext, traceparentOf } from './trace-context.ts'

@@ -1,8 +1,8 @@
 // Certificates come in; an HTTPS server that negotiates HTTP/2 or HTTP/1.1 and follows their changes comes out.
 import { createServer, type Server } from 'node:https'
 import type { TLSSocket } from 'node:tls'
-import type { Drain } from '../drain.ts'
-import { settleServer, serverSettings } from '../server.ts'
+import type { Drain } from '../listeners/drain.ts'
+import { settleServer, serverSettings } from '../listeners/server.ts'
 import type { Certificate, Certificates } from './certificates.ts'
 import type { CertificateStore } from './store.ts'
 

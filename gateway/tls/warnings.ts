@@ -1,6 +1,6 @@
 // What was set comes in; sentences for the operator come out where visitors would get something else than was meant.
 import type { PublicListener } from '../seams.ts'
-import type { Site } from '../site.ts'
+import type { Site } from '../host/site.ts'
 import { type Certificates, covers } from './certificates.ts'
 
 const DAY_MS = 86_400_000

@@ -1,6 +1,6 @@
 // What a gateway tells control afterwards: who came to whose workspace, and who was refused; counted, bounded, off the path.
 import t from 'tap'
-import { Activity } from '../../gateway/activity.ts'
+import { Activity } from '../../gateway/usage/activity.ts'
 import { type EdgeNote, type Identity, NOTES_MAX } from '../../control/wire/index.ts'
 import { FakeControl, routeRow, userRow } from '../support/gateway-control.ts'
 import { doorsOf, memoryLog, originOf, startEdge, webAndSocket } from '../support/gateway-edge.ts'

@@ -1,7 +1,7 @@
 /** What a program is told of its visitor, signed: through every door, once for each visitor and host, by the key of the time. */
 import { decodeProtectedHeader, jwtVerify } from 'jose'
 import t from 'tap'
-import { ASSERTION_MS } from '../../gateway/assertion.ts'
+import { ASSERTION_MS } from '../../gateway/identity/assertion.ts'
 import { type EdgeUnderTest, originOf, startEdge, webAndSocket } from '../support/gateway-edge.ts'
 import { ask, exchange, rawClient, webSocketBytes } from '../support/gateway-bytes.ts'
 import { userRow } from '../support/gateway-control.ts'

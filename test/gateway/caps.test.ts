@@ -1,6 +1,6 @@
 // Caps by user, workspace and address: each answers with its code through every door, shows in the metrics, and hits nobody else.
 import t from 'tap'
-import { addressKey, Caps, usualCaps } from '../../gateway/caps.ts'
+import { addressKey, Caps, usualCaps } from '../../gateway/limits/caps.ts'
 import { apiCodes } from '../../control/wire/index.ts'
 import {
   type Answer,

@@ -9,20 +9,26 @@ import {
   isOurAuthorization,
   readCookies,
   secretHash,
-} from '../../gateway/cookies.ts'
-import { decide, type Facts, mayRideOnCookie } from '../../gateway/decide.ts'
-import { fieldKind, isProtectedFromConnection } from '../../gateway/fields.ts'
+} from '../../gateway/headers/cookies.ts'
+import { decide, type Facts, mayRideOnCookie } from '../../gateway/decide/decide.ts'
+import { fieldKind, isProtectedFromConnection } from '../../gateway/headers/fields.ts'
 import { openFlow, sealFlow } from '../../gateway/flows/flow.ts'
-import { answerHeaders, upstreamHeaders } from '../../gateway/headers.ts'
-import { narrowedCookie } from '../../gateway/set-cookie.ts'
-import { canonicalHost, isLocalPath, placeOfHostHeader, placeOfLabel, targetOf } from '../../gateway/host.ts'
+import { answerHeaders, upstreamHeaders } from '../../gateway/headers/headers.ts'
+import { narrowedCookie } from '../../gateway/headers/set-cookie.ts'
+import {
+  canonicalHost,
+  isLocalPath,
+  placeOfHostHeader,
+  placeOfLabel,
+  targetOf,
+} from '../../gateway/host/host.ts'
 import { cardPage } from '../../gateway/pages/card.ts'
 import { html } from '../../gateway/pages/html.ts'
-import { sameSiteWarning } from '../../gateway/same-site.ts'
-import { scanHeaders } from '../../gateway/scan.ts'
-import { siteOf, workspaceOrigin } from '../../gateway/site.ts'
-import { Table } from '../../gateway/table.ts'
-import { blocksOf, chainOf } from '../../gateway/trust.ts'
+import { sameSiteWarning } from '../../gateway/host/same-site.ts'
+import { scanHeaders } from '../../gateway/headers/scan.ts'
+import { siteOf, workspaceOrigin } from '../../gateway/host/site.ts'
+import { Table } from '../../gateway/facts/table.ts'
+import { blocksOf, chainOf } from '../../gateway/listeners/trust.ts'
 import { routeRow, userRow } from '../support/gateway-control.ts'
 
 const site = siteOf('http://localhost:8090', 'ws.localhost')

@@ -2,7 +2,7 @@
 import t from 'tap'
 import type { LiveStream } from '../../gateway/sockets.ts'
 import { LiveSet } from '../../gateway/sockets.ts'
-import { Table } from '../../gateway/table.ts'
+import { Table } from '../../gateway/facts/table.ts'
 import { hashOf } from '../support/gateway-control.ts'
 import { doorsOf, originOf, startEdge, webAndSocket } from '../support/gateway-edge.ts'
 

@@ -5,7 +5,7 @@ import { Agent, request } from 'node:https'
 import { connect as connectTcp, createServer } from 'node:net'
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls'
 import t from 'tap'
-import { Arrivals, type TurnedAway } from '../../gateway/arrivals.ts'
+import { Arrivals, type TurnedAway } from '../../gateway/listeners/arrivals.ts'
 import {
   exchange,
   OK,

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import * as fc from 'fast-check'
 import t from 'tap'
-import { chosenForUs, tokenEntries, withoutTokens } from '../../gateway/protocols.ts'
+import { chosenForUs, tokenEntries, withoutTokens } from '../../gateway/headers/protocols.ts'
 import { doorsOf, type EdgeUnderTest, startEdge, webAndSocket } from '../support/gateway-edge.ts'
 import {
   ACCEPTED,

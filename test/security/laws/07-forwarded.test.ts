@@ -1,7 +1,7 @@
 // Law 7: forwarded headers are believed from trusted proxies only, from right to left; Koa is never told to believe them.
 import { readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
-import { blocksOf, chainOf } from '../../../gateway/trust.ts'
+import { blocksOf, chainOf } from '../../../gateway/listeners/trust.ts'
 import { ask } from '../../support/gateway-bytes.ts'
 import { doorsOf, startEdge } from '../../support/gateway-edge.ts'
 

@@ -4,7 +4,7 @@ import type { Server as SecureServer } from 'node:https'
 import { unlinkSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { type Drain, drainingResponse } from './drain.ts'
-import type { ListenAddress } from './seams.ts'
+import type { ListenAddress } from '../seams.ts'
 
 /** What Node's HTTP/1.1 servers of the edge are made with, plain or TLS. */
 const fixedSettings = {

@@ -1,5 +1,5 @@
 // Pure. A Host header and a request target come in; the place they mean, or why they mean none, comes out. No URL objects.
-import { NAME_MAX_LENGTH, nameProblem } from '../control/wire/index.ts'
+import { NAME_MAX_LENGTH, nameProblem } from '../../control/wire/index.ts'
 import type { Site } from './site.ts'
 
 export interface WorkspacePlace {

@@ -7,7 +7,7 @@ import {
   roleOn,
   userOf,
   type Visibility,
-} from '../control/wire/index.ts'
+} from '../../control/wire/index.ts'
 import { isSibling, type Kin } from './cors.ts'
 import { corsOf, passwordOf, visibilityOf } from './ports.ts'
 

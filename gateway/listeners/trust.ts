@@ -1,6 +1,6 @@
 // Pure. Addresses and CIDR blocks come in; whether a peer is believed, and who the client really is, come out.
 import ipaddr from 'ipaddr.js'
-import type { Guest } from './guest.ts'
+import type { Guest } from '../limits/guest.ts'
 
 type Range = [ipaddr.IPv4 | ipaddr.IPv6, number]
 

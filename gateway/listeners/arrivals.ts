@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net'
 import { readProxyHeader } from './proxy-protocol.ts'
 import type { Peer } from './trust.ts'
-import { destroyThis, endSoon } from './upgrade.ts'
+import { destroyThis, endSoon } from '../upgrade.ts'
 
 /** What unknown connections may take. */
 export interface ArrivalLimits {

@@ -8,12 +8,12 @@ import {
   reaches,
   roleOn,
   type DenialReason,
-} from '../control/wire/index.ts'
-import type { CapCode } from './caps.ts'
-import { addCors, preflightHeaders } from './cors.ts'
-import type { Decision } from './decide.ts'
-import { hasBody, hstsOf, originOf, type Visit } from './edge.ts'
-import { type Card, cardPage, cardPolicy } from './pages/card.ts'
+} from '../../control/wire/index.ts'
+import type { CapCode } from '../limits/caps.ts'
+import { addCors, preflightHeaders } from '../decide/cors.ts'
+import type { Decision } from '../decide/decide.ts'
+import { hasBody, hstsOf, originOf, type Visit } from '../edge.ts'
+import { type Card, cardPage, cardPolicy } from './card.ts'
 import {
   codeCard,
   failureCard,
@@ -23,13 +23,13 @@ import {
   stoppedCard,
   wakingCard,
   type WorkspaceCardInput,
-} from './pages/cards.ts'
-import { passwordCard } from './pages/link-card.ts'
-import { composedPort, namedPort } from './ports.ts'
-import { isNavigation } from './scan.ts'
-import { RouteClass } from './seen/classes.ts'
-import { count } from './seen/counters.ts'
-import { type Site, workspaceOrigin } from './site.ts'
+} from './cards.ts'
+import { passwordCard } from './link-card.ts'
+import { composedPort, namedPort } from '../decide/ports.ts'
+import { isNavigation } from '../headers/scan.ts'
+import { RouteClass } from '../seen/classes.ts'
+import { count } from '../seen/counters.ts'
+import { type Site, workspaceOrigin } from '../host/site.ts'
 
 /** A workspace whose port doesn't listen yet counts as waking for so long after its start. */
 export const WAKING_MS = 60_000

@@ -1,14 +1,14 @@
 // What Node's parser gives up on comes in with its connection; a coded problem goes out on the bare bytes, counted and told of.
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { type ApiCode, ApiError, apiCodes } from '../control/wire/index.ts'
-import { type Edge, nextRequestId } from './edge.ts'
-import { RouteClass } from './seen/classes.ts'
-import { count } from './seen/counters.ts'
-import { Seen } from './seen/seen.ts'
-import { tellOver } from './seen/tell.ts'
+import { type ApiCode, ApiError, apiCodes } from '../../control/wire/index.ts'
+import { type Edge, nextRequestId } from '../edge.ts'
+import { RouteClass } from '../seen/classes.ts'
+import { count } from '../seen/counters.ts'
+import { Seen } from '../seen/seen.ts'
+import { tellOver } from '../seen/tell.ts'
 import type { Peer } from './trust.ts'
-import { endSoon } from './upgrade.ts'
+import { endSoon } from '../upgrade.ts'
 
 const REASONS: Readonly<Record<number, string>> = {
   400: 'Bad Request',

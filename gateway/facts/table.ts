@@ -7,7 +7,7 @@ import type {
   EdgeToken,
   EdgeUser,
   SigningKey,
-} from '../control/wire/index.ts'
+} from '../../control/wire/index.ts'
 
 /** The keys that one change touched; `all` after a reset. */
 export interface TableChange {

@@ -1,8 +1,8 @@
 // A route and a port come in; a byte stream to the program, or a coded error, comes out. The one seam to workspaces.
 import { connect as dialTcp } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { ApiError, type EdgeRoute } from '../control/wire/index.ts'
-import type { LocalConnect } from './seams.ts'
+import { ApiError, type EdgeRoute } from '../../control/wire/index.ts'
+import type { LocalConnect } from '../seams.ts'
 
 const DIAL_TIMEOUT_MS = 5000
 

@@ -1,6 +1,6 @@
 // An allowed visit comes in; it gets its place among what is capped, until its answer or its socket is over, or hears why not.
-import { answerCapped } from './answer.ts'
-import type { Visit } from './edge.ts'
+import { answerCapped } from '../pages/answer.ts'
+import type { Visit } from '../edge.ts'
 
 /** Counts a visit; false when a cap is met, and then it has been answered. `workspaceId` '' for the dashboard's host. */
 export function takeSeat(visit: Visit, workspaceId: string): boolean {

@@ -1,9 +1,9 @@
 // A request that came by plain HTTP, where https is meant, comes in; the same address by https goes out.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { paths } from '../control/wire/index.ts'
-import { pathOf, placeOfHostHeader, targetOf } from './host.ts'
-import { scanHeaders } from './scan.ts'
-import { type Site, workspaceOrigin } from './site.ts'
+import { paths } from '../../control/wire/index.ts'
+import { pathOf, placeOfHostHeader, targetOf } from '../host/host.ts'
+import { scanHeaders } from '../headers/scan.ts'
+import { type Site, workspaceOrigin } from '../host/site.ts'
 
 function say(res: ServerResponse, status: number, text: string, more: readonly string[] = []): void {
   res.writeHead(status, ['Content-Type', 'text/plain', 'Cache-Control', 'no-store', ...more])

@@ -1,5 +1,5 @@
 // Pure. Raw header fields come in, flat arrays of names and values; what goes to the app, or back to the visitor, comes out.
-import { type EdgeUser, type Identity, userOf } from '../control/wire/index.ts'
+import { type EdgeUser, type Identity, userOf } from '../../control/wire/index.ts'
 import { isOurAuthorization, readCookies } from './cookies.ts'
 import { Field, type FieldKind, fieldKind, isOurField, isProtectedFromConnection } from './fields.ts'
 import { withoutTokens } from './protocols.ts'

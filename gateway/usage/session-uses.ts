@@ -1,6 +1,6 @@
 // Identities of visits come in; control is told now and then which sessions and tokens are in use, so that their last use is true.
-import type { Identity } from '../control/wire/index.ts'
-import type { Edge } from './edge.ts'
+import type { Identity } from '../../control/wire/index.ts'
+import type { Edge } from '../edge.ts'
 
 /** Of one session or token control is told so seldom, ms: with its own delay the last use is true within five minutes. */
 const EACH_MS = 60_000

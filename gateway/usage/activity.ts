@@ -1,7 +1,7 @@
 // Decisions come in; control is told in batches of visits to others' workspaces and of refusals. No request waits for it.
 import type { Logger } from '@postern/plugin'
-import type { DenialReason, EdgeControl, EdgeNote, EdgeRoute, Identity } from '../control/wire/index.ts'
-import { isOwnerOf, NOTES_MAX, userOf } from '../control/wire/index.ts'
+import type { DenialReason, EdgeControl, EdgeNote, EdgeRoute, Identity } from '../../control/wire/index.ts'
+import { isOwnerOf, NOTES_MAX, userOf } from '../../control/wire/index.ts'
 
 /** A session that comes to a workspace again within so long is not told of again, in ms. */
 const AGAIN_MS = 3_600_000

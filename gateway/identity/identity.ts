@@ -1,11 +1,11 @@
 // Scanned fields and the table come in; who stands behind the request comes out. Every doubt is `anonymous`.
-import type { EdgeRoute, EdgeSession, EdgeToken, Identity } from '../control/wire/index.ts'
-import { bearerToken, isOurAuthorization, plainToken, readCookies, secretHash } from './cookies.ts'
-import type { Place } from './host.ts'
-import { tokenEntries, tokenOfEntry } from './protocols.ts'
-import type { Scan } from './scan.ts'
-import type { Site } from './site.ts'
-import type { TableView } from './table.ts'
+import type { EdgeRoute, EdgeSession, EdgeToken, Identity } from '../../control/wire/index.ts'
+import { bearerToken, isOurAuthorization, plainToken, readCookies, secretHash } from '../headers/cookies.ts'
+import type { Place } from '../host/host.ts'
+import { tokenEntries, tokenOfEntry } from '../headers/protocols.ts'
+import type { Scan } from '../headers/scan.ts'
+import type { Site } from '../host/site.ts'
+import type { TableView } from '../facts/table.ts'
 
 export const ANONYMOUS: Identity = { kind: 'anonymous' }
 

@@ -1,6 +1,6 @@
 // Pure. A header field's name as it was sent comes in; what the edge does with such a field comes out.
 
-import { VISITOR_HEADER } from '../control/wire/index.ts'
+import { VISITOR_HEADER } from '../../control/wire/index.ts'
 
 /** What a field name means to the edge; a number, as it is looked up for each field of each request. */
 export const Field = {

@@ -5,7 +5,7 @@ import {
   type EdgeRoute,
   portDefaults,
   type Visibility,
-} from '../control/wire/index.ts'
+} from '../../control/wire/index.ts'
 
 const SLASH = 0x2f
 const QUERY = 0x3f

@@ -1,5 +1,5 @@
 // Requests of guests come in; control is told now and then that their sessions are in use, so that those don't end.
-import type { Edge } from './edge.ts'
+import type { Edge } from '../edge.ts'
 
 /** Control writes it down as seldom. */
 const EACH_MS = 5 * 60_000

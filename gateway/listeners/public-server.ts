@@ -10,17 +10,17 @@ import {
   handleExpectation,
   handleRequest,
   handleUpgrade,
-} from './dispatch.ts'
-import type { Edge } from './edge.ts'
-import { Guest } from './guest.ts'
-import { type Http2Handlers, Http2Sessions } from './http2/server.ts'
+} from '../dispatch.ts'
+import type { Edge } from '../edge.ts'
+import { Guest } from '../limits/guest.ts'
+import { type Http2Handlers, Http2Sessions } from '../http2/server.ts'
 import { refuseBytes } from './refuse-bytes.ts'
 import { redirectToHttps } from './redirect.ts'
-import { count } from './seen/counters.ts'
-import type { PublicListener } from './seams.ts'
+import { count } from '../seen/counters.ts'
+import type { PublicListener } from '../seams.ts'
 import { edgeServer } from './server.ts'
-import type { CertificateStore } from './tls/store.ts'
-import { tlsServer } from './tls/server.ts'
+import type { CertificateStore } from '../tls/store.ts'
+import { tlsServer } from '../tls/server.ts'
 import { type Blocks, canonicalAddress, type Peer } from './trust.ts'
 
 const NOBODY: Peer = { ip: '', trusted: false }

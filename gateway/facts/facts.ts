@@ -1,12 +1,12 @@
 // A scanned request and the table come in; the facts of a decision come out. The same for every door.
-import type { Identity } from '../control/wire/index.ts'
-import { kinOf } from './cors.ts'
-import type { Facts } from './decide.ts'
-import type { WorkspacePlace } from './host.ts'
-import { type Credential, credentialOf, identityOf } from './identity.ts'
-import { composedPort, namedPort } from './ports.ts'
-import type { Scan } from './scan.ts'
-import { type Site, workspaceOrigin } from './site.ts'
+import type { Identity } from '../../control/wire/index.ts'
+import { kinOf } from '../decide/cors.ts'
+import type { Facts } from '../decide/decide.ts'
+import type { WorkspacePlace } from '../host/host.ts'
+import { type Credential, credentialOf, identityOf } from '../identity/identity.ts'
+import { composedPort, namedPort } from '../decide/ports.ts'
+import type { Scan } from '../headers/scan.ts'
+import { type Site, workspaceOrigin } from '../host/site.ts'
 import type { TableView } from './table.ts'
 
 /** The facts of a request for a workspace host, and by what credential the identity was found. */

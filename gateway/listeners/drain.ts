@@ -3,7 +3,7 @@ import { ServerResponse } from 'node:http'
 import type { Server } from 'node:http'
 import type { Server as SecureServer } from 'node:https'
 import { Server as NetServer, type Socket } from 'node:net'
-import { leave } from './upgrade.ts'
+import { leave } from '../upgrade.ts'
 
 /** Whether a gateway is ending; shared by its servers. */
 export interface Drain {

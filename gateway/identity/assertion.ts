@@ -1,7 +1,7 @@
 // Who was let in, and where, comes in; a signed statement of it that a program can check without asking us comes out.
 import { createPrivateKey, type KeyObject, sign } from 'node:crypto'
-import type { EdgeUser, Identity, SigningKey } from '../control/wire/index.ts'
-import type { Site } from './site.ts'
+import type { EdgeUser, Identity, SigningKey } from '../../control/wire/index.ts'
+import type { Site } from '../host/site.ts'
 
 /** How long a statement holds, ms. */
 export const ASSERTION_MS = 300_000

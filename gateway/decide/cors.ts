@@ -1,10 +1,10 @@
 // Pure. Where a request was made comes in; whether that is the same workspace, and what the answer says of it, comes out.
-import type { EdgeRoute } from '../control/wire/index.ts'
+import type { EdgeRoute } from '../../control/wire/index.ts'
 import type { Decision, Facts } from './decide.ts'
-import { placeOfLabel, type WorkspacePlace } from './host.ts'
+import { placeOfLabel, type WorkspacePlace } from '../host/host.ts'
 import { corsOf } from './ports.ts'
-import type { Scan } from './scan.ts'
-import type { Site } from './site.ts'
+import type { Scan } from '../headers/scan.ts'
+import type { Site } from '../host/site.ts'
 
 /**
  * Whose page made a request for a workspace's host, as its Origin says.
