@@ -6,7 +6,14 @@ import type { AuditAction } from './wire/index.ts'
  * An action: the dispatch tells it. `itself`: what the route calls tells it, since there are other doors to the same
  * act. `nothing`: no person acts there (reports of agents and gateways).
  */
-export type Telling = AuditAction | 'itself' | 'nothing'
+export type Telling = AuditAction | 'itself' | 'nothing' | ByFlag
+
+/** An action that another one takes the place of where the query says `flag=true`. */
+export interface ByFlag {
+  readonly flag: string
+  readonly set: AuditAction
+  readonly unset: AuditAction
+}
 
 /** `METHOD path` → what is told; a route that isn't GET and has no row does not start. */
 export const routeActions: Readonly<Record<string, Telling>> = {
@@ -31,7 +38,7 @@ export const routeActions: Readonly<Record<string, Telling>> = {
   [`DELETE ${paths.quota}`]: 'quota.delete',
   [`POST ${paths.workspaces}`]: 'workspace.create',
   [`PATCH ${paths.workspace}`]: 'workspace.change',
-  [`DELETE ${paths.workspace}`]: 'workspace.delete',
+  [`DELETE ${paths.workspace}`]: { flag: 'purge', set: 'workspace.purge', unset: 'workspace.delete' },
   [`POST ${paths.workspaceStart}`]: 'workspace.start',
   [`POST ${paths.workspaceStop}`]: 'workspace.stop',
   [`POST ${paths.workspaceRestart}`]: 'workspace.restart',
@@ -94,4 +101,10 @@ export function tellingOf(key: string, actions: Readonly<Record<string, Telling>
   if (telling !== undefined) return telling
   if (key.startsWith('GET ')) return 'nothing'
   throw new Error(`${key} has no row in the table of audited actions`)
+}
+
+/** What is told of one call of a route. */
+export function toldOf(telling: Telling, query: URLSearchParams): Exclude<Telling, ByFlag> {
+  if (typeof telling === 'string') return telling
+  return query.get(telling.flag) === 'true' ? telling.set : telling.unset
 }

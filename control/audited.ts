@@ -1,13 +1,14 @@
 /** A call of the API goes in with what would be done; it is written down before, done, and completed after. */
 import type { Person } from './authorization.ts'
 import type { Telling } from './audit-actions.ts'
+import { toldOf } from './audit-actions.ts'
 import type { Call, Reply, Route } from './call.ts'
 import type { Deployment } from './deployment.ts'
 import type { AuditActor, AuditEntry } from './service/audit.ts'
 import { findSession } from './store/sessions.ts'
 import type { Workspace } from './store/workspaces.ts'
 import { ApiError, auditObjectOf } from './wire/index.ts'
-import type { ApiCode, Identity } from './wire/index.ts'
+import type { ApiCode, AuditAction, Identity } from './wire/index.ts'
 
 /** What a route is refused for before it runs, counted for so long in one row, in ms. */
 const DENIED_MS = 10 * 60_000
@@ -56,15 +57,19 @@ interface Act {
   readonly workspace: Workspace | null
 }
 
-type Given = Pick<Call, 'params' | 'origin' | 'body'>
+type Given = Pick<Call, 'params' | 'query' | 'origin' | 'body'>
 
 /** Ids and names as we make them; what else stands in a path may be a secret in the wrong place. */
 const plain = (text: string | undefined): string =>
   text !== undefined && /^[a-z0-9](?:[a-z0-9.-]{0,62}[a-z0-9])?$/.test(text) ? text : ''
 
 /** What the path says that it is about: `/workspaces/:id/links/:link` is about the link where a link is what is changed. */
-function objectAtFirst({ telling, workspace }: Act, { params }: Given): NonNullable<AuditEntry['object']> {
-  const kind = telling.slice(0, telling.indexOf('.'))
+function objectAtFirst(
+  workspace: Workspace | null,
+  action: AuditAction,
+  { params }: Given,
+): NonNullable<AuditEntry['object']> {
+  const kind = auditObjectOf(action)
   if (workspace !== null && (kind === 'workspace' || kind === 'access'))
     return { kind: 'workspace', id: workspace.id, name: workspace.name }
   const own = plain(params[kind])
@@ -110,14 +115,15 @@ export async function audited(
   call: Given,
   run: () => Promise<Reply>,
 ): Promise<Reply> {
-  const { telling, identity, workspace } = act
-  if (telling === 'itself' || telling === 'nothing') return run()
+  const { identity, workspace } = act
+  const action = toldOf(act.telling, call.query)
+  if (action === 'itself' || action === 'nothing') return run()
   const { feed, audit } = deployment
   const session = identity.kind === 'session' ? await findSession(feed.db, identity.sessionHash) : null
   const first: AuditEntry = {
-    action: telling,
+    action,
     actor: auditActorOf(identity, session?.id ?? null),
-    object: objectAtFirst(act, call),
+    object: objectAtFirst(workspace, action, call),
     workspace: workspace === null ? null : { id: workspace.id, ownerId: workspace.ownerId },
     origin: call.origin,
   }

@@ -233,8 +233,13 @@ export async function emptyTrash(deployment: Deployment): Promise<void> {
   const over = { purgeableAtMs: deployment.now() }
   if ((await listWorkspaces(deployment.feed.db, { ...over, limit: 1 })).length === 0) return
   await deployment.feed.write(async (w) => {
-    for (const before of await listWorkspaces(w.db, over))
+    for (const before of await listWorkspaces(w.db, over)) {
       await obey(deployment, w, before, 'purge', null, null)
+      const { id, name } = before
+      const actor = { kind: 'system', id: '', name: '' } as const
+      const entry = { action: 'workspace.purge', actor, object: { id, name }, workspace: before } as const
+      await deployment.audit.record(entry, w.db)
+    }
   })
 }
 

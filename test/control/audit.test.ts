@@ -91,6 +91,42 @@ for (const database of databases)
   })
 
 for (const database of databases)
+  await t.test(`${database}: to the trash and for ever are two acts`, async (t) => {
+    const server = await serve(t, database)
+    const ada = await server.setUp()
+    await pretendAgent(server.control.embeddedAgent(), server.clock.now)
+    const bob = await server.member(ada, 'bob')
+    for (const name of ['shop', 'tea'])
+      await ada.call('POST', '/api/v1/workspaces', { name, image: 'alpine:3' })
+    await ada.call('POST', '/api/v1/grants', {
+      subject: { kind: 'user', id: 'bob' },
+      object: { kind: 'workspace', id: 'shop' },
+      role: 'manager',
+    })
+    const before = (await rowsOf(server)).length
+    t.equal((await bob.call('DELETE', '/api/v1/workspaces/shop')).status, 202)
+    t.equal((await bob.call('DELETE', '/api/v1/workspaces/shop?purge=true')).status, 403)
+    t.equal((await ada.call('DELETE', '/api/v1/workspaces/shop?purge=yes')).status, 422)
+    t.equal((await ada.call('DELETE', '/api/v1/workspaces/shop?purge=true')).status, 202)
+    t.equal((await ada.call('DELETE', '/api/v1/workspaces/tea?purge=false')).status, 202)
+    server.clock.now += 8 * 86_400_000
+    await server.sweep()
+    const rows = (await rowsOf(server)).slice(before)
+    t.same(
+      rows.filter(({ action }) => action.startsWith('workspace.')).map(short),
+      [
+        'workspace.delete bob shop ok',
+        'workspace.purge bob shop forbidden',
+        'workspace.delete ada shop invalid_body',
+        'workspace.purge ada shop ok',
+        'workspace.delete ada tea ok',
+        'workspace.purge  tea ok',
+      ],
+      'what the trash’s end deletes is told, too',
+    )
+  })
+
+for (const database of databases)
   await t.test(`${database}: refusals are counted, floods of them do not fill the disk`, async (t) => {
     const server = await serve(t, database)
     const ada = await server.setUp()
@@ -164,7 +200,9 @@ await t.test('what can’t be written down is not done, and what is done is not 
 await t.test('a route that changes something and is not told does not start', async (t) => {
   const server = await serve(t, 'sqlite')
   const known = new Set<string>([...auditActions, 'itself', 'nothing'])
-  for (const [key, telling] of Object.entries(routeActions)) t.ok(known.has(telling), `${key}: ${telling}`)
+  for (const [key, telling] of Object.entries(routeActions))
+    for (const told of typeof telling === 'string' ? [telling] : [telling.set, telling.unset])
+      t.ok(known.has(told), `${key}: ${told}`)
   const mounted = server.router.stack.flatMap(({ methods, path }) =>
     methods.filter((method) => method !== 'HEAD').map((method) => `${method} ${String(path)}`),
   )
