@@ -1,10 +1,10 @@
 /** What every part of control is given: the feed of the store, the operator's options, the vault, the audit, the templates. */
 import type { Logger } from '@postern/plugin'
-import type { Feed } from './feed.ts'
-import type { Vault } from './secrets.ts'
-import type { Audit } from './service/audit.ts'
+import type { Feed } from './feed/feed.ts'
+import type { Vault } from './credentials/secrets.ts'
+import type { Audit } from './audit/audit.ts'
 import type { ControlOptions } from './seams.ts'
-import type { Template } from './spec.ts'
+import type { Template } from './lifecycle/spec.ts'
 
 export interface Deployment {
   /** Constant for the deployment; in every label of every host. */

@@ -1,6 +1,6 @@
 /** Sign-ins that a browser has begun at providers come in; one sealed text that it keeps comes out, and back. */
-import type { Vault } from '../secrets.ts'
-import { vaultOf } from '../secrets.ts'
+import type { Vault } from '../credentials/secrets.ts'
+import { vaultOf } from '../credentials/secrets.ts'
 
 /** One sign-in on its way: what the answer must fit. */
 export interface Flow {

@@ -1,5 +1,5 @@
 /** Names of groups that a provider says somebody is in come in; memberships of that provider change, and no others. */
-import type { Writer } from '../feed.ts'
+import type { Writer } from '../feed/feed.ts'
 import {
   deleteMembership,
   findGroup,
@@ -7,7 +7,7 @@ import {
   insertMembership,
   listMemberships,
 } from '../store/groups.ts'
-import { newId } from '../tokens.ts'
+import { newId } from '../credentials/tokens.ts'
 
 async function groupOf(w: Writer, name: string, nowMs: number): Promise<string> {
   const known = await findGroup(w.db, { name })

@@ -1,10 +1,10 @@
 /** Sign-in at providers of identities: a browser goes out to one and comes back; a session, or the reason why not, comes out. */
 import type { Deployment } from '../deployment.ts'
 import { beginSession, SESSION_MAX_MS } from '../service/sessions.ts'
-import type { SignInLimit } from '../sign-in-limit.ts'
+import type { SignInLimit } from '../credentials/sign-in-limit.ts'
 import { findProviderSession } from '../store/provider-sessions.ts'
 import { tellRefused } from '../service/told-sessions.ts'
-import { hashToken, newToken } from '../tokens.ts'
+import { hashToken, newToken } from '../credentials/tokens.ts'
 import { ApiError } from '../wire/index.ts'
 import type {
   BegunSignIn,

@@ -1,6 +1,6 @@
 /** Sessions that began at providers last here: what a provider's tokens say of their end, their refresh, their end. */
 import type { Deployment } from '../deployment.ts'
-import type { Writer } from '../feed.ts'
+import type { Writer } from '../feed/feed.ts'
 import { endSessions, IDLE_MS, SESSION_MAX_MS } from '../service/sessions.ts'
 import type { ProviderSession } from '../store/provider-sessions.ts'
 import {
@@ -13,7 +13,7 @@ import type { Session } from '../store/sessions.ts'
 import { extendSession, findSession, listSessions } from '../store/sessions.ts'
 import { findUser } from '../store/users.ts'
 import type { ApiError } from '../wire/index.ts'
-import type { SecretPlace } from '../secrets.ts'
+import type { SecretPlace } from '../credentials/secrets.ts'
 import { personOf } from './claims.ts'
 import type { Answer, ProviderClient } from './client.ts'
 import { failureOf, isGone } from './failure.ts'

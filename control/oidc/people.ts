@@ -1,6 +1,6 @@
 /** Somebody whom a provider named comes in; the user whom they are here comes out: known, linked, made, or refused. */
 import type { Deployment } from '../deployment.ts'
-import type { Writer } from '../feed.ts'
+import type { Writer } from '../feed/feed.ts'
 import { redeemInvitation } from '../service/invitations.ts'
 import { deleteIdentity, insertIdentity, providersOf, userIdOf } from '../store/identities.ts'
 import { endSessions } from '../service/sessions.ts'
@@ -14,7 +14,7 @@ import {
   listUsersByEmail,
   updateUser,
 } from '../store/users.ts'
-import { newId } from '../tokens.ts'
+import { newId } from '../credentials/tokens.ts'
 import { ApiError } from '../wire/index.ts'
 import type { AuditAction, Origin, Role } from '../wire/index.ts'
 import type { Person } from './claims.ts'

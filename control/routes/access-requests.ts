@@ -1,7 +1,7 @@
 /** Requests for access: those that one may answer and those that one made, and the answers. */
-import type { Call, Reply, Route } from '../call.ts'
+import type { Call, Reply, Route } from '../api/call.ts'
 import type { Deployment } from '../deployment.ts'
-import { parseBody } from '../parse.ts'
+import { parseBody } from '../api/parse.ts'
 import { declineRequest, grantRequest, requestsFor } from '../service/access-requests.ts'
 import type { AccessRequest } from '../store/access-requests.ts'
 import { findWorkspace } from '../store/workspaces.ts'

@@ -1,5 +1,5 @@
 /** Who may what, as routes: groups, grants, and what only the holders of grants may use. */
-import type { Route } from '../call.ts'
+import type { Route } from '../api/call.ts'
 import type { Deployment } from '../deployment.ts'
 import { grantRoutes } from './grants.ts'
 import { groupRoutes } from './groups.ts'

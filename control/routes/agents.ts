@@ -1,7 +1,7 @@
 /** The agents' side of the wire, over HTTP. */
-import { REPORT_MAX } from '../body.ts'
-import type { Call, Route } from '../call.ts'
-import { parseBody } from '../parse.ts'
+import { REPORT_MAX } from '../api/body.ts'
+import type { Call, Route } from '../api/call.ts'
+import { parseBody } from '../api/parse.ts'
 import type { AgentIdentity, Agents } from '../service/agents.ts'
 import { ApiError, paths, registerSchema, reportSchema } from '../wire/index.ts'
 

@@ -1,12 +1,12 @@
 /** Who did what: filtered, in pages, and whole as JSON lines. */
-import type { Person } from '../authorization.ts'
-import type { Call, Route } from '../call.ts'
+import type { Person } from '../authorization/authorization.ts'
+import type { Call, Route } from '../api/call.ts'
 import type { Deployment } from '../deployment.ts'
-import { pageOf, paged } from '../paging.ts'
+import { pageOf, paged } from '../api/paging.ts'
 import type { AuditChoice } from '../store/audit.ts'
 import { everyAudit, listAudit } from '../store/audit.ts'
 import { findWorkspace } from '../store/workspaces.ts'
-import { roleIn } from '../whose.ts'
+import { roleIn } from '../authorization/whose.ts'
 import { ApiError, auditActions, auditOutcomes, paths } from '../wire/index.ts'
 import type { AuditRow } from '../wire/index.ts'
 

@@ -1,14 +1,14 @@
 /** Grants on workspaces, by who manages them, and on templates, images and hosts, by administrators. */
-import type { Reply, Route } from '../call.ts'
+import type { Reply, Route } from '../api/call.ts'
 import type { Deployment } from '../deployment.ts'
-import { pageOf, paged } from '../paging.ts'
-import { parseBody } from '../parse.ts'
+import { pageOf, paged } from '../api/paging.ts'
+import { parseBody } from '../api/parse.ts'
 import { breakGlass } from '../service/break-glass.ts'
 import { createGrant, grantsFor, removeGrant } from '../service/grants.ts'
 import type { Grant } from '../store/grants.ts'
 import type { Db } from '../store/open.ts'
 import { findWorkspace } from '../store/workspaces.ts'
-import { grantViews } from '../views-grants.ts'
+import { grantViews } from '../views/views-grants.ts'
 import { ApiError, breakGlassSchema, createGrantSchema, objectKinds, paths } from '../wire/index.ts'
 import type { ObjectKind } from '../wire/index.ts'
 

@@ -1,11 +1,11 @@
 /** Groups of people: administrators make them, members see their own. */
-import type { Person } from '../authorization.ts'
-import type { Route } from '../call.ts'
+import type { Person } from '../authorization/authorization.ts'
+import type { Route } from '../api/call.ts'
 import type { Deployment } from '../deployment.ts'
-import { parseBody } from '../parse.ts'
+import { parseBody } from '../api/parse.ts'
 import { addMember, createGroup, removeGroup, removeMember } from '../service/groups.ts'
 import { listGroups } from '../store/groups.ts'
-import { groupViews } from '../views-grants.ts'
+import { groupViews } from '../views/views-grants.ts'
 import { ApiError, createGroupSchema, paths } from '../wire/index.ts'
 import type { GroupView } from '../wire/index.ts'
 

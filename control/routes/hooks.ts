@@ -1,9 +1,9 @@
 /** Webhooks, for administrators: what they are told of, and what became of each message. */
-import type { Route } from '../call.ts'
+import type { Route } from '../api/call.ts'
 import type { Deployment } from '../deployment.ts'
-import { pageOf, paged } from '../paging.ts'
-import { parseBody } from '../parse.ts'
-import { changeHook, createHook, redeliverTo, removeHook } from '../service/hooks.ts'
+import { pageOf, paged } from '../api/paging.ts'
+import { parseBody } from '../api/parse.ts'
+import { changeHook, createHook, redeliverTo, removeHook } from '../hooks/hooks.ts'
 import { countDeliveries, listDeliveries } from '../store/deliveries.ts'
 import { findHook, hookView, listHooks } from '../store/hooks.ts'
 import type { Hook } from '../store/hooks.ts'

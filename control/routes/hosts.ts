@@ -1,15 +1,15 @@
 /** Hosts, for administrators, and the tokens with which new agents join. */
-import type { Route } from '../call.ts'
+import type { Route } from '../api/call.ts'
 import type { Deployment } from '../deployment.ts'
-import { parseBody } from '../parse.ts'
+import { parseBody } from '../api/parse.ts'
 import { removeHost } from '../service/hosts.ts'
 import { listHosts } from '../store/hosts.ts'
 import { deleteJoinTokens, insertJoinToken } from '../store/tokens.ts'
 import { countByHost } from '../store/workspaces.ts'
-import { hashToken, newId, newToken } from '../tokens.ts'
-import { isRestricted } from '../uses.ts'
-import { hostView } from '../views.ts'
-import { readUses } from '../whose.ts'
+import { hashToken, newId, newToken } from '../credentials/tokens.ts'
+import { isRestricted } from '../authorization/uses.ts'
+import { hostView } from '../views/views.ts'
+import { readUses } from '../authorization/whose.ts'
 import { createHostTokenSchema, paths } from '../wire/index.ts'
 
 /** A join token works once, for so long, in ms. */

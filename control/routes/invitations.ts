@@ -1,7 +1,7 @@
 /** Links of administrators: invitations, and the one that sets a user's password. */
-import type { Route } from '../call.ts'
+import type { Route } from '../api/call.ts'
 import type { Deployment } from '../deployment.ts'
-import { parseBody } from '../parse.ts'
+import { parseBody } from '../api/parse.ts'
 import { createResetLink } from '../service/account-links.ts'
 import { createInvitation, invitationViews, revokeInvitation } from '../service/invitations.ts'
 import { createInvitationSchema, paths } from '../wire/index.ts'

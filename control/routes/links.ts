@@ -1,8 +1,8 @@
 /** Links to a workspace and the passwords before its ports, for who may share it. */
-import type { Route } from '../call.ts'
+import type { Route } from '../api/call.ts'
 import type { Deployment } from '../deployment.ts'
-import { parseBody } from '../parse.ts'
-import type { Passwords } from '../passwords.ts'
+import { parseBody } from '../api/parse.ts'
+import type { Passwords } from '../credentials/passwords.ts'
 import { makeLink, revokeLink } from '../service/links.ts'
 import { removePassword, setPassword } from '../service/workspace-passwords.ts'
 import type { Link } from '../store/links.ts'

@@ -1,5 +1,5 @@
 /** Names of purged workspaces and removed aliases, which stay their former owners' until an administrator frees them. */
-import type { Route } from '../call.ts'
+import type { Route } from '../api/call.ts'
 import type { Deployment } from '../deployment.ts'
 import { freeName, listReserved } from '../store/names.ts'
 import { listUsers } from '../store/users.ts'

@@ -1,13 +1,13 @@
 /** What a person can choose from: templates and limits, and the description of the API itself. */
-import type { Route } from '../call.ts'
+import type { Route } from '../api/call.ts'
 import type { Deployment } from '../deployment.ts'
-import { offering } from '../limits.ts'
-import { openApi } from '../openapi.ts'
+import { offering } from '../placement/limits.ts'
+import { openApi } from '../api/openapi.ts'
 import { readLimits } from '../service/workspaces.ts'
 import { listHosts } from '../store/hosts.ts'
 import { templateView } from '../templates.ts'
-import { isRestricted, mayUseHost, mayUseTemplate } from '../uses.ts'
-import { readUses } from '../whose.ts'
+import { isRestricted, mayUseHost, mayUseTemplate } from '../authorization/uses.ts'
+import { readUses } from '../authorization/whose.ts'
 import { paths } from '../wire/index.ts'
 
 export function offerRoutes(deployment: Deployment): Route[] {

@@ -1,8 +1,8 @@
 /** Quotas of users and groups: administrators set them, auditors see them. */
-import type { Call, Route } from '../call.ts'
+import type { Call, Route } from '../api/call.ts'
 import type { Deployment } from '../deployment.ts'
-import { parseBody } from '../parse.ts'
-import type { Account } from '../quotas.ts'
+import { parseBody } from '../api/parse.ts'
+import type { Account } from '../placement/quotas.ts'
 import { quotaView, setQuota } from '../service/quotas.ts'
 import { ApiError, paths, putQuotaSchema, quotaKinds } from '../wire/index.ts'
 import type { QuotaView } from '../wire/index.ts'

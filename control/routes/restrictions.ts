@@ -1,12 +1,12 @@
 /** Hosts, templates and images that only the holders of a grant may use. */
-import type { Route } from '../call.ts'
+import type { Route } from '../api/call.ts'
 import type { Deployment } from '../deployment.ts'
-import { parseBody } from '../parse.ts'
+import { parseBody } from '../api/parse.ts'
 import { restrict } from '../service/restrictions.ts'
 import { findHost } from '../store/hosts.ts'
 import { listRestrictions } from '../store/restrictions.ts'
 import { countByHost } from '../store/workspaces.ts'
-import { hostView } from '../views.ts'
+import { hostView } from '../views/views.ts'
 import { ApiError, patchHostSchema, paths, restrictionSchema } from '../wire/index.ts'
 
 export function restrictionRoutes(deployment: Deployment): Route[] {

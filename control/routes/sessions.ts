@@ -1,14 +1,14 @@
 /** Set-up, sign-in, and the list of a person's sessions. */
-import type { Route } from '../call.ts'
+import type { Route } from '../api/call.ts'
 import type { Deployment } from '../deployment.ts'
 import type { ProviderSignIn } from '../oidc/index.ts'
-import { parseBody } from '../parse.ts'
+import { parseBody } from '../api/parse.ts'
 import type { Accounts } from '../service/accounts.ts'
 import { endAllOf, endSessions } from '../service/sessions.ts'
 import { listSessions } from '../store/sessions.ts'
 import { findUser } from '../store/users.ts'
-import { sessionView, userView } from '../views.ts'
-import { waysIn } from '../views-people.ts'
+import { sessionView, userView } from '../views/views.ts'
+import { waysIn } from '../views/views-people.ts'
 import { ApiError, changePasswordSchema, paths, setupSchema, signInSchema } from '../wire/index.ts'
 
 export function sessionRoutes(

@@ -1,14 +1,14 @@
 /** Aliases of a workspace, its next owner, requests for access to it, and the settings of the deployment. */
-import type { Call, Reply, Route } from '../call.ts'
+import type { Call, Reply, Route } from '../api/call.ts'
 import type { Deployment } from '../deployment.ts'
-import { parseBody } from '../parse.ts'
+import { parseBody } from '../api/parse.ts'
 import { accessRequestRoutes } from './access-requests.ts'
 import { addAlias, removeAlias } from '../service/aliases.ts'
 import { patchSettings } from '../service/settings.ts'
 import { transferWorkspace } from '../service/transfer.ts'
 import { readSettings } from '../store/settings.ts'
-import { workspaceViews } from '../views.ts'
-import { roleIn } from '../whose.ts'
+import { workspaceViews } from '../views/views.ts'
+import { roleIn } from '../authorization/whose.ts'
 import { newAliasSchema, patchSettingsSchema, paths, transferSchema } from '../wire/index.ts'
 
 export function sharingRoutes(deployment: Deployment): Route[] {

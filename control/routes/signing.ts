@@ -1,5 +1,5 @@
 /** The public keys of identity assertions, for programs that check them. */
-import type { Route } from '../call.ts'
+import type { Route } from '../api/call.ts'
 import type { Deployment } from '../deployment.ts'
 import { publicKeys } from '../service/signing.ts'
 import { paths } from '../wire/index.ts'

@@ -1,7 +1,7 @@
 /** A person's access tokens. */
-import type { Route } from '../call.ts'
+import type { Route } from '../api/call.ts'
 import type { Deployment } from '../deployment.ts'
-import { parseBody } from '../parse.ts'
+import { parseBody } from '../api/parse.ts'
 import { endTokens, makeToken, tokensOf } from '../service/tokens.ts'
 import { listTokens } from '../store/tokens.ts'
 import { ApiError, createTokenSchema, paths } from '../wire/index.ts'

@@ -1,12 +1,12 @@
 /** Where users are signed in, for administrators and auditors; administrators end it. API tokens stay. */
-import type { Call, Route } from '../call.ts'
+import type { Call, Route } from '../api/call.ts'
 import type { Deployment } from '../deployment.ts'
 import { endAllOf, endSessions } from '../service/sessions.ts'
 import type { Db } from '../store/open.ts'
 import { listSessions } from '../store/sessions.ts'
 import { findUser } from '../store/users.ts'
 import type { User } from '../store/users.ts'
-import { sessionView } from '../views.ts'
+import { sessionView } from '../views/views.ts'
 import { ApiError, paths } from '../wire/index.ts'
 
 async function userOf(db: Db, params: Call['params']): Promise<User> {

@@ -1,13 +1,13 @@
 /** The accounts of a deployment, for administrators. */
-import type { Route } from '../call.ts'
+import type { Route } from '../api/call.ts'
 import type { Deployment } from '../deployment.ts'
 import { unlink } from '../oidc/people.ts'
-import { pageOf, paged } from '../paging.ts'
-import { parseBody } from '../parse.ts'
+import { pageOf, paged } from '../api/paging.ts'
+import { parseBody } from '../api/parse.ts'
 import type { Accounts } from '../service/accounts.ts'
 import { listUsers } from '../store/users.ts'
-import { userView } from '../views.ts'
-import { waysIn } from '../views-people.ts'
+import { userView } from '../views/views.ts'
+import { waysIn } from '../views/views-people.ts'
 import { createUserSchema, patchUserSchema, paths } from '../wire/index.ts'
 
 export function userRoutes(deployment: Deployment, accounts: Accounts): Route[] {

@@ -4,7 +4,7 @@ import { findResetLink, replaceResetLink, takeResetLink } from '../store/account
 import type { Db } from '../store/open.ts'
 import { findUser, insertUser, updateUser } from '../store/users.ts'
 import type { User } from '../store/users.ts'
-import { hashToken, newId, newToken } from '../tokens.ts'
+import { hashToken, newId, newToken } from '../credentials/tokens.ts'
 import { ApiError, paths } from '../wire/index.ts'
 import type { CreatedResetLink, NewSession, Origin } from '../wire/index.ts'
 import type { SignInParts } from './accounts.ts'

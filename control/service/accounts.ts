@@ -1,9 +1,9 @@
 /** Set-up, sign-in and the accounts of people: commands go in, rows and facts change. */
 import { timingSafeEqual } from 'node:crypto'
 import type { Deployment } from '../deployment.ts'
-import type { Devices } from '../devices.ts'
-import type { Passwords } from '../passwords.ts'
-import type { SignInLimit } from '../sign-in-limit.ts'
+import type { Devices } from '../credentials/devices.ts'
+import type { Passwords } from '../credentials/passwords.ts'
+import type { SignInLimit } from '../credentials/sign-in-limit.ts'
 import { deleteResetLinks } from '../store/account-links.ts'
 import { deleteQuota } from '../store/quotas.ts'
 import { deleteSetupTokens, hasSetupToken, insertSetupToken, settleFact } from '../store/facts.ts'
@@ -18,7 +18,7 @@ import {
   updateUser,
 } from '../store/users.ts'
 import { listWorkspaces } from '../store/workspaces.ts'
-import { hashToken, newId, newToken } from '../tokens.ts'
+import { hashToken, newId, newToken } from '../credentials/tokens.ts'
 import { ApiError, passwordProblem } from '../wire/index.ts'
 import type { ApiCode, NewSession, Origin, PasswordOwner, Role } from '../wire/index.ts'
 import { attemptOf, linkAttempt } from './familiar.ts'

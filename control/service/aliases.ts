@@ -1,6 +1,6 @@
 /** Commands about aliases go in; rows change and gateways are told, or a coded refusal says why not. */
 import type { Deployment } from '../deployment.ts'
-import type { Writer } from '../feed.ts'
+import type { Writer } from '../feed/feed.ts'
 import { deleteAlias, listAliases, putAlias, reserveName, takeName } from '../store/names.ts'
 import type { Workspace } from '../store/workspaces.ts'
 import { findWorkspace, touchWorkspace } from '../store/workspaces.ts'

@@ -1,13 +1,13 @@
 /** An administrator's reason goes in; an hour's grant to themselves comes out, on the workspace's timeline for its owner. */
-import type { Person } from '../authorization.ts'
-import { looksNeed } from '../authorization.ts'
+import type { Person } from '../authorization/authorization.ts'
+import { looksNeed } from '../authorization/authorization.ts'
 import type { Deployment } from '../deployment.ts'
 import type { Grant } from '../store/grants.ts'
 import { deleteGrants, insertGrant, listGrants } from '../store/grants.ts'
 import { appendTimeline } from '../store/timeline.ts'
 import type { Workspace } from '../store/workspaces.ts'
-import { newId } from '../tokens.ts'
-import { workspaceFor } from '../whose.ts'
+import { newId } from '../credentials/tokens.ts'
+import { workspaceFor } from '../authorization/whose.ts'
 import { accessChanged } from './grants.ts'
 
 /** A broken glass opens for so long, in ms. */

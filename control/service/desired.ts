@@ -1,6 +1,6 @@
 /** Workspaces of a host go in; the set that its agent is to make real comes out, and who waits for a new one is woken. */
 import type { Deployment } from '../deployment.ts'
-import { runtimeSpec } from '../spec.ts'
+import { runtimeSpec } from '../lifecycle/spec.ts'
 import type { Host } from '../store/hosts.ts'
 import type { Workspace } from '../store/workspaces.ts'
 import { listWorkspaces } from '../store/workspaces.ts'

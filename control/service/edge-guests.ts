@@ -1,6 +1,6 @@
 /** What gateways ask of control for visitors without an account, and for the passwords before ports. */
 import type { Deployment } from '../deployment.ts'
-import type { Passwords } from '../passwords.ts'
+import type { Passwords } from '../credentials/passwords.ts'
 import type { EdgeControl } from '../wire/index.ts'
 import { guestUsed, joinGuest } from './guests.ts'
 import { linkDoor } from './links.ts'

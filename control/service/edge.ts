@@ -1,12 +1,12 @@
 /** What gateways ask of control: sign-in, the hand-off to workspace hosts, the Start button. */
 import type { Deployment } from '../deployment.ts'
 import type { ProviderSignIn } from '../oidc/index.ts'
-import { parseBody } from '../parse.ts'
-import type { Passwords } from '../passwords.ts'
+import { parseBody } from '../api/parse.ts'
+import type { Passwords } from '../credentials/passwords.ts'
 import { listSessions } from '../store/sessions.ts'
 import { findUser } from '../store/users.ts'
 import { findWorkspace } from '../store/workspaces.ts'
-import { accessingOf, roleIn } from '../whose.ts'
+import { accessingOf, roleIn } from '../authorization/whose.ts'
 import {
   acceptInvitationSchema,
   ApiError,
@@ -19,7 +19,7 @@ import type { EdgeControl } from '../wire/index.ts'
 import type { AccountLinks } from './account-links.ts'
 import type { Asking } from './access-requests.ts'
 import type { Accounts } from './accounts.ts'
-import type { AuditEntry } from './audit.ts'
+import type { AuditEntry } from '../audit/audit.ts'
 import { noteActivity } from './edge-notes.ts'
 import { guestControl } from './edge-guests.ts'
 import { handOff } from './hand-off.ts'

@@ -1,6 +1,6 @@
 /** Environment entries as users give them go in; they come out as they are stored, secrets sealed. */
-import type { Vault } from '../secrets.ts'
-import type { StoredEnv } from '../spec.ts'
+import type { Vault } from '../credentials/secrets.ts'
+import type { StoredEnv } from '../lifecycle/spec.ts'
 import { ApiError } from '../wire/index.ts'
 import type { FieldProblem } from '../wire/index.ts'
 

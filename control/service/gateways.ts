@@ -1,6 +1,6 @@
 /** Gateways in processes of their own come in: they join by a one-use token, prove themselves by a credential, and can be revoked. */
 import type { Deployment } from '../deployment.ts'
-import type { Batch } from '../feed.ts'
+import type { Batch } from '../feed/feed.ts'
 import type { StoredGateway } from '../store/gateways.ts'
 import {
   consumeGatewayToken,
@@ -10,7 +10,7 @@ import {
   saveGateway,
   touchGateway,
 } from '../store/gateways.ts'
-import { hashToken, newId, newToken } from '../tokens.ts'
+import { hashToken, newId, newToken } from '../credentials/tokens.ts'
 import { ApiError } from '../wire/index.ts'
 import type { GatewayJoin, GatewayJoined } from '../wire/index.ts'
 

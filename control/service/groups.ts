@@ -1,6 +1,6 @@
 /** Commands about groups of people go in; rows change, and gateways hear of each person whom it touches. */
 import type { Deployment } from '../deployment.ts'
-import type { Writer } from '../feed.ts'
+import type { Writer } from '../feed/feed.ts'
 import type { Group } from '../store/groups.ts'
 import {
   deleteGroup,
@@ -14,7 +14,7 @@ import { listGrants } from '../store/grants.ts'
 import { deleteQuota } from '../store/quotas.ts'
 import { findUser } from '../store/users.ts'
 import { listWorkspaces } from '../store/workspaces.ts'
-import { newId } from '../tokens.ts'
+import { newId } from '../credentials/tokens.ts'
 import { ApiError } from '../wire/index.ts'
 import { takeGrants } from './grants.ts'
 

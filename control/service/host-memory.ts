@@ -2,7 +2,7 @@
  * Hosts that call again and again come in; what is stored of them is read once, and again when the feed says that it
  * changed. When they were heard is kept here and written down in batches, as each write waits for the disk.
  */
-import type { Batch } from '../feed.ts'
+import type { Batch } from '../feed/feed.ts'
 import type { Host } from '../store/hosts.ts'
 import { findHost, touchHosts } from '../store/hosts.ts'
 import type { Db } from '../store/open.ts'

@@ -1,5 +1,5 @@
 /** A host that is gone for good comes in; its row goes, and with it the credential of its agent. */
-import type { Feed } from '../feed.ts'
+import type { Feed } from '../feed/feed.ts'
 import { listGrants } from '../store/grants.ts'
 import { deleteHost, findHost } from '../store/hosts.ts'
 import { listWorkspaces } from '../store/workspaces.ts'

@@ -1,6 +1,6 @@
 /** Invitations: an administrator makes one, its link or a verified e-mail address redeems it, and a user comes of it. */
 import type { Deployment } from '../deployment.ts'
-import type { Writer } from '../feed.ts'
+import type { Writer } from '../feed/feed.ts'
 import type { Invitation } from '../store/account-links.ts'
 import {
   deleteInvitation,
@@ -14,7 +14,7 @@ import type { Group } from '../store/groups.ts'
 import type { Db } from '../store/open.ts'
 import type { User } from '../store/users.ts'
 import { listUsers } from '../store/users.ts'
-import { hashToken, newId, newToken } from '../tokens.ts'
+import { hashToken, newId, newToken } from '../credentials/tokens.ts'
 import { ApiError, paths } from '../wire/index.ts'
 import type { CreatedInvitation, CreateInvitation, InvitationView } from '../wire/index.ts'
 

@@ -1,10 +1,10 @@
 /** A registration comes in; a host that has proved itself comes out, new or known again, with its next epoch. */
 import { createPublicKey, verify } from 'node:crypto'
-import type { Writer } from '../feed.ts'
+import type { Writer } from '../feed/feed.ts'
 import type { Host } from '../store/hosts.ts'
 import { findHost } from '../store/hosts.ts'
 import { consumeJoinToken } from '../store/tokens.ts'
-import { hashToken, newId, newToken } from '../tokens.ts'
+import { hashToken, newId, newToken } from '../credentials/tokens.ts'
 import { ApiError } from '../wire/index.ts'
 import type { Register } from '../wire/index.ts'
 

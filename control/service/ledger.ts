@@ -1,9 +1,9 @@
 /** What there is to give out is read here, and asked by everything that gives a workspace, a place, CPU or memory away. */
 import type { Deployment } from '../deployment.ts'
-import type { Writer } from '../feed.ts'
-import { heldLimits } from '../limits.ts'
-import { Ledger, usageOf } from '../quotas.ts'
-import type { Account, Usage } from '../quotas.ts'
+import type { Writer } from '../feed/feed.ts'
+import { heldLimits } from '../placement/limits.ts'
+import { Ledger, usageOf } from '../placement/quotas.ts'
+import type { Account, Usage } from '../placement/quotas.ts'
 import type { Host } from '../store/hosts.ts'
 import { listHosts } from '../store/hosts.ts'
 import type { Db } from '../store/open.ts'

@@ -1,6 +1,6 @@
 /** Quotas are set, shown and taken away here. */
 import type { Deployment } from '../deployment.ts'
-import type { Account } from '../quotas.ts'
+import type { Account } from '../placement/quotas.ts'
 import { findGroup } from '../store/groups.ts'
 import type { Db } from '../store/open.ts'
 import { deleteQuota, saveQuota } from '../store/quotas.ts'

@@ -3,7 +3,7 @@ import type { Deployment } from '../deployment.ts'
 import { findHost } from '../store/hosts.ts'
 import { deleteRestriction, insertRestriction } from '../store/restrictions.ts'
 import type { Restriction } from '../store/restrictions.ts'
-import { repositoryOf } from '../uses.ts'
+import { repositoryOf } from '../authorization/uses.ts'
 import { ApiError } from '../wire/index.ts'
 import { placeWaiting } from './settle.ts'
 

@@ -1,6 +1,6 @@
 /** Sessions begin, slide and end here; each end is told to the feed, so that gateways close what hangs on it. */
 import type { Deployment } from '../deployment.ts'
-import type { Writer } from '../feed.ts'
+import type { Writer } from '../feed/feed.ts'
 import { deleteAccountLinks } from '../store/account-links.ts'
 import type { Session } from '../store/sessions.ts'
 import {
@@ -13,7 +13,7 @@ import {
 } from '../store/sessions.ts'
 import { deleteTokens, listTokens, markTokenUsed } from '../store/tokens.ts'
 import type { NewSession, Origin } from '../wire/index.ts'
-import { hashToken, newId, newToken } from '../tokens.ts'
+import { hashToken, newId, newToken } from '../credentials/tokens.ts'
 import { tellBegun } from './told-sessions.ts'
 
 const DAY = 86_400_000

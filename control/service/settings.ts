@@ -1,6 +1,6 @@
 /** The settings of the deployment go in and out; the cap on sharing holds for what is asked, and, at the edge, for what is there. */
 import type { Deployment } from '../deployment.ts'
-import type { StoredPort } from '../spec.ts'
+import type { StoredPort } from '../lifecycle/spec.ts'
 import type { Db } from '../store/open.ts'
 import { readSettings, writeSettings } from '../store/settings.ts'
 import { ApiError, isWithinCap } from '../wire/index.ts'

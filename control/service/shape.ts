@@ -1,11 +1,11 @@
 /** What was asked of a workspace goes in; its spec with nothing left open comes out, or why no host here can take it. */
-import { boundsProblems, defaultsOf, offering } from '../limits.ts'
+import { boundsProblems, defaultsOf, offering } from '../placement/limits.ts'
 import type { ControlLimits } from '../seams.ts'
-import { lacking, resolve } from '../spec.ts'
-import type { Resolved, StoredSpec, Template } from '../spec.ts'
+import { lacking, resolve } from '../lifecycle/spec.ts'
+import type { Resolved, StoredSpec, Template } from '../lifecycle/spec.ts'
 import type { Host } from '../store/hosts.ts'
-import type { Uses } from '../uses.ts'
-import { mayUseHost, mayUseImage, mayUseTemplate } from '../uses.ts'
+import type { Uses } from '../authorization/uses.ts'
+import { mayUseHost, mayUseImage, mayUseTemplate } from '../authorization/uses.ts'
 import { ApiError } from '../wire/index.ts'
 import type { Accessing, CreateWorkspace, Limits, PatchWorkspace } from '../wire/index.ts'
 

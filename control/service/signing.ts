@@ -1,7 +1,7 @@
 /** Time goes in; the keys that gateways sign statements on visitors with come out, each published before and after its use. */
 import type { Deployment } from '../deployment.ts'
-import type { Writer } from '../feed.ts'
-import type { SecretPlace, Vault } from '../secrets.ts'
+import type { Writer } from '../feed/feed.ts'
+import type { SecretPlace, Vault } from '../credentials/secrets.ts'
 import type { Db } from '../store/open.ts'
 import type { StoredSigningKey } from '../store/signing-keys.ts'
 import { deleteSigningKeys, insertSigningKey, listSigningKeys } from '../store/signing-keys.ts'

@@ -1,13 +1,13 @@
 /** Sign-ins come in, those that went well and those that did not; the audit's rows of them come out. */
 import type { Deployment } from '../deployment.ts'
-import { networkOf } from '../sign-in-limit.ts'
+import { networkOf } from '../credentials/sign-in-limit.ts'
 import type { AuditActor } from '../store/audit.ts'
 import type { Db } from '../store/open.ts'
 import type { Session } from '../store/sessions.ts'
 import type { User } from '../store/users.ts'
 import { findUser } from '../store/users.ts'
 import type { ApiCode, Origin } from '../wire/index.ts'
-import { writeAudit } from './audit-rows.ts'
+import { writeAudit } from '../audit/audit-rows.ts'
 
 /** In the transaction that begins the session: both are there or neither. */
 export async function tellBegun(db: Db, session: Session, origin: Origin): Promise<void> {

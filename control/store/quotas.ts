@@ -1,5 +1,5 @@
 /** Quotas of users and groups at rest, and what workspaces use: row ⇄ object. */
-import type { Account, Held } from '../quotas.ts'
+import type { Account, Held } from '../placement/quotas.ts'
 import type { Quota, QuotaKind } from '../wire/index.ts'
 import type { Db } from './open.ts'
 

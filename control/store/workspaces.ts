@@ -1,7 +1,7 @@
 /** Workspaces at rest: row ⇄ object. */
 import type { Knex } from 'knex'
 import type { Phase, ReasonCode, Status } from '../wire/index.ts'
-import type { Resolved, StoredSpec } from '../spec.ts'
+import type { Resolved, StoredSpec } from '../lifecycle/spec.ts'
 import type { Holder } from './grants.ts'
 import { grantedWorkspaces } from './grants.ts'
 import type { Db } from './open.ts'

@@ -4,7 +4,7 @@ import t from 'tap'
 import { readOidcProviders } from '../../control/cli/oidc-options.ts'
 import { claimAt, groupsOf, personOf, roleOf } from '../../control/oidc/claims.ts'
 import { flowsOf } from '../../control/oidc/flows.ts'
-import { vaultOf } from '../../control/secrets.ts'
+import { vaultOf } from '../../control/credentials/secrets.ts'
 import { CliProcess } from '../support/product-process.ts'
 
 const least = { id: 'one', issuer: 'https://id.example.com/realms/team', client_id: 'postern' }

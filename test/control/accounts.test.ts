@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { openParts } from '../../control/open.ts'
-import { hashToken } from '../../control/tokens.ts'
+import { hashToken } from '../../control/credentials/tokens.ts'
 import type { EdgeFact, SessionView, TokenView, UserView } from '../../control/wire/index.ts'
 import { startPostgres } from '../support/control-postgres.ts'
 import { controlServer, factTable, listeningLog, password, roomy } from '../support/control-server.ts'
@@ -340,7 +340,7 @@ await t.test('with https the cookie is bound to the host', async (t) => {
     log: listeningLog(),
     now: Date.now,
   }
-  const { sessionCookie } = await import('../../control/app.ts')
+  const { sessionCookie } = await import('../../control/api/app.ts')
   t.match(
     sessionCookie(options.publicUrl, { token: 'x', expiresAtMs: 5000 }, 0),
     /^__Host-postern_session=x; Path=\/; Max-Age=5; HttpOnly; SameSite=Lax; Secure$/,

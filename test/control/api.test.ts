@@ -3,10 +3,15 @@ import { readFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { httpApi } from '../../control/app.ts'
-import { authorize, messageNeeds, realtimeNeeds, routeNeeds } from '../../control/authorization.ts'
+import { httpApi } from '../../control/api/app.ts'
+import {
+  authorize,
+  messageNeeds,
+  realtimeNeeds,
+  routeNeeds,
+} from '../../control/authorization/authorization.ts'
 import { startCodes } from '../../control/start-error.ts'
-import { openApi, operations } from '../../control/openapi.ts'
+import { openApi, operations } from '../../control/api/openapi.ts'
 import { apiCodes, paths, reasonCodes } from '../../control/wire/index.ts'
 import type { Identity, Role } from '../../control/wire/index.ts'
 import { pretendAgent } from '../support/control-agent.ts'

@@ -1,9 +1,9 @@
 /** Who did what: every act by the API has its row, refusals are counted, and an act that can't be told is not done. */
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { httpApi } from '../../control/app.ts'
-import { routeActions } from '../../control/audit-actions.ts'
-import { COUNTED_ROWS_PER_MINUTE } from '../../control/service/audit.ts'
+import { httpApi } from '../../control/api/app.ts'
+import { routeActions } from '../../control/audit/audit-actions.ts'
+import { COUNTED_ROWS_PER_MINUTE } from '../../control/audit/audit.ts'
 import { listAudit } from '../../control/store/audit.ts'
 import { auditActions } from '../../control/wire/index.ts'
 import type { AuditRow } from '../../control/wire/index.ts'

@@ -1,9 +1,15 @@
 /** What an auditor may, over every route; workspaces of groups; and hosts, templates and images for the holders of grants. */
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { routeNeeds } from '../../control/authorization.ts'
-import { hostNeeds, isRestricted, mayUseHost, mayUseImage, repositoryOf } from '../../control/uses.ts'
-import type { Uses } from '../../control/uses.ts'
+import { routeNeeds } from '../../control/authorization/authorization.ts'
+import {
+  hostNeeds,
+  isRestricted,
+  mayUseHost,
+  mayUseImage,
+  repositoryOf,
+} from '../../control/authorization/uses.ts'
+import type { Uses } from '../../control/authorization/uses.ts'
 import type { Grant } from '../../control/store/grants.ts'
 import type { GrantView, GroupView, HostView, Limits, UserView } from '../../control/wire/index.ts'
 import { pretendAgent } from '../support/control-agent.ts'

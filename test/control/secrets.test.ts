@@ -2,7 +2,7 @@
 import { readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { vaultOf } from '../../control/secrets.ts'
+import { vaultOf } from '../../control/credentials/secrets.ts'
 import { pretendAgent } from '../support/control-agent.ts'
 import { controlServer } from '../support/control-server.ts'
 import type { ControlServer } from '../support/control-server.ts'

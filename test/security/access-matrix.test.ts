@@ -3,7 +3,7 @@
  * each door, to the byte and in time, as what isn't there.
  */
 import t from 'tap'
-import { routeNeeds } from '../../control/authorization.ts'
+import { routeNeeds } from '../../control/authorization/authorization.ts'
 import type { Answer } from '../support/gateway-bytes.ts'
 import { doorsAt } from '../support/proof-doors.ts'
 import {

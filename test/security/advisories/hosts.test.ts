@@ -1,6 +1,6 @@
 // Attacks on how a request finds its workspace that other gateways had, each with its story; none may work here.
 import t from 'tap'
-import { routeNeeds } from '../../../control/authorization.ts'
+import { routeNeeds } from '../../../control/authorization/authorization.ts'
 import { type EdgeRoute, portDefaults, type Visibility } from '../../../control/wire/index.ts'
 import { pretendAgent } from '../../support/control-agent.ts'
 import { always, ask, exchange, OK, rawUpstream } from '../../support/gateway-bytes.ts'

@@ -1,0 +1,20 @@
+/** An unknown value and a schema go in; a typed value comes out, or every problem with its path. */
+import type { z } from 'zod'
+import { ApiError } from '../wire/index.ts'
+import type { FieldProblem } from '../wire/index.ts'
+
+function problems(issues: readonly z.core.$ZodIssue[]): FieldProblem[] {
+  return issues.flatMap((issue) => {
+    const path = issue.path.map(String)
+    if (issue.code === 'unrecognized_keys')
+      return issue.keys.map((key) => ({ path: [...path, key].join('.'), message: 'is not known here' }))
+    return [{ path: path.join('.'), message: issue.message }]
+  })
+}
+
+/** @throws ApiError invalid_body with every problem */
+export function parseBody<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  throw new ApiError('invalid_body', undefined, { errors: problems(result.error.issues) })
+}

@@ -1,0 +1,119 @@
+/** Hosts, the operator's bounds and the counts go in; what the server enforces comes out, and what breaks it. Pure. */
+import type { Ledger } from './quotas.ts'
+import type { ControlLimits } from '../seams.ts'
+import type { Defaults } from '../lifecycle/spec.ts'
+import type { Host } from '../store/hosts.ts'
+import type { Uses } from '../authorization/uses.ts'
+import { mayUseHost } from '../authorization/uses.ts'
+import { PATHS_MAX } from '../wire/index.ts'
+import type { Accessing, FieldProblem, Limits, Settings } from '../wire/index.ts'
+
+const MIB = 1024 * 1024
+const smallest = { cpu: 0.05, memoryBytes: 32 * MIB, pids: 16 } as const
+const MAX_PORTS = 32
+const MAX_ENV = 200
+
+/** Connected hosts, or all known ones while none is connected: what they could do does not change by a pause. */
+export function offering(hosts: readonly Host[]): readonly Host[] {
+  const connected = hosts.filter((host) => host.connected)
+  return connected.length > 0 ? connected : hosts
+}
+
+/** Whether a host can hold a limit: what none can is not offered, and no quota either. */
+export function heldLimits(hosts: readonly Host[]): { cpu: boolean; memory: boolean; pids: boolean } {
+  const offers = offering(hosts)
+  const holds = (limit: 'cpu' | 'memory' | 'pids'): boolean =>
+    offers.some((host) => host.capabilities.limits?.[limit] === true)
+  return { cpu: holds('cpu'), memory: holds('memory'), pids: holds('pids') }
+}
+
+/** What a workspace gets when neither user nor template says. */
+export function defaultsOf(bounds: ControlLimits): Defaults {
+  return {
+    cpu: Math.min(1, bounds.maxCpu),
+    memoryBytes: Math.min(1024 * MIB, bounds.maxMemoryBytes),
+    pids: Math.min(512, bounds.maxPids),
+  }
+}
+
+/** The limits for one user: the one truth of `GET /limits`, the form, and the checks. */
+export function limitsOf(
+  bounds: ControlLimits,
+  hosts: readonly Host[],
+  ledger: Ledger,
+  user: { readonly id: string; readonly administrator: boolean },
+  { maxVisibility }: Settings,
+): Limits {
+  const offers = offering(hosts)
+  const holds = heldLimits(hosts)
+  const quota = ledger.standing({ kind: 'user', id: user.id })
+  const defaults = defaultsOf(bounds)
+  const keepsApart = offers.every(
+    ({ capabilities }) => capabilities.isolation === true || capabilities.workspaceUsers === true,
+  )
+  return {
+    maxRunning: { total: bounds.maxRunning, perUser: quota.running.max ?? bounds.maxRunningPerUser },
+    running: { total: ledger.running, mine: quota.running.used },
+    maxWorkspacesPerUser: quota.workspaces.max ?? bounds.maxWorkspacesPerUser,
+    quota,
+    ...(holds.cpu ? { cpu: { min: smallest.cpu, max: bounds.maxCpu, default: defaults.cpu } } : {}),
+    ...(holds.memory
+      ? {
+          memoryBytes: {
+            min: smallest.memoryBytes,
+            max: bounds.maxMemoryBytes,
+            default: defaults.memoryBytes,
+          },
+        }
+      : {}),
+    ...(holds.pids ? { pids: { min: smallest.pids, max: bounds.maxPids, default: defaults.pids } } : {}),
+    images: offers.some((host) => host.capabilities.images === true),
+    isolation: offers.length > 0 && offers.every((host) => host.capabilities.isolation === true),
+    mayCreate: user.administrator || keepsApart,
+    maxVisibility,
+    maxPorts: MAX_PORTS,
+    maxPaths: PATHS_MAX,
+    maxEnv: MAX_ENV,
+    trashMs: bounds.trashMs,
+    runtime: [...new Set(offers.map((host) => host.runtime))].join(', '),
+  }
+}
+
+/** The same, by the hosts that this person's workspaces may be placed on. */
+export function limitsFor(
+  bounds: ControlLimits,
+  hosts: readonly Host[],
+  ledger: Ledger,
+  person: Accessing & { readonly administrator: boolean },
+  settings: Settings,
+  uses: Uses,
+): Limits {
+  const open = hosts.filter(({ id }) => mayUseHost(uses, id, person))
+  const limits = limitsOf(bounds, open, ledger, person, settings)
+  const isShut = open.length === 0 && hosts.length > 0
+  return { ...limits, mayCreate: limits.mayCreate && !isShut && person.role !== 'auditor' }
+}
+
+interface Asked {
+  readonly cpu?: number | null | undefined
+  readonly memoryBytes?: number | null | undefined
+  readonly pids?: number | null | undefined
+}
+
+/** What asks for more or less than is allowed, and what asks for a limit that nobody here holds. */
+export function boundsProblems(
+  asked: Asked,
+  limits: Limits,
+): { beyond: FieldProblem[]; unheld: FieldProblem[] } {
+  const beyond: FieldProblem[] = []
+  const unheld: FieldProblem[] = []
+  for (const path of ['cpu', 'memoryBytes', 'pids'] as const) {
+    const value = asked[path]
+    if (value === undefined || value === null) continue
+    const bound = limits[path]
+    if (bound === undefined) unheld.push({ path, message: 'no host here can hold this limit' })
+    else if (value < bound.min) beyond.push({ path, message: `at least ${bound.min}` })
+    else if (value > bound.max) beyond.push({ path, message: `at most ${bound.max}` })
+  }
+  return { beyond, unheld }
+}
