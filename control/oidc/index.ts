@@ -3,7 +3,7 @@ import type { Deployment } from '../deployment.ts'
 import { beginSession, SESSION_MAX_MS } from '../service/sessions.ts'
 import type { SignInLimit } from '../credentials/sign-in-limit.ts'
 import { findProviderSession } from '../store/provider-sessions.ts'
-import { tellRefused } from '../service/told-sessions.ts'
+import { tellRefused } from '../service/told-refusals.ts'
 import { hashToken, newToken } from '../credentials/tokens.ts'
 import { ApiError } from '../wire/index.ts'
 import type {

@@ -11,6 +11,7 @@ import { findWorkspaceByHost } from '../store/names.ts'
 import { findUser } from '../store/users.ts'
 import { findWorkspace } from '../store/workspaces.ts'
 import { newId } from '../credentials/tokens.ts'
+import { budgetsOf, spend } from '../credentials/tries.ts'
 import { workspaceFor } from '../authorization/whose.ts'
 import { ACCESS_REQUEST_DAYS, ApiError, nameOfLabel, nameProblem, reaches, roleOn } from '../wire/index.ts'
 import type { AccessRequests, GrantRequest, Origin } from '../wire/index.ts'
@@ -19,11 +20,8 @@ import { createGrant } from './grants.ts'
 const LIFE_MS = ACCESS_REQUEST_DAYS * 86_400_000
 /** Requests of one person at once. */
 const OF_ONE_MAX = 50
-/** So many in a row, then one in so many ms. */
-const BURST = 10
-const REFILL_MS = 6 * 60_000
-/** Askers that are remembered, and requests that wait to be written down. */
-const ASKERS_MAX = 10_000
+const perAsker = { burst: 10, refillMs: 6 * 60_000 }
+/** Requests that wait to be written down. */
 const WAITING_MAX = 1000
 
 const portOf = (label: string): number | null => {
@@ -90,26 +88,14 @@ export interface Asking {
 /** The door for those who ask. */
 export function asking(deployment: Deployment): Asking {
   const { feed, log, now } = deployment
-  // By user the time at which their debt is paid: one number is the whole bucket.
-  const paidAtMs = new Map<string, number>()
+  const askers = budgetsOf(perAsker, now, 'You asked for a lot lately.')
   let tail: Promise<void> = Promise.resolve()
   let waiting = 0
-  const spend = (userId: string): void => {
-    const time = now()
-    const paid = Math.max(paidAtMs.get(userId) ?? 0, time)
-    const waitMs = paid - time - (BURST - 1) * REFILL_MS
-    if (waitMs > 0)
-      throw new ApiError('rate_limited', 'You asked for a lot lately.', {
-        retryAfterSeconds: Math.ceil(waitMs / 1000),
-      })
-    if (paidAtMs.size >= ASKERS_MAX) for (const [id, at] of paidAtMs) if (at <= time) paidAtMs.delete(id)
-    paidAtMs.set(userId, paid + REFILL_MS)
-  }
   return {
     ask({ userId, label }, origin) {
       if (nameProblem(nameOfLabel(label)) !== null) throw new ApiError('not_found')
       if (waiting >= WAITING_MAX) throw new ApiError('overloaded')
-      spend(userId)
+      spend([[askers, userId]])
       waiting++
       tail = tail
         .then(async () => {

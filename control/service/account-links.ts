@@ -6,12 +6,13 @@ import { findUser, insertUser, updateUser } from '../store/users.ts'
 import type { User } from '../store/users.ts'
 import { hashToken, newId, newToken } from '../credentials/tokens.ts'
 import { ApiError, paths } from '../wire/index.ts'
-import type { CreatedResetLink, NewSession, Origin } from '../wire/index.ts'
+import type { AuditAction, CreatedResetLink, NewSession, Origin } from '../wire/index.ts'
 import type { SignInParts } from './accounts.ts'
 import { checkPassword, remembered } from './accounts.ts'
 import { linkAttempt } from './familiar.ts'
 import { findInvitation, redeemInvitation } from './invitations.ts'
 import { beginSession, endAllOf } from './sessions.ts'
+import { orTold } from './told-refusals.ts'
 
 /** How long a reset link works, in ms. */
 export const RESET_MS = 86_400_000
@@ -47,17 +48,18 @@ export function accountLinks(deployment: Deployment, parts: SignInParts): Accoun
   const { feed, audit, log, now } = deployment
   const { limit, passwords, devices } = parts
   /** Links are tried as passwords are; a right one costs nothing. */
-  const limited = async <T>(origin: Origin, act: () => Promise<T>): Promise<T> => {
-    const attempt = linkAttempt(origin)
-    limit.spend(attempt)
-    const result = await act()
-    limit.refund(attempt)
-    return result
-  }
+  const limited = <T>(action: AuditAction, origin: Origin, act: () => Promise<T>): Promise<T> =>
+    orTold(deployment, { action }, origin, async () => {
+      const attempt = linkAttempt(origin)
+      limit.spend(attempt)
+      const result = await act()
+      limit.refund(attempt)
+      return result
+    })
   const actor = ({ id, username }: User) => ({ kind: 'user', id, name: username }) as const
   return {
     reset: ({ token, password }, origin) =>
-      limited(origin, async () => {
+      limited('password.reset', origin, async () => {
         const hash = hashToken(token)
         const ownerOf = async (db: Db, userId: string | null): Promise<User> => {
           const found = userId === null ? null : await findUser(db, { id: userId })
@@ -83,7 +85,7 @@ export function accountLinks(deployment: Deployment, parts: SignInParts): Accoun
         return remembered(devices, session, user, origin)
       }),
     accept: ({ token, username, password }, origin) =>
-      limited(origin, async () => {
+      limited('invitation.accept', origin, async () => {
         const invited = await findInvitation(feed.db, { token }, now())
         if (invited === null) throw new ApiError('forbidden', USED)
         checkPassword('password', password, { username, email: invited.email })

@@ -24,7 +24,7 @@ import type { ApiCode, NewSession, Origin, PasswordOwner, Role } from '../wire/i
 import { attemptOf, linkAttempt } from './familiar.ts'
 import { takeGlass, takeGrants } from './grants.ts'
 import { beginSession, endAllOf } from './sessions.ts'
-import { tellRefused } from './told-sessions.ts'
+import { orTold, tellRefused } from './told-refusals.ts'
 
 export interface NewUser {
   readonly username: string
@@ -137,15 +137,17 @@ class LocalAccounts implements Accounts {
   ): Promise<{ session: NewSession; user: User }> {
     const { feed, audit, now } = this.#deployment
     const attempt = linkAttempt(origin)
-    this.#limit.spend(attempt)
-    const isKnown = await hasSetupToken(feed.db, hashToken(body.token))
-    // Asked after the link: who set up in between has taken all links away.
-    if (!(await this.setupOpen())) throw new ApiError('setup_closed')
-    if (!isKnown)
-      throw new ApiError(
-        'forbidden',
-        'This set-up link is not valid; the newest one is in the server’s output.',
-      )
+    await orTold(this.#deployment, { action: 'deployment.set-up' }, origin, async () => {
+      this.#limit.spend(attempt)
+      const isKnown = await hasSetupToken(feed.db, hashToken(body.token))
+      // Asked after the link: who set up in between has taken all links away.
+      if (!(await this.setupOpen())) throw new ApiError('setup_closed')
+      if (!isKnown)
+        throw new ApiError(
+          'forbidden',
+          'This set-up link is not valid; the newest one is in the server’s output.',
+        )
+    })
     const user = await makeUser(this.#deployment, this.#passwords, { ...body, role: 'administrator' })
     const session = await feed.write(async (w) => {
       // The guard is a unique row: of two visitors at once, on two servers even, one is first.

@@ -6,13 +6,14 @@ import { networkOf } from '../credentials/sign-in-limit.ts'
 import { readSettings } from '../store/settings.ts'
 import type { Workspace } from '../store/workspaces.ts'
 import { findWorkspace } from '../store/workspaces.ts'
-import { countTries } from '../credentials/tries.ts'
+import { budgetsOf, spend } from '../credentials/tries.ts'
 import { hashToken, newId, newToken } from '../credentials/tokens.ts'
 import { workspaceUrls } from '../views/views.ts'
 import { ApiError, cappedVisibility, paths } from '../wire/index.ts'
 import type { CreateLink, EdgeControl, NewSession, Origin, Visibility } from '../wire/index.ts'
 import type { AuditActor, AuditEntry } from '../audit/audit.ts'
 import { beginGuest, endGuestsOf } from './guests.ts'
+import { orTold } from './told-refusals.ts'
 
 const LINKS_MAX = 100
 /** Guessing 256 bits is hopeless; this only keeps who tries from keeping the store busy. */
@@ -103,12 +104,13 @@ const guest = (link: Link): AuditActor => ({
 })
 
 async function redeem(
-  { feed, audit, now }: Deployment,
+  deployment: Deployment,
   link: Link,
   workspace: Workspace,
   label: string,
   origin: Origin,
 ): Promise<NewSession> {
+  const { feed, audit, now } = deployment
   const entry: AuditEntry = {
     action: 'link.use',
     actor: guest(link),
@@ -116,8 +118,8 @@ async function redeem(
     workspace,
     origin,
   }
-  try {
-    return await feed.write(async (w) => {
+  return orTold(deployment, entry, origin, () =>
+    feed.write(async (w) => {
       if (!(await useLink(w.db, link.id, now()))) {
         const still = await findLink(w.db, { id: link.id })
         if (still === null) throw new ApiError('link_unknown')
@@ -126,32 +128,22 @@ async function redeem(
       }
       await audit.record(entry, w.db)
       return beginGuest(w, { workspaceId: workspace.id, label }, link, origin, now())
-    })
-  } catch (err) {
-    if (err instanceof ApiError)
-      await audit.count(`link ${err.code} ${link.id} ${origin.ip}`, { ...entry, outcome: err.code })
-    throw err
-  }
+    }),
+  )
 }
 
 /** Redeems links. Only wrong ones count against an address: a right one is never refused for a neighbour's tries. */
 export function linkDoor(deployment: Deployment): EdgeControl['redeemLink'] {
-  const { feed, audit, now } = deployment
-  const tries = countTries(now)
+  const { feed, now } = deployment
+  const addresses = budgetsOf(perAddress, now)
   return async ({ secret, workspaceId, label }, origin) => {
     const link = await findLink(feed.db, { hash: hashToken(secret) })
     const workspace = link === null ? null : await findWorkspace(feed.db, { id: link.workspaceId })
-    if (link === null || workspace?.id !== workspaceId || workspace.want === 'removed') {
-      tries.spend([[networkOf(origin.ip), perAddress]])
-      const actor = { kind: 'anonymous', id: '', name: '' } as const
-      await audit.count(`link ${networkOf(origin.ip)}`, {
-        action: 'link.use',
-        actor,
-        outcome: 'link_unknown',
-        origin,
-      })
+    if (link !== null && workspace?.id === workspaceId && workspace.want !== 'removed')
+      return redeem(deployment, link, workspace, label, origin)
+    return orTold(deployment, { action: 'link.use' }, origin, async () => {
+      spend([[addresses, networkOf(origin.ip)]])
       throw new ApiError('link_unknown')
-    }
-    return redeem(deployment, link, workspace, label, origin)
+    })
   }
 }

@@ -17,11 +17,12 @@ import {
 import type { Workspace } from '../store/workspaces.ts'
 import { findWorkspace } from '../store/workspaces.ts'
 import { hashToken, newId } from '../credentials/tokens.ts'
-import type { Counted } from '../credentials/tries.ts'
-import { countTries } from '../credentials/tries.ts'
+import type { Budgets, Charges } from '../credentials/tries.ts'
+import { budgetsOf, refund, spend } from '../credentials/tries.ts'
 import { ApiError } from '../wire/index.ts'
 import type { EdgeControl } from '../wire/index.ts'
 import { beginGuest } from './guests.ts'
+import { orTold } from './told-refusals.ts'
 
 /**
  * Tries at one workspace: by one visitor, and by all of their class. Strangers share an allowance, 14,400 guesses a day,
@@ -94,13 +95,19 @@ async function keep(w: Writer, holder: Holder, kind: 'session' | 'token', versio
   await w.changed(kind, holder.hash, holder.userId)
 }
 
-function countedOf(workspaceId: string, holder: Holder | null, ip: string): Counted {
+interface Tries {
+  readonly visitors: Budgets
+  readonly classes: Budgets
+  readonly addresses: Budgets
+}
+
+function chargesOf(tries: Tries, workspaceId: string, holder: Holder | null, ip: string): Charges {
   const network = networkOf(ip)
   const visitor = holder === null || holder.name === '' ? network : holder.name
   return [
-    [`v ${workspaceId} ${visitor}`, perVisitor],
-    [`c ${workspaceId} ${visitor === network ? 'strangers' : 'known'}`, perClass],
-    [`a ${network}`, perAddress],
+    [tries.visitors, `${workspaceId} ${visitor}`],
+    [tries.classes, `${workspaceId} ${visitor === network ? 'strangers' : 'known'}`],
+    [tries.addresses, network],
   ]
 }
 
@@ -111,32 +118,27 @@ function before(passwords: readonly WorkspacePassword[], port: number | null): W
 }
 
 /** @throws ApiError wrong_password, rate_limited, forbidden, overloaded */
-export function passDoor(
-  { feed, audit, now }: Deployment,
-  passwords: Passwords,
-): EdgeControl['givePassword'] {
-  const tries = countTries(now)
+export function passDoor(deployment: Deployment, passwords: Passwords): EdgeControl['givePassword'] {
+  const { feed, now } = deployment
+  const tries: Tries = {
+    visitors: budgetsOf(perVisitor, now),
+    classes: budgetsOf(perClass, now),
+    addresses: budgetsOf(perAddress, now),
+  }
   return async (given, origin) => {
     const { workspaceId, port, label } = given
     const read = async (db: Db): Promise<WorkspacePassword | null> =>
       before(await listWorkspacePasswords(db, [workspaceId]), port)
     const wanted = await read(feed.db)
     if (wanted === null) return null
-    const counted = countedOf(workspaceId, await holderOf(feed.db, given), origin.ip)
-    tries.spend(counted)
-    if (!(await passwords.verify(given.password, wanted.hash))) {
-      const workspace = await findWorkspace(feed.db, { id: workspaceId })
-      await audit.count(`pass ${workspaceId} ${networkOf(origin.ip)}`, {
-        action: 'access.denied',
-        actor: { kind: 'anonymous', id: '', name: '' },
-        object: { kind: 'workspace', id: workspaceId, name: workspace?.name ?? '' },
-        workspace,
-        outcome: 'wrong_password',
-        origin,
-      })
-      throw new ApiError('wrong_password')
-    }
-    tries.refund(counted)
+    const charges = chargesOf(tries, workspaceId, await holderOf(feed.db, given), origin.ip)
+    const workspace = await findWorkspace(feed.db, { id: workspaceId })
+    const object = { kind: 'workspace', id: workspaceId, name: workspace?.name ?? '' }
+    await orTold(deployment, { action: 'access.denied', object, workspace }, origin, async () => {
+      spend(charges)
+      if (!(await passwords.verify(given.password, wanted.hash))) throw new ApiError('wrong_password')
+      refund(charges)
+    })
     return feed.write(async (w) => {
       const workspace = await findWorkspace(w.db, { id: workspaceId })
       // Another password by now: nothing was given for that.

@@ -177,6 +177,76 @@ for (const database of databases)
     )
   })
 
+for (const database of databases)
+  await t.test(
+    `${database}: guessed links are counted by kind and network, and never written down`,
+    async (t) => {
+      const server = await serve(t, database)
+      const { edge } = server.control
+      const from = (ip: string) => ({ ip, userAgent: 'guesser', requestId: 'r' })
+      const body = { token: 'psv_guessed-secret', username: 'eve', password: 'quite another passphrase' }
+      const setup = (ip: string) => edge.setup(body, from(ip))
+      await t.rejects(setup('192.0.2.1'), { code: 'forbidden' })
+      const ada = await server.setUp()
+      await pretendAgent(server.control.embeddedAgent(), server.clock.now)
+      const ports = [{ port: 3000, visibility: 'link' }]
+      const shop = await ada.call('POST', '/api/v1/workspaces', { name: 'shop', image: 'alpine:3', ports })
+      const made = await ada.call('POST', '/api/v1/workspaces/shop/links', { port: 3000 })
+      t.equal(made.status, 201, made.text)
+      const word = await ada.call('PUT', '/api/v1/workspaces/shop/password', {
+        password: 'open sesame please',
+      })
+      t.equal(word.status, 204, word.text)
+      const invitation = await ada.call('POST', '/api/v1/invitations', {})
+      await ada.call('DELETE', `/api/v1/invitations/${invitation.json.id}`)
+      const before = (await rowsOf(server)).length
+      const workspaceId = shop.json.id
+      const link = (ip: string, secret: string) =>
+        edge.redeemLink({ secret, workspaceId, label: 'shop-3000' }, from(ip))
+      const pass = (ip: string) =>
+        edge.givePassword(
+          { workspaceId, port: 3000, label: 'shop-3000', password: 'guessed-secret', holder: null },
+          from(ip),
+        )
+      const revoked = String((invitation.json as { url?: string }).url).split('#')[1] ?? ''
+      const tries = [
+        setup,
+        (ip: string) =>
+          edge.resetPassword({ token: 'psr_guessed-secret', password: body.password }, from(ip)),
+        (ip: string) => edge.acceptInvitation(body, from(ip)),
+        (ip: string) => edge.acceptInvitation({ ...body, token: revoked }, from(ip)),
+        (ip: string) => link(ip, 'psl_guessed-secret'),
+        pass,
+      ]
+      for (const [n, guess] of tries.entries())
+        for (let i = 0; i < 40; i++) await t.rejects(guess(`2001:db8:${n}:0::${i}`))
+      await link('192.0.2.9', 'psl_guessed-secret').catch(() => undefined)
+      await server.sweep()
+      const rows = (await rowsOf(server)).slice(before)
+      t.same(
+        rows.map((row) => `${row.actor.kind}: ${short(row)} ${row.ip} ${row.count}`).sort(),
+        [
+          'anonymous: access.denied  shop rate_limited 2001:db8:5:0::5 35',
+          'anonymous: access.denied  shop wrong_password 2001:db8:5:0::0 5',
+          'anonymous: deployment.set-up  deployment rate_limited 2001:db8:0:0::30 10',
+          'anonymous: deployment.set-up  deployment setup_closed 2001:db8:0:0::0 30',
+          'anonymous: invitation.accept  invitation forbidden 2001:db8:2:0::0 30',
+          'anonymous: invitation.accept  invitation forbidden 2001:db8:3:0::0 30',
+          'anonymous: invitation.accept  invitation rate_limited 2001:db8:2:0::30 10',
+          'anonymous: invitation.accept  invitation rate_limited 2001:db8:3:0::30 10',
+          'anonymous: link.use  link link_unknown 192.0.2.9 1',
+          'anonymous: link.use  link link_unknown 2001:db8:4:0::0 30',
+          'anonymous: link.use  link rate_limited 2001:db8:4:0::30 10',
+          'anonymous: password.reset  password forbidden 2001:db8:1:0::0 30',
+          'anonymous: password.reset  password rate_limited 2001:db8:1:0::30 10',
+        ],
+        'each try is counted, in as many rows as there are kinds and networks',
+      )
+      for (const secret of ['guessed', revoked, body.password, 'eve'])
+        t.notOk(JSON.stringify(rows).includes(secret), 'no secret is in a row')
+    },
+  )
+
 await t.test('what can’t be written down is not done, and what is done is not lost', async (t) => {
   const server = await serve(t, 'sqlite')
   const ada = await server.setUp()

@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { hashToken } from '../../control/credentials/tokens.ts'
-import { BUDGETS_MAX, signInLimit } from '../../control/credentials/sign-in-limit.ts'
+import { signInLimit } from '../../control/credentials/sign-in-limit.ts'
 import type { Attempt } from '../../control/credentials/sign-in-limit.ts'
+import { BUDGETS_MAX, budgetsOf, refund, spend } from '../../control/credentials/tries.ts'
 import { passwordProblem } from '../../control/wire/index.ts'
 import type { SessionView } from '../../control/wire/index.ts'
 import { controlServer, password } from '../support/control-server.ts'
@@ -116,6 +117,21 @@ await t.test('a million of names and addresses fill no memory, and free nobody w
   now += 61_000
   limit.spend(attempt('ada', '192.0.2.1'))
   t.throws(() => limit.spend(attempt('ada', '192.0.2.2')), { code: 'rate_limited' }, 'one a minute')
+})
+
+await t.test('a flood of keys frees no guesser, whatever is guessed', async (t) => {
+  let now = 1_000_000
+  const budgets = budgetsOf({ burst: 30, refillMs: 4000 }, () => now)
+  const guess = (key: string): void => spend([[budgets, key]])
+  for (let n = 0; n < 30; n++) guess('guesser')
+  for (let n = 0; n < 3 * BUDGETS_MAX; n++) guess(address(n))
+  t.ok(budgets.size <= BUDGETS_MAX)
+  t.throws(() => guess('guesser'), { code: 'rate_limited', retryAfterSeconds: 4 })
+  now += 4000
+  guess('guesser')
+  t.throws(() => guess('guesser'), { code: 'rate_limited' }, 'one at each refill')
+  refund([[budgets, 'guesser']])
+  guess('guesser')
 })
 
 await t.test('passwords that guessers try first are refused, with a sentence at the field', async (t) => {
