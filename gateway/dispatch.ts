@@ -7,7 +7,7 @@ import { readingOrigin } from './decide/cors.ts'
 import { toDashboard, toDashboardSocket } from './dashboard.ts'
 import { decide } from './decide/decide.ts'
 import { type Edge, hasBody, nextRequestId, originOf, type Visit } from './edge.ts'
-import { factsOf } from './facts/facts.ts'
+import { factsAt } from './facts/facts.ts'
 import { beginHandOff } from './flows/hand-off.ts'
 import { noteGuest } from './usage/guest-uses.ts'
 import { noteUse } from './usage/session-uses.ts'
@@ -253,16 +253,7 @@ function toWorkspace(visit: Visit, place: WorkspacePlace): void {
     seen.kind = RouteClass.own
     return edge.own(visit)
   }
-  const facts = factsOf({
-    table: edge.table,
-    site: edge.site,
-    place,
-    scan: visit.scan,
-    method: visit.method,
-    target: visit.target,
-    upgrade: visit.socket !== null,
-    nowMs: edge.now(),
-  })
+  const facts = factsAt(visit, place, visit.method, visit.target, visit.socket !== null)
   if (facts.route !== undefined) seen.workspaceId = facts.route.workspaceId
   const user = userOf(facts.identity)
   if (user !== null) {

@@ -2,6 +2,7 @@
 import type { Identity } from '../../control/wire/index.ts'
 import { kinOf } from '../decide/cors.ts'
 import type { Facts } from '../decide/decide.ts'
+import type { Visit } from '../edge.ts'
 import type { WorkspacePlace } from '../host/host.ts'
 import { type Credential, credentialOf, identityOf } from '../identity/identity.ts'
 import { composedPort, namedPort } from '../decide/ports.ts'
@@ -52,4 +53,16 @@ export function factsOf(input: FactsInput): GatheredFacts {
     preflight: input.method === 'OPTIONS' && scan.requestMethod !== null,
     nowMs: input.nowMs,
   }
+}
+
+/** The facts of a visit as if it asked the host of `place` for `target` by `method`; a WebSocket only where `upgrade` says so. */
+export function factsAt(
+  { edge, scan }: Visit,
+  place: WorkspacePlace,
+  method: string,
+  target: string,
+  upgrade = false,
+): GatheredFacts {
+  const { table, site } = edge
+  return factsOf({ table, site, place, scan, method, target, upgrade, nowMs: edge.now() })
 }

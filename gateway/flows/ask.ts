@@ -4,7 +4,7 @@ import { answerCode, answerDecision, sendCard, sendRedirect } from '../pages/ans
 import { dashboardIdentity } from '../dashboard.ts'
 import { decide, provesOwnOrigin } from '../decide/decide.ts'
 import { originOf, type Visit } from '../edge.ts'
-import { factsOf } from '../facts/facts.ts'
+import { factsAt } from '../facts/facts.ts'
 import { placeOfLabel, type WorkspacePlace } from '../host/host.ts'
 import { askedCard } from '../pages/forms.ts'
 import { workspaceOrigin } from '../host/site.ts'
@@ -32,18 +32,8 @@ export async function askFromDashboard(visit: Visit): Promise<void> {
 
 /** On the workspace's own host, where a session of it opens nothing any more. */
 export async function askFromWorkspace(visit: Visit, place: WorkspacePlace): Promise<void> {
-  const { edge, scan } = visit
-  const { table, site } = edge
-  const facts = factsOf({
-    table,
-    site,
-    place,
-    scan,
-    method: 'POST',
-    target: '/',
-    upgrade: false,
-    nowMs: edge.now(),
-  })
+  const { scan } = visit
+  const facts = factsAt(visit, place, 'POST', '/')
   const decision = decide(facts)
   if (decision.kind === 'sign-in' || decision.kind === 'unavailable') return answerDecision(visit, decision)
   // Neither pages of sibling ports nor of anybody else may ask in a person's name.

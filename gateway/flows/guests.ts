@@ -2,7 +2,7 @@
 import { type NewSession, paths } from '../../control/wire/index.ts'
 import { answerCode, sendRedirect } from '../pages/answer.ts'
 import { originOf, type Visit } from '../edge.ts'
-import { factsOf, type GatheredFacts } from '../facts/facts.ts'
+import { factsAt } from '../facts/facts.ts'
 import { placeOfLabel, type WorkspacePlace } from '../host/host.ts'
 import { workspaceOrigin } from '../host/site.ts'
 import { chainOf, chainValue, goOn } from './chain.ts'
@@ -11,21 +11,6 @@ import { queryOf } from './form.ts'
 
 const WORD_MS = 60_000
 const sealedFor = (label: string): string => `guest of ${label}`
-
-/** The facts of a visit to this host as if it asked for `target`. */
-export function factsAt(visit: Visit, place: WorkspacePlace, target: string): GatheredFacts {
-  const { edge, scan } = visit
-  return factsOf({
-    table: edge.table,
-    site: edge.site,
-    place,
-    scan,
-    method: 'GET',
-    target,
-    upgrade: false,
-    nowMs: edge.now(),
-  })
-}
 
 /**
  * `GET /.postern/join`, on the host where the guest is known, as the dashboard's host is for who has an account: a word
@@ -44,7 +29,7 @@ export function letGuestJoin(visit: Visit, place: WorkspacePlace): Promise<void>
     answerCode(visit, 'bad_request', { detail: 'The link is not complete.' })
     return Promise.resolve()
   }
-  const { identity } = factsAt(visit, place, '/')
+  const { identity } = factsAt(visit, place, 'GET', '/')
   if (identity.kind !== 'link' || identity.workspaceId !== chain.workspaceId) goOn(visit, chain)
   else {
     const word = JSON.stringify([identity.sessionHash, challenge, edge.now()])

@@ -5,7 +5,7 @@ import { answerCode, answerDecision, sendCard, sendRedirect } from '../pages/ans
 import { decide, provesOwnOrigin } from '../decide/decide.ts'
 import { dashboardIdentity } from '../dashboard.ts'
 import { originOf, type Visit } from '../edge.ts'
-import { factsOf } from '../facts/facts.ts'
+import { factsAt } from '../facts/facts.ts'
 import { isLocalPath, placeOfLabel, type WorkspacePlace } from '../host/host.ts'
 import { handOffCard, notFoundCard } from '../pages/cards.ts'
 import { consentCard } from '../pages/forms.ts'
@@ -14,7 +14,6 @@ import { beginChain, goOn } from './chain.ts'
 import { clearCookie } from './cookie.ts'
 import { challengeOf, type Flow, FLOW_SECONDS } from './flow.ts'
 import { queryOf, readForm } from './form.ts'
-import { factsAt } from './guests.ts'
 import { authorizeInChain, chainAt, finishInChain } from './join.ts'
 import { flowCookie, flowOf, workspaceCookie } from './remembered.ts'
 import { isTopLevel } from './top-level.ts'
@@ -60,7 +59,7 @@ export function beginHandOff(visit: Visit, place: WorkspacePlace, target: string
   sendRedirect(visit, location, [
     ...flowCookie(visit, place, flow, FLOW_SECONDS),
     // What is nobody's; a guest's opens other ports of this host, or this one again.
-    ...(factsAt(visit, place, '/').identity.kind === 'link'
+    ...(factsAt(visit, place, 'GET', '/').identity.kind === 'link'
       ? []
       : clearCookie(edge.site, edge.site.cookies.workspace)),
     ...withoutTossed(visit),
@@ -146,17 +145,8 @@ async function redeem(visit: Visit, given: { code: string; nonce: string; label:
 
 /** A code that is used, late or another browser's; a second tab that came first has made a session already. */
 function unfinished(visit: Visit, place: WorkspacePlace, flow: Flow | null): void {
-  const { edge, scan } = visit
-  const facts = factsOf({
-    table: edge.table,
-    site: edge.site,
-    place,
-    scan,
-    method: 'GET',
-    upgrade: false,
-    target: visit.target,
-    nowMs: edge.now(),
-  })
+  const { edge } = visit
+  const facts = factsAt(visit, place, 'GET', visit.target)
   if (facts.identity.kind === 'session') return sendRedirect(visit, flow?.path ?? '/')
   const lead = 'The link was used already, is older than a minute, or was made for another browser.'
   answerCode(visit, 'forbidden', {
@@ -169,16 +159,7 @@ function unfinished(visit: Visit, place: WorkspacePlace, flow: Flow | null): voi
 /** The Start button: the one verb that a workspace's own session opens, from its own host only. */
 export async function startFromPage(visit: Visit, place: WorkspacePlace): Promise<void> {
   const { edge } = visit
-  const facts = factsOf({
-    table: edge.table,
-    site: edge.site,
-    place,
-    scan: visit.scan,
-    method: 'POST',
-    target: visit.target,
-    upgrade: false,
-    nowMs: edge.now(),
-  })
+  const facts = factsAt(visit, place, 'POST', visit.target)
   const decision = decide(facts)
   if (decision.kind === 'sign-in' || decision.kind === 'not-found') return answerDecision(visit, decision)
   if (decision.kind === 'refused' || decision.kind === 'unavailable' || decision.kind === 'preflight')

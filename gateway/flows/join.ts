@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { type Identity, paths, userOf } from '../../control/wire/index.ts'
 import { sendRedirect } from '../pages/answer.ts'
 import type { Visit } from '../edge.ts'
-import { factsOf } from '../facts/facts.ts'
+import { factsAt } from '../facts/facts.ts'
 import type { WorkspacePlace } from '../host/host.ts'
 import { workspaceOrigin } from '../host/site.ts'
 import { type Chain, chainOf, chainValue, goOn } from './chain.ts'
@@ -22,16 +22,7 @@ export function chainAt(visit: Visit, place: WorkspacePlace): Chain | null {
 /** Step 1, on the further host: it needs a nonce of its own, unless this person is signed in there. */
 export function joinChain(visit: Visit, place: WorkspacePlace, chain: Chain): void {
   const { edge } = visit
-  const { identity } = factsOf({
-    table: edge.table,
-    site: edge.site,
-    place,
-    scan: visit.scan,
-    method: 'GET',
-    target: visit.target,
-    upgrade: false,
-    nowMs: edge.now(),
-  })
+  const { identity } = factsAt(visit, place, 'GET', visit.target)
   const isGuest = chain.userId === ''
   // A guest's chain must not sign anybody out of their own account.
   if (isGuest ? identity.kind === 'session' : userOf(identity)?.id === chain.userId) return goOn(visit, chain)

@@ -3,13 +3,13 @@ import { ApiError } from '../../control/wire/index.ts'
 import { answerCode, sendCard, sendRedirect } from '../pages/answer.ts'
 import { decide, provesOwnOrigin } from '../decide/decide.ts'
 import { originOf, type Visit } from '../edge.ts'
+import { factsAt } from '../facts/facts.ts'
 import type { WorkspacePlace } from '../host/host.ts'
 import { linkCard, linkOverCard } from '../pages/link-card.ts'
 import { workspaceOrigin } from '../host/site.ts'
 import { beginChain, goOn } from './chain.ts'
 import { FLOW_SECONDS } from './flow.ts'
 import { readForm } from './form.ts'
-import { factsAt } from './guests.ts'
 import { flowCookie, workspaceCookie } from './remembered.ts'
 
 /**
@@ -26,7 +26,7 @@ export function showLink(visit: Visit, place: WorkspacePlace): Promise<void> {
 
 /** True where this browser may be here already: then the link keeps its use. */
 function isInside(visit: Visit, place: WorkspacePlace): boolean {
-  const facts = factsAt(visit, place, '/')
+  const facts = factsAt(visit, place, 'GET', '/')
   if (facts.identity.kind === 'anonymous') return false
   const { kind } = decide(facts)
   return kind !== 'sign-in' && kind !== 'not-found' && kind !== 'refused' && kind !== 'unavailable'

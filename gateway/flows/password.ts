@@ -3,12 +3,11 @@ import { ApiError, paths } from '../../control/wire/index.ts'
 import { answerCode, answerDecision, send, sendCard, sendRedirect, wantsPage } from '../pages/answer.ts'
 import { decide, deniesNothing, provesOwnOrigin } from '../decide/decide.ts'
 import { originOf, type Visit } from '../edge.ts'
-import type { GatheredFacts } from '../facts/facts.ts'
+import { factsAt, type GatheredFacts } from '../facts/facts.ts'
 import { isLocalPath, type WorkspacePlace } from '../host/host.ts'
 import { passwordCard } from '../pages/link-card.ts'
 import { type Site, workspaceOrigin } from '../host/site.ts'
 import { queryOf, readForm } from './form.ts'
-import { factsAt } from './guests.ts'
 import { beginHandOff } from './hand-off.ts'
 import { enterAsGuest } from './link.ts'
 import { workspaceCookie } from './remembered.ts'
@@ -26,7 +25,7 @@ export function passwordLocation(site: Site, place: WorkspacePlace, target: stri
 /** `GET /.postern/password?to=…`: the form, where that path needs it; else on to the path. */
 export function showPassword(visit: Visit, place: WorkspacePlace): Promise<void> {
   const to = pathIn(queryOf(visit.target))
-  const decision = decide(factsAt(visit, place, to))
+  const decision = decide(factsAt(visit, place, 'GET', to))
   if (decision.kind === 'password') sendCard(visit, 200, passwordCard(to, null))
   else if (decision.kind === 'sign-in') beginHandOff(visit, place, to)
   else sendRedirect(visit, to)
@@ -56,7 +55,7 @@ export async function givePassword(visit: Visit, place: WorkspacePlace): Promise
   const { edge } = visit
   const fields = await readForm(visit)
   const to = pathIn(fields)
-  const facts = factsAt(visit, place, to)
+  const facts = factsAt(visit, place, 'GET', to)
   if (!isOwnForm(visit, facts)) return answerCode(visit, 'wrong_origin')
   const decision = decide(facts)
   const isPage = wantsPage(visit)

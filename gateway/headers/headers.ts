@@ -1,7 +1,8 @@
 // Pure. Raw header fields come in, flat arrays of names and values; what goes to the app, or back to the visitor, comes out.
 import { type EdgeUser, type Identity, userOf } from '../../control/wire/index.ts'
+import { nominated } from './connection.ts'
 import { isOurAuthorization, readCookies } from './cookies.ts'
-import { Field, type FieldKind, fieldKind, isOurField, isProtectedFromConnection } from './fields.ts'
+import { Field, type FieldKind, fieldKind, isOurField } from './fields.ts'
 import { withoutTokens } from './protocols.ts'
 import { type Scan, VIA_NAME } from './scan.ts'
 import { narrowedCookie } from './set-cookie.ts'
@@ -23,28 +24,6 @@ export interface Forwarding {
 
 /** How often the pseudonym may be in `Via` already: more is a loop (508). */
 export const VIA_MAX = 3
-
-const CONNECTION_DEFAULTS: ReadonlySet<string> = new Set([
-  'keep-alive',
-  'close',
-  'upgrade',
-  'te',
-  'http2-settings',
-])
-const NONE: ReadonlySet<string> = new Set()
-
-/** The fields that a Connection header takes away with it; those that matter stay. */
-function nominated(connection: string | null): ReadonlySet<string> {
-  if (connection === null) return NONE
-  const lower = connection.toLowerCase()
-  if (lower === 'keep-alive' || lower === 'close' || lower === 'upgrade') return NONE
-  const names = new Set<string>()
-  for (const token of lower.split(',')) {
-    const name = token.trim()
-    if (name !== '' && !CONNECTION_DEFAULTS.has(name) && !isProtectedFromConnection(name)) names.add(name)
-  }
-  return names
-}
 
 /** The fields of a request as the app gets them. Host stays the public one; framing is the engine's. */
 export function upstreamHeaders(raw: readonly string[], scan: Scan, forwarding: Forwarding): string[] {

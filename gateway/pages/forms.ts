@@ -22,6 +22,19 @@ export const newUsernameField = (username: string): Html =>
       autofocus
   /></label>`
 
+/** Where somebody chooses a password. */
+export const newPasswordField = (label: string): Html =>
+  html`<label
+    >${label} <small>at least 10 characters</small
+    ><input
+      type="password"
+      name="password"
+      autocomplete="new-password"
+      required
+      minlength="10"
+      maxlength="1024"
+  /></label>`
+
 const providerLocation = (id: string, next: string): string =>
   `${paths.provider.replace(':id', encodeURIComponent(id))}?next=${encodeURIComponent(next)}`
 
@@ -97,17 +110,7 @@ export function setupCard(input: {
     actions: html`${errorLine(input.error)}
       <form method="post" action="/setup">
         <input type="hidden" name="token" value="${input.token}" />
-        ${newUsernameField(input.username)}
-        <label
-          >Password <small>at least 10 characters</small
-          ><input
-            type="password"
-            name="password"
-            autocomplete="new-password"
-            required
-            minlength="10"
-            maxlength="1024"
-        /></label>
+        ${newUsernameField(input.username)} ${newPasswordField('Password')}
         <label
           >Email <small>optional</small
           ><input type="email" name="email" value="${input.email}" autocomplete="email" maxlength="254"

@@ -1,6 +1,6 @@
 // Pure. What a one-time link says comes in; the card with its form comes out. The link's secret is behind `#`, where no server and no log sees it.
 import type { Card } from './card.ts'
-import { errorLine, newUsernameField } from './forms.ts'
+import { errorLine, newPasswordField, newUsernameField } from './forms.ts'
 import { html, type Html } from './html.ts'
 
 /** Without script, a person copies the secret from the address themselves. */
@@ -18,18 +18,6 @@ const tokenField = (token: string): Html =>
       /></label>`
     : html`<input type="hidden" name="token" value="${token}" />`
 
-const passwordField = (label: string): Html =>
-  html`<label
-    >${label} <small>at least 10 characters</small
-    ><input
-      type="password"
-      name="password"
-      autocomplete="new-password"
-      required
-      minlength="10"
-      maxlength="1024"
-  /></label>`
-
 /** The form that sets a new password. */
 export function resetCard(input: { token: string; error: string | null }): Card {
   return {
@@ -38,7 +26,7 @@ export function resetCard(input: { token: string; error: string | null }): Card 
     fillsFromFragment: true,
     actions: html`${errorLine(input.error)}
       <form method="post" action="/reset">
-        ${tokenField(input.token)} ${passwordField('New password')}
+        ${tokenField(input.token)} ${newPasswordField('New password')}
         <div class="wide"><button>Set the password</button></div>
       </form>`,
     small: ['The link works once.'],
@@ -53,7 +41,7 @@ export function invitationCard(input: { token: string; username: string; error: 
     fillsFromFragment: true,
     actions: html`${errorLine(input.error)}
       <form method="post" action="/invitation">
-        ${tokenField(input.token)} ${newUsernameField(input.username)} ${passwordField('Password')}
+        ${tokenField(input.token)} ${newUsernameField(input.username)} ${newPasswordField('Password')}
         <div class="wide"><button>Join</button></div>
       </form>`,
     small: ['The link works once.'],

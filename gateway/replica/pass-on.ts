@@ -5,7 +5,7 @@ import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import type { Duplex } from 'node:stream'
 import type { Logger } from '@postern/plugin'
 import { ApiError, type Origin, VISITOR_HEADER } from '../../control/wire/index.ts'
-import { Field, fieldKind } from '../headers/fields.ts'
+import { endToEnd } from '../headers/connection.ts'
 import type { InnerApp } from '../seams.ts'
 import { splice } from '../upgrade.ts'
 
@@ -17,31 +17,6 @@ export interface PassOn extends InnerApp {
 const SOCKETS_MAX = 256
 /** Below the server's own, so that it is rarely the server who closes first. */
 const IDLE_MS = 20_000
-
-/** Fields that belong to one connection; `upgrade` keeps what makes a WebSocket. */
-function endToEnd(raw: readonly string[], isUpgrade: boolean): string[] {
-  const gone = new Set<string>()
-  for (let i = 0; i + 1 < raw.length; i += 2)
-    if (fieldKind(raw[i] as string) === Field.connection)
-      for (const token of (raw[i + 1] as string).split(',')) gone.add(token.trim().toLowerCase())
-  const out: string[] = []
-  for (let i = 0; i + 1 < raw.length; i += 2) {
-    const name = raw[i] as string
-    const kind = fieldKind(name)
-    const isHop =
-      kind === Field.hop ||
-      kind === Field.connection ||
-      kind === Field.upgrade ||
-      kind === Field.te ||
-      kind === Field.trailer ||
-      kind === Field.expect ||
-      kind === Field.visitor ||
-      (kind === Field.pass && gone.has(name.toLowerCase()))
-    if (!isHop) out.push(name, raw[i + 1] as string)
-  }
-  if (isUpgrade) out.push('Connection', 'Upgrade', 'Upgrade', 'websocket')
-  return out
-}
 
 /** A body's length is told by the request; without one there is none, whatever the method. */
 const hasBody = (req: IncomingMessage): boolean =>

@@ -4,7 +4,8 @@
  */
 import t, { type Test } from 'tap'
 import type { TestEdge } from '../support/fronts-edge.ts'
-import { frontFacts, hashOf, secrets, webRoute, type WebPorts } from '../support/fronts-facts.ts'
+import { hashOf } from '../support/gateway-control.ts'
+import { frontFacts, secrets, webRoute, type WebPorts } from '../support/fronts-facts.ts'
 import { type ExampleFront, exampleFronts, ifInstalled, startScene } from '../support/fronts-scene.ts'
 import { namesOf, startUpstream, valuesOf, type Seen, type Upstream } from '../support/fronts-upstream.ts'
 import { ask, openSocket, type Answer } from '../support/fronts-visitor.ts'

@@ -1,20 +1,10 @@
 // A real browser through the whole hand-off: what cookies, policies and redirects mean is its to say.
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { chromium } from 'playwright-core'
 import t from 'tap'
+import { freePort } from '../support/free-port.ts'
 import { startEdge } from '../support/gateway-edge.ts'
 import { until } from '../support/until.ts'
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 /** RFC 6455 §4.2.2. */
 const acceptOf = (key: string): string =>

@@ -6,6 +6,7 @@ import t, { type Test } from 'tap'
 import type { LinkView } from '../../control/wire/index.ts'
 import { type Answer, rawClient, webSocketBytes } from '../support/gateway-bytes.ts'
 import { startPostgres } from '../support/control-postgres.ts'
+import { hashOf } from '../support/gateway-control.ts'
 import { joinControl, remoteControl } from '../../gateway/replica/remote-control.ts'
 import {
   ask,
@@ -15,7 +16,6 @@ import {
   linksWorld,
   navigates,
   origin,
-  sha256,
   Visitor,
 } from '../support/links-world.ts'
 import { until } from '../support/until.ts'
@@ -86,7 +86,7 @@ t.test('a link is made, told once, used, listed and revoked', async (t) => {
   t.match(listed, { id, name: 'for the demo', port: null, maxUses: 3, createdBy: { username: 'ada' } })
   t.equal(listed?.uses, 1, 'who is inside already uses nothing up')
   t.notMatch(JSON.stringify(json), secret.slice(4))
-  t.notMatch(JSON.stringify(json), sha256(secret))
+  t.notMatch(JSON.stringify(json), hashOf(secret))
 
   const sockets = [
     await openSocket(world, 'shop', visitor.fields('shop')),
@@ -337,7 +337,7 @@ t.test('a guest who is here stays; one who left does not', async (t) => {
   // Without a look at the page: that use would be told in its own time, by a clock that has gone on.
   await left.post('shop', '/.postern/link', { token: secret })
   const { db } = world.deployment.feed
-  const hash = sha256(here.cookie('shop').split('=')[1] ?? '')
+  const hash = hashOf(here.cookie('shop').split('=')[1] ?? '')
   for (let hours = 0; hours < 30; hours += 10) {
     world.clock.now += 10 * 3600_000
     t.equal((await here.get('shop')).status, 200, `after ${hours + 10} hours`)
@@ -369,7 +369,7 @@ t.test('a gateway in a process of its own asks for the same', async (t) => {
   t.same(await throughDoors(world, 'shop', fields), [200, 200, 200])
   await t.rejects(remote.redeemLink(given, origin), { code: 'link_over' })
   await t.rejects(remote.redeemLink({ ...given, secret: 'psl_' }, origin), { code: 'link_unknown' })
-  const sessionHash = sha256(session.token)
+  const sessionHash = hashOf(session.token)
   const label = `shop-${world.apps[1].port}`
   const other = await remote.joinGuest({ sessionHash, label }, origin)
   t.same(

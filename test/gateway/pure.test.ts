@@ -11,6 +11,7 @@ import {
   secretHash,
 } from '../../gateway/headers/cookies.ts'
 import { decide, type Facts, mayRideOnCookie } from '../../gateway/decide/decide.ts'
+import { endToEnd } from '../../gateway/headers/connection.ts'
 import { fieldKind, isProtectedFromConnection } from '../../gateway/headers/fields.ts'
 import { openFlow, sealFlow } from '../../gateway/flows/flow.ts'
 import { answerHeaders, upstreamHeaders } from '../../gateway/headers/headers.ts'
@@ -471,3 +472,21 @@ t.test('pages escape, and the same-site warning names the domain', (t) => {
   t.equal(sameSiteWarning('http://localhost:8090', 'ws.localhost'), null)
   t.end()
 })
+
+t.test(
+  'between a gateway and its server a Connection field takes no more away than towards an app',
+  async (t) => {
+    const kept = ['Content-Type', 'a/b', 'Sec-WebSocket-Key', 'k', 'Cookie', 'c=1']
+    const sent = [
+      'Connection',
+      'Upgrade, X-B',
+      ...kept,
+      'X-B',
+      '1',
+      'Connection',
+      'Content-Type, Cookie, sec-websocket-key',
+    ]
+    t.same(endToEnd([...sent, 'Upgrade', 'websocket', 'TE', 'trailers'], false), kept)
+    t.same(endToEnd(sent, true), [...kept, 'Connection', 'Upgrade', 'Upgrade', 'websocket'])
+  },
+)

@@ -1,19 +1,9 @@
 // A name that has another owner now, in a real browser: the former owner's service worker must not greet the visitor.
-import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { type BrowserContext, chromium } from 'playwright-core'
 import t from 'tap'
+import { freePort } from '../support/free-port.ts'
 import { startEdge } from '../support/gateway-edge.ts'
 import { until } from '../support/until.ts'
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 /** Of the former owner: it lets navigations through, or redeems the code itself, and says so in every answer. */
 const WORKERS = {

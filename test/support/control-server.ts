@@ -1,5 +1,5 @@
 /** A control over real HTTP: cookies and tokens are found by the edge's facts, as a gateway does, but without one. */
-import { createHash, generateKeyPairSync, sign } from 'node:crypto'
+import { generateKeyPairSync, sign } from 'node:crypto'
 import type { IncomingMessage, Server } from 'node:http'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -9,6 +9,7 @@ import type { Parts } from '../../control/open.ts'
 import type { ControlOptions } from '../../control/seams.ts'
 import type { EdgeFact, EdgeSink, Identity, Register } from '../../control/wire/index.ts'
 import { makeClient, type Client } from './control-client.ts'
+import { hashOf } from './gateway-control.ts'
 
 /** Collects everything that was logged, for the search for secrets. */
 export function listeningLog(): Logger & { readonly lines: string[] } {
@@ -57,8 +58,6 @@ export function factTable(): EdgeSink & {
   }
 }
 
-const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
-
 /** Who a request comes from, by the facts alone. */
 export function identify(
   rows: ReadonlyMap<string, EdgeFact>,
@@ -70,14 +69,14 @@ export function identify(
     return fact?.kind === 'user' ? fact.row : null
   }
   const bearer = /^Bearer (pst_.+)$/.exec(headers.authorization ?? '')?.[1]
-  const token = bearer === undefined ? undefined : rows.get(`token ${sha256(bearer)}`)
+  const token = bearer === undefined ? undefined : rows.get(`token ${hashOf(bearer)}`)
   if (token?.kind === 'token' && (token.row.expiresAtMs ?? Infinity) > now) {
     const found = user(token.row.userId)
     const { id: tokenId, scopes, bounds } = token.row
     if (found !== null) return { kind: 'token', user: found, tokenId, scopes, bounds }
   }
   const cookie = /(?:^|; )postern_session=([^;]+)/.exec(headers.cookie ?? '')?.[1]
-  const session = cookie === undefined ? undefined : rows.get(`session ${sha256(cookie)}`)
+  const session = cookie === undefined ? undefined : rows.get(`session ${hashOf(cookie)}`)
   if (session?.kind === 'session' && session.row.workspace === null && session.row.expiresAtMs > now) {
     const found = user(session.row.userId)
     if (found !== null) return { kind: 'session', user: found, sessionHash: session.row.hash }
@@ -115,6 +114,20 @@ export const roomy = {
   trashMs: 7 * 86_400_000,
 }
 
+/** A control by itself, on SQLite; where it keeps its state, what it logs and what time it is, each test says. */
+export const usualOptions = {
+  databaseUrl: null,
+  publicUrl: 'http://localhost:8090',
+  baseDomain: 'ws.localhost',
+  machineId: 'machine-one',
+  templateDirectories: [],
+  limits: roomy,
+  auditRetentionMs: 400 * 86_400_000,
+  hookTargets: 'public',
+  webRoot: null,
+  version: '0.0.0-test',
+} as const satisfies Partial<ControlOptions>
+
 /** Starts a control on a free port. The clock stands still unless the test moves it. */
 export async function controlServer(
   options: Partial<ControlOptions> & { stateDirectory: string },
@@ -123,16 +136,7 @@ export async function controlServer(
   const log = listeningLog()
   const parts = await openParts(
     {
-      databaseUrl: null,
-      publicUrl: 'http://localhost:8090',
-      baseDomain: 'ws.localhost',
-      machineId: 'machine-one',
-      templateDirectories: [],
-      limits: roomy,
-      auditRetentionMs: 400 * 86_400_000,
-      hookTargets: 'public',
-      webRoot: null,
-      version: '0.0.0-test',
+      ...usualOptions,
       log,
       now: () => clock.now,
       ...options,

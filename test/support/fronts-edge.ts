@@ -4,10 +4,7 @@ import { startGateway } from '../../gateway/index.ts'
 import type { Gateway, ListenAddress } from '../../gateway/seams.ts'
 import { ApiError, type EdgeControl, type EdgeFact } from '../../control/wire/index.ts'
 import { silentLogger } from './fronts-log.ts'
-import { noControl } from './gateway-control.ts'
-
-const sha256 = (secret: string, encoding: 'hex' | 'base64url'): string =>
-  createHash('sha256').update(secret).digest(encoding)
+import { hashOf, noControl } from './gateway-control.ts'
 
 type Grant = Parameters<EdgeControl['issueCode']>[0]
 
@@ -24,10 +21,14 @@ function codeControl(feed: (facts: EdgeFact[]) => void): EdgeControl {
     redeemCode({ code, nonce, label }) {
       const grant = codes.get(code)
       codes.delete(code)
-      if (!grant || grant.label !== label || grant.challenge !== sha256(nonce, 'base64url'))
+      if (
+        !grant ||
+        grant.label !== label ||
+        grant.challenge !== createHash('sha256').update(nonce).digest('base64url')
+      )
         return Promise.reject(new ApiError('forbidden'))
       const token = randomBytes(24).toString('base64url')
-      const hash = sha256(token, 'hex')
+      const hash = hashOf(token)
       const { parentHash, workspaceId, userId } = grant
       const expiresAtMs = 4_000_000_000_000
       const workspace = { parentHash, workspaceId, label }

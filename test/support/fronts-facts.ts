@@ -1,10 +1,6 @@
 /** The facts that tests of fronts and forward auth decide on: two users, their workspaces, sessions and tokens. */
-import { createHash } from 'node:crypto'
 import { type EdgeFact, type EdgeRoute, type EdgeUser, portDefaults } from '../../control/wire/index.ts'
-import { routeRow, userRow } from './gateway-control.ts'
-
-/** What the table is keyed by. */
-export const hashOf = (secret: string): string => createHash('sha256').update(secret).digest('hex')
+import { hashOf, routeRow, userRow } from './gateway-control.ts'
 
 export const secrets = {
   adaDashboard: 'dashboard-session-of-ada-000000000000000000',

@@ -14,6 +14,7 @@ import {
   type TokenBounds,
 } from '../../control/wire/index.ts'
 
+/** What the table is keyed by: of a session's secret or a token's. */
 export const hashOf = (secret: string): string => createHash('sha256').update(secret).digest('hex')
 
 interface Code {

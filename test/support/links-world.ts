@@ -8,7 +8,7 @@ import { openParts, type Parts } from '../../control/open.ts'
 import type { Visibility, WorkspaceView } from '../../control/wire/index.ts'
 import { startGateway } from '../../gateway/index.ts'
 import { pretendAgent } from './control-agent.ts'
-import { listeningLog, password, roomy } from './control-server.ts'
+import { listeningLog, password, usualOptions } from './control-server.ts'
 import {
   type Answer,
   type Ask,
@@ -18,6 +18,7 @@ import {
   rawUpstream,
   requestBytes,
 } from './gateway-bytes.ts'
+import { hashOf } from './gateway-control.ts'
 import { memoryLog, webAndSocket } from './gateway-edge.ts'
 
 /** Sends bytes and reads until the connection ends, also where the machine is busy with much else. */
@@ -31,7 +32,6 @@ export async function exchange(port: number, bytes: string): Promise<Answer> {
 /** Asks and reads the answer, as patiently. */
 export const ask = (port: number, request: Ask): Promise<Answer> => exchange(port, requestBytes(request))
 
-export const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 export const origin = { ip: '192.0.2.1', userAgent: 'test', requestId: 'test' }
 
 /** Somebody with an account: an API token, and a dashboard session's cookie value. */
@@ -82,16 +82,10 @@ export async function linksWorld(t: Test, databaseUrl: string | null = null): Pr
   t.teardown(() => Promise.all(apps.map((app) => app.close())))
   const parts = await openParts(
     {
+      ...usualOptions,
       stateDirectory,
       databaseUrl,
-      publicUrl: 'http://localhost:8090',
-      baseDomain: 'ws.localhost',
-      machineId: 'machine-one',
-      templateDirectories: [],
-      limits: roomy,
-      webRoot: null,
       auditRetentionMs: 90 * 86_400_000,
-      version: '0.0.0-test',
       log,
       now: () => clock.now,
     },
@@ -201,7 +195,7 @@ export async function linksWorld(t: Test, databaseUrl: string | null = null): Pr
     async cookieOf(who, workspaceId, label) {
       const nonce = `nonce of ${who.username} ${label} ${Math.random()}`
       const challenge = createHash('sha256').update(nonce).digest('base64url')
-      const parentHash = sha256(who.session)
+      const parentHash = hashOf(who.session)
       const { edge } = parts.control
       const code = await edge.issueCode({ userId: who.id, parentHash, workspaceId, label, challenge })
       return `postern_workspace=${(await edge.redeemCode({ code, nonce, label })).token}`

@@ -5,7 +5,7 @@ import { openParts, type Parts } from '../../control/open.ts'
 import type { OidcProvider } from '../../control/seams.ts'
 import { startGateway } from '../../gateway/index.ts'
 import { pretendAgent } from './control-agent.ts'
-import { listeningLog, password, roomy } from './control-server.ts'
+import { listeningLog, password, usualOptions } from './control-server.ts'
 import { always, rawUpstream, type RawUpstream } from './gateway-bytes.ts'
 import { client, startTestProvider, type TestProvider } from './oidc-provider.ts'
 import { Client } from './product-client.ts'
@@ -86,16 +86,10 @@ export async function startOidcStack(
   const now = (): number => Date.now() + clock.aheadMs
   const parts = await openParts(
     {
+      ...usualOptions,
       stateDirectory: join(stateDirectory, `s${++count}`),
       databaseUrl: databaseUrl ?? null,
       publicUrl: url,
-      baseDomain: 'ws.localhost',
-      machineId: 'machine-one',
-      templateDirectories: [],
-      limits: roomy,
-      auditRetentionMs: 400 * 86_400_000,
-      webRoot: null,
-      version: '0.0.0-test',
       oidcProviders: wanted.map((each, index) => ({
         ...usual(ids[index] ?? '', providers[index]?.issuer ?? ''),
         ...each,

@@ -9,6 +9,7 @@ import type { AddressInfo, Server } from 'node:net'
 import type { Runtime, WorkspaceSpec } from '@postern/plugin'
 import plugin from '@postern/plugin-process'
 import t from 'tap'
+import { freePort } from '../../support/free-port.ts'
 import { testHost } from '../../support/plugins-host.ts'
 import { until } from '../../support/until.ts'
 
@@ -62,15 +63,6 @@ async function greeting(id: string, port: number): Promise<string> {
 async function reachOf(id: string): Promise<Readonly<Record<string, number>>> {
   const reach = (await runtime.list(call)).find((instance) => instance.workspaceId === id)?.reach
   return reach?.kind === 'ports' ? reach.ports : {}
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 t.test('a listener of the host is out of reach, declared as a port or not', async (t) => {
