@@ -10,6 +10,20 @@ export type GrantRole = (typeof grantRoles)[number]
 export const accessRoles = [...grantRoles, 'owner'] as const
 export type AccessRole = (typeof accessRoles)[number]
 
+/** Whom grants are for. */
+export const subjectKinds = ['user', 'group'] as const
+export type SubjectKind = (typeof subjectKinds)[number]
+/** What grants are on. */
+export const objectKinds = ['workspace', 'template', 'image', 'host'] as const
+export type ObjectKind = (typeof objectKinds)[number]
+/** What a host may be used for by who holds a grant on it. */
+export const hostCapabilities = ['create', 'gpu', 'bind-mounts', 'host-network'] as const
+export type HostCapability = (typeof hostCapabilities)[number]
+
+/** What can be kept for the holders of grants. */
+export const restrictedKinds = ['template', 'image', 'host'] as const
+export type RestrictedKind = (typeof restrictedKinds)[number]
+
 /** A grant on a workspace, as far as it decides. */
 export interface AccessGrant {
   readonly subjectKind: 'user' | 'group'

@@ -1,6 +1,6 @@
 /** Groups of people and grants on things, as the users' API takes and gives them. */
 import { z } from 'zod'
-import { grantRoles } from './access.ts'
+import { grantRoles, hostCapabilities, objectKinds, restrictedKinds, subjectKinds } from './access.ts'
 import { portNumber } from './ports.ts'
 
 export const createGroupSchema = z.strictObject({
@@ -20,16 +20,6 @@ export const groupViewSchema = z.object({
   members: z.array(z.object({ id: z.string(), username: z.string(), source: z.string() })),
 })
 export type GroupView = z.infer<typeof groupViewSchema>
-
-export const subjectKinds = ['user', 'group'] as const
-export type SubjectKind = (typeof subjectKinds)[number]
-export const objectKinds = ['workspace', 'template', 'image', 'host'] as const
-export type ObjectKind = (typeof objectKinds)[number]
-export const hostCapabilities = ['create', 'gpu', 'bind-mounts', 'host-network'] as const
-export type HostCapability = (typeof hostCapabilities)[number]
-
-export const restrictedKinds = ['template', 'image', 'host'] as const
-export type RestrictedKind = (typeof restrictedKinds)[number]
 
 const reference = z.string().min(1).max(255)
 
