@@ -8,6 +8,7 @@ import { edgePortSchema, pathsSchema, portDefaults, portNumber, visibilitySchema
 import type { TemplateView } from './wire/index.ts'
 import { lacking } from './lifecycle/spec.ts'
 import type { Template } from './lifecycle/spec.ts'
+import { offering, shutProblem } from './placement/limits.ts'
 import { StartError } from './start-error.ts'
 import type { Host } from './store/hosts.ts'
 
@@ -136,10 +137,20 @@ export async function loadTemplates(directories: readonly string[]): Promise<Rea
   return new Map([...templates].sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
-/** A template as users see it: available when a host can take it, or while no host is known. */
-export function templateView(template: Template, hosts: readonly Host[], restricted: boolean): TemplateView {
-  const lacks = hosts.map((host) => lacking(template, host.capabilities))
-  const available = lacks.length === 0 || lacks.includes(null)
+/** Why none of these hosts can take a template; null: one can, or there is none. */
+function lackingOn(template: Template, hosts: readonly Host[]): string | null {
+  const lacks = offering(hosts).map((host) => lacking(template, host.capabilities))
+  return lacks.includes(null) ? null : (lacks[0] ?? null)
+}
+
+/** A template as users see it: available when a host that is open to them can take it, or while no host is known. */
+export function templateView(
+  template: Template,
+  { all, open }: { readonly all: readonly Host[]; readonly open: readonly Host[] },
+  restricted: boolean,
+): TemplateView {
+  const lacks = shutProblem(all, open) ?? lackingOn(template, open)
+  const isElsewhere = lacks !== null && open.length > 0 && lackingOn(template, all) === null
   return {
     name: template.name,
     title: template.title,
@@ -150,8 +161,10 @@ export function templateView(template: Template, hosts: readonly Host[], restric
     cpu: template.cpu,
     memoryBytes: template.memoryBytes,
     pids: template.pids,
-    available,
+    available: lacks === null,
     restricted,
-    lacks: available ? null : (lacks[0] ?? null),
+    lacks: isElsewhere
+      ? 'The hosts that can run it are not open to you; an administrator can grant you one.'
+      : lacks,
   }
 }

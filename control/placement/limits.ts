@@ -36,12 +36,25 @@ export function defaultsOf(bounds: ControlLimits): Defaults {
   }
 }
 
+const NOT_APART = 'Workspaces are not kept apart here, so only administrators create them.'
+const SHUT = 'No host here is open to you; an administrator can grant you one.'
+const READS_ONLY = 'Auditors read everything and change nothing.'
+
+/** Why somebody may not have workspaces on any of the hosts; null: they may, or there is none yet. */
+export function shutProblem(hosts: readonly Host[], open: readonly Host[]): string | null {
+  return open.length === 0 && hosts.length > 0 ? SHUT : null
+}
+
 /** The limits for one user: the one truth of `GET /limits`, the form, and the checks. */
 export function limitsOf(
   bounds: ControlLimits,
   hosts: readonly Host[],
   ledger: Ledger,
-  user: { readonly id: string; readonly administrator: boolean },
+  user: {
+    readonly id: string
+    readonly administrator: boolean
+    readonly groups: readonly { readonly id: string; readonly name: string }[]
+  },
   { maxVisibility }: Settings,
 ): Limits {
   const offers = offering(hosts)
@@ -51,11 +64,16 @@ export function limitsOf(
   const keepsApart = offers.every(
     ({ capabilities }) => capabilities.isolation === true || capabilities.workspaceUsers === true,
   )
+  const mayCreate = user.administrator || keepsApart
   return {
     maxRunning: { total: bounds.maxRunning, perUser: quota.running.max ?? bounds.maxRunningPerUser },
     running: { total: ledger.running, mine: quota.running.used },
     maxWorkspacesPerUser: quota.workspaces.max ?? bounds.maxWorkspacesPerUser,
     quota,
+    groups: user.groups.map(({ id, name }) => {
+      const account = { kind: 'group', id } as const
+      return { id, name, quota: ledger.set(account) === null ? null : ledger.standing(account) }
+    }),
     ...(holds.cpu ? { cpu: { min: smallest.cpu, max: bounds.maxCpu, default: defaults.cpu } } : {}),
     ...(holds.memory
       ? {
@@ -69,7 +87,8 @@ export function limitsOf(
     ...(holds.pids ? { pids: { min: smallest.pids, max: bounds.maxPids, default: defaults.pids } } : {}),
     images: offers.some((host) => host.capabilities.images === true),
     isolation: offers.length > 0 && offers.every((host) => host.capabilities.isolation === true),
-    mayCreate: user.administrator || keepsApart,
+    mayCreate,
+    refusal: mayCreate ? null : NOT_APART,
     maxVisibility,
     maxPorts: MAX_PORTS,
     maxPaths: PATHS_MAX,
@@ -84,14 +103,14 @@ export function limitsFor(
   bounds: ControlLimits,
   hosts: readonly Host[],
   ledger: Ledger,
-  person: Accessing & { readonly administrator: boolean },
+  person: Accessing & Parameters<typeof limitsOf>[3],
   settings: Settings,
   uses: Uses,
 ): Limits {
   const open = hosts.filter(({ id }) => mayUseHost(uses, id, person))
   const limits = limitsOf(bounds, open, ledger, person, settings)
-  const isShut = open.length === 0 && hosts.length > 0
-  return { ...limits, mayCreate: limits.mayCreate && !isShut && person.role !== 'auditor' }
+  const refusal = person.role === 'auditor' ? READS_ONLY : (shutProblem(hosts, open) ?? limits.refusal)
+  return { ...limits, mayCreate: refusal === null, refusal }
 }
 
 interface Asked {

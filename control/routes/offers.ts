@@ -1,7 +1,6 @@
 /** What a person can choose from: templates and limits, and the description of the API itself. */
 import type { Route } from '../api/call.ts'
 import type { Deployment } from '../deployment.ts'
-import { offering } from '../placement/limits.ts'
 import { openApi } from '../api/openapi.ts'
 import { readLimits } from '../service/workspaces.ts'
 import { listHosts } from '../store/hosts.ts'
@@ -19,16 +18,17 @@ export function offerRoutes(deployment: Deployment): Route[] {
       path: paths.templates,
       async run({ person }) {
         const uses = await readUses(feed.db, now())
-        const hosts = offering(
-          (await listHosts(feed.db)).filter(({ id }) => person.readsAll || mayUseHost(uses, id, person)),
-        )
+        const all = await listHosts(feed.db)
+        const open = all.filter(({ id }) => person.readsAll || mayUseHost(uses, id, person))
         const seen = [...templates.values()].filter(
           ({ name }) => person.readsAll || mayUseTemplate(uses, name, person),
         )
         return {
           status: 200,
           body: {
-            items: seen.map((each) => templateView(each, hosts, isRestricted(uses, 'template', each.name))),
+            items: seen.map((each) =>
+              templateView(each, { all, open }, isRestricted(uses, 'template', each.name)),
+            ),
           },
         }
       },

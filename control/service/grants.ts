@@ -40,6 +40,9 @@ export async function takeGrants(w: Writer, grants: readonly Grant[]): Promise<v
   )
   const workspaces = grants.filter(({ objectKind }) => objectKind === 'workspace')
   for (const id of new Set(workspaces.map(({ objectId }) => objectId))) await accessChanged(w, id)
+  // Whose limits it made wider are told of it.
+  const hosts = grants.filter(({ objectKind }) => objectKind === 'host')
+  for (const id of new Set(hosts.map(({ objectId }) => objectId))) await w.changed('host', id)
 }
 
 /** What somebody opened by office ends with the office. */

@@ -1,5 +1,5 @@
 /** What was asked of a workspace goes in; its spec with nothing left open comes out, or why no host here can take it. */
-import { boundsProblems, defaultsOf, offering } from '../placement/limits.ts'
+import { boundsProblems, defaultsOf, offering, shutProblem } from '../placement/limits.ts'
 import type { ControlLimits } from '../seams.ts'
 import { lacking, resolve } from '../lifecycle/spec.ts'
 import type { Resolved, StoredSpec, Template } from '../lifecycle/spec.ts'
@@ -71,8 +71,8 @@ export function checkImage(image: string | null | undefined, uses: Uses, person:
 /** The hosts on which this person's workspaces may be placed. @throws ApiError forbidden when none of several is */
 export function hostsFor(hosts: readonly Host[], uses: Uses, person: Accessing): readonly Host[] {
   const open = hosts.filter(({ id }) => mayUseHost(uses, id, person))
-  if (open.length === 0 && hosts.length > 0)
-    throw new ApiError('forbidden', 'No host here is open to you; an administrator can grant you one.')
+  const problem = shutProblem(hosts, open)
+  if (problem !== null) throw new ApiError('forbidden', problem)
   return open
 }
 

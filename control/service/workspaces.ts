@@ -86,11 +86,7 @@ export async function createWorkspace(
     checkImage(spec.image, uses, actor)
     const ownerGroupId = ownGroup(actor, body.ownerGroup)
     const limits = await readLimits(deployment, w.db, actor)
-    if (!limits.mayCreate)
-      throw new ApiError(
-        'forbidden',
-        'Workspaces are not kept apart here, so only administrators create them.',
-      )
+    if (limits.refusal !== null) throw new ApiError('forbidden', limits.refusal)
     checkBounds(body, limits)
     const templates = templatesFor(deployment.templates, uses, actor)
     const resolved = shape(deployment.options.limits, templates, spec, hosts)

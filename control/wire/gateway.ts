@@ -1,11 +1,10 @@
 /** The contract with gateways in processes of their own: joining, facts by revision, and what they ask of control. */
 import { z } from 'zod'
-import { grantRoles } from './access.ts'
+import { grantRoles, subjectKinds } from './access.ts'
 import { roleSchema, scopeSchema } from './account.ts'
 import { reachSchema } from './agent.ts'
 import { type ApiCode, apiCodes } from './codes.ts'
 import type { EdgeFact } from './edge.ts'
-import { subjectKinds } from './grants.ts'
 import { edgePortSchema } from './ports.ts'
 import { phaseSchema } from './workspace.ts'
 

@@ -179,14 +179,18 @@ export const limitsSchema = z.object({
   maxWorkspacesPerUser: z.int(),
   /** Of the person who asks: what their own workspaces use, and may use. */
   quota: standingSchema,
+  /** The groups that they are in, which could own it; a null quota: what such a group owns counts for its creator. */
+  groups: z.array(z.object({ id: z.string(), name: z.string(), quota: standingSchema.nullable() })),
   /** Absent: no host holds such a limit. */
   cpu: z.object({ min: z.number(), max: z.number(), default: z.number() }).optional(),
   memoryBytes: z.object({ min: z.int(), max: z.int(), default: z.int() }).optional(),
   pids: z.object({ min: z.int(), max: z.int(), default: z.int() }).optional(),
   images: z.boolean(),
   isolation: z.boolean(),
-  /** Members may create: false where the runtime isolates nothing and runs as one uid. */
+  /** The person may create: false where nothing keeps workspaces apart, and where no host is open to them. */
   mayCreate: z.boolean(),
+  /** Why not, as creating would be refused; null: they may. */
+  refusal: z.string().nullable(),
   /** As widely as ports may be opened; an administrator sets it. */
   maxVisibility: visibilitySchema,
   maxPorts: z.int(),

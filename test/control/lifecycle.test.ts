@@ -321,14 +321,15 @@ const none = new Ledger(roomy, {
 })
 
 await t.test('limits are what can be held, and nobody is offered more', async (t) => {
-  const member = { id: 'u', administrator: false }
+  const member = { id: 'u', administrator: false, groups: [] }
   const open = { maxVisibility: 'public' } as const
   const held = limitsOf(roomy, [offers({ isolation: true, limits: { cpu: true } })], none, member, open)
   t.match(held, { cpu: { max: 4 }, mayCreate: true, isolation: true, images: false })
   t.notOk('memoryBytes' in held)
   t.equal(limitsOf(roomy, [offers({})], none, member, open).mayCreate, false)
+  t.match(limitsOf(roomy, [offers({})], none, member, open).refusal, /kept apart/)
   t.equal(limitsOf(roomy, [offers({ workspaceUsers: true })], none, member, open).mayCreate, true)
-  t.equal(limitsOf(roomy, [offers({})], none, { id: 'u', administrator: true }, open).mayCreate, true)
+  t.equal(limitsOf(roomy, [offers({})], none, { ...member, administrator: true }, open).mayCreate, true)
   t.same(boundsProblems({ cpu: 4.01, memoryBytes: 5 }, held), {
     beyond: [{ path: 'cpu', message: 'at most 4' }],
     unheld: [{ path: 'memoryBytes', message: 'no host here can hold this limit' }],

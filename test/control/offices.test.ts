@@ -218,7 +218,10 @@ for (const dialect of ['sqlite', 'postgres'] as const) {
     t.match(hosts.json.items, [{ restricted: true }])
     const refused = await create(bob, 'one')
     t.match([refused.status, refused.json.code], [403, 'forbidden'])
-    t.equal((await bob.call<Limits>('GET', '/api/v1/limits')).json.mayCreate, false)
+    t.match((await bob.call<Limits>('GET', '/api/v1/limits')).json, {
+      mayCreate: false,
+      refusal: /No host here is open to you/,
+    })
     t.equal((await create(ada, 'adas')).status, 202, 'administrators need no grant')
     const host = { object: { kind: 'host', id: hostId } }
     const toCrew = { subject: { kind: 'group', id: crew } }

@@ -161,6 +161,8 @@ export class FakeState {
       '/api/v1/sessions': { items: this.sessions },
       '/api/v1/tokens': { items: this.tokens },
       '/api/v1/invitations': { items: this.invitations },
+      '/api/v1/restrictions': { items: [{ kind: 'image', id: 'registry.example.com/team/app' }] },
+      '/api/v1/grants': { items: [] },
       '/api/v1/groups': { items: [{ id: 'g1', name: 'pilots' }] },
       '/api/v1/users/u-grace/sessions': {
         items: fakeSessions().map((each) => ({ ...each, current: false })),

@@ -302,13 +302,16 @@ t.test(
     ]
     const more = [
       '/workspaces/a-name-of-forty-characters-and-no-blanks',
+      '/templates/node-web',
       '/hosts',
+      '/hosts/forge-1',
       '/people',
       '/settings/account',
     ]
     for (const path of [...wide, ...more, '/settings/sessions', '/settings/tokens?add', '/nowhere']) {
       await page.goto(fake.url + path)
-      await page.getByRole('navigation', { name: 'Activities' }).waitFor()
+      // The code of many pages comes when they are opened.
+      await page.locator('main h1').waitFor({ state: 'attached' })
       const over = await page.evaluate('document.documentElement.scrollWidth - innerWidth')
       t.equal(over, 0, `${path} fits`)
     }

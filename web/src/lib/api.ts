@@ -1,6 +1,7 @@
 /** The typed client of the users' API: verbs in, the wire's views out, ApiProblem thrown. Knows no browser globals. */
 import type { HostView, Scope, TokenView, UserView } from '../../../control/wire/account.ts'
-import type { CreateGrant, GrantView, GroupView, ObjectKind } from '../../../control/wire/grants.ts'
+import type { ObjectKind } from '../../../control/wire/access.ts'
+import type { CreateGrant, GrantView, GroupView } from '../../../control/wire/grants.ts'
 import { paths, SIGN_OUT_AT_HEADER } from '../../../control/wire/paths.ts'
 import type { CreateLink, LinkView, PasswordView } from '../../../control/wire/links.ts'
 import type {

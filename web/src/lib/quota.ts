@@ -33,20 +33,28 @@ export interface Wanted {
   readonly memoryBytes: number | null
 }
 
-/** What the server would refuse, before it is asked: at the field, or (path '') for the whole. */
-export function quotaProblems(standing: Standing, wanted: Wanted): FieldProblem[] {
+/**
+ * What the server would refuse, before it is asked: at the field, or (path '') for the whole. `group`: the name of the
+ * group whose standing it is; null: the person's own.
+ */
+export function quotaProblems(
+  standing: Standing,
+  wanted: Wanted,
+  group: string | null = null,
+): FieldProblem[] {
+  const [has, its] = group === null ? ['You have', 'Your'] : [`${group} has`, `${group}’s`]
   const { workspaces, running, cpu, memoryBytes } = standing
   const problems: FieldProblem[] = []
   const isFull = (row: Standing['workspaces']) => row.max !== null && row.used >= row.max
   if (isFull(workspaces))
     problems.push({
       path: '',
-      message: `You have ${workspaces.used} of ${workspaces.max} workspaces. Delete one first.`,
+      message: `${has} ${workspaces.used} of ${workspaces.max} workspaces. Delete one first.`,
     })
   if (isFull(running))
     problems.push({
       path: '',
-      message: `You have ${running.used} of ${running.max} running. Stop one first.`,
+      message: `${has} ${running.used} of ${running.max} running. Stop one first.`,
     })
   const left = (row: Standing['workspaces'] | undefined, more: number | null): number | null =>
     row === undefined || row.max === null || more === null || row.used + more <= row.max
@@ -54,10 +62,13 @@ export function quotaProblems(standing: Standing, wanted: Wanted): FieldProblem[
       : Math.max(0, row.max - row.used)
   const cores = left(cpu, wanted.cpu)
   if (cores !== null)
-    problems.push({ path: 'cpu', message: `Your quota leaves ${coresText(cores)}. Stop one first.` })
+    problems.push({ path: 'cpu', message: `${its} quota leaves ${coresText(cores)}. Stop one first.` })
   const bytes = left(memoryBytes, wanted.memoryBytes)
   if (bytes !== null)
-    problems.push({ path: 'memoryBytes', message: `Your quota leaves ${bytesText(bytes)}. Stop one first.` })
+    problems.push({
+      path: 'memoryBytes',
+      message: `${its} quota leaves ${bytesText(bytes)}. Stop one first.`,
+    })
   return problems
 }
 

@@ -1,5 +1,10 @@
 /** What a person may do with a workspace, as the dashboard offers it and says it. The server decides by the same table. */
-import { reaches, type AccessRole, type GrantRole } from '../../../control/wire/access.ts'
+import {
+  reaches,
+  type AccessRole,
+  type GrantRole,
+  type HostCapability,
+} from '../../../control/wire/access.ts'
 import type { Role } from '../../../control/wire/account.ts'
 import type { WorkspaceView } from '../../../control/wire/workspace.ts'
 import type { Act } from './phase.ts'
@@ -30,6 +35,14 @@ export const grantText: Record<GrantRole, string> = {
   viewer: 'sees it and opens the ports that are shared',
   editor: 'also opens every port, starts and stops it',
   manager: 'also changes, shares and trashes it',
+}
+
+/** What a grant on a host lets a workspace do there. */
+export const capabilityText: Record<HostCapability, string> = {
+  create: 'workspaces are placed on it',
+  gpu: 'they may have its GPUs',
+  'bind-mounts': 'they may mount its folders',
+  'host-network': 'they may join its networks',
 }
 
 /** What an account is for. */

@@ -9,6 +9,7 @@ export type Place =
   | { readonly page: 'workspace'; readonly name: string; readonly tab: WorkspaceTab }
   | { readonly page: 'trash' }
   | { readonly page: 'templates' }
+  | { readonly page: 'template'; readonly name: string }
   | { readonly page: 'hosts' }
   | { readonly page: 'host'; readonly name: string }
   | { readonly page: 'people' }
@@ -34,6 +35,7 @@ function decoded(segment: string): string | null {
 function deepPlace(head: string | undefined, second: string, third: string | undefined): Place {
   if (head === 'workspaces' && (third === undefined || third === 'sharing' || third === 'settings'))
     return { page: 'workspace', name: second, tab: third ?? 'overview' }
+  if (head === 'templates' && third === undefined) return { page: 'template', name: second }
   if (head === 'hosts' && third === undefined) return { page: 'host', name: second }
   if (head === 'settings' && third === undefined && settingsParts.includes(second))
     return { page: 'settings', part: second as SettingsPart }
@@ -75,6 +77,8 @@ export function hrefOf(place: Exclude<Place, { page: 'unknown' }>): string {
   switch (place.page) {
     case 'workspace':
       return `/workspaces/${encodeURIComponent(place.name)}${place.tab === 'overview' ? '' : `/${place.tab}`}`
+    case 'template':
+      return `/templates/${encodeURIComponent(place.name)}`
     case 'host':
       return `/hosts/${encodeURIComponent(place.name)}`
     case 'settings':
@@ -92,6 +96,8 @@ export function activityOf(place: Place): Activity {
     case 'requests':
     case 'settings':
       return place.page
+    case 'template':
+      return 'templates'
     case 'audit':
     case 'hooks':
       return 'audit'
@@ -107,7 +113,7 @@ export function activityOf(place: Place): Activity {
 
 /** What the window's title says. */
 export function titleOf(place: Place): string {
-  const names: Record<Exclude<Place['page'], 'workspace' | 'host'>, string> = {
+  const names: Record<Exclude<Place['page'], 'workspace' | 'host' | 'template'>, string> = {
     workspaces: 'Workspaces',
     new: 'New workspace',
     trash: 'Trash',
@@ -121,6 +127,6 @@ export function titleOf(place: Place): string {
     settings: 'Settings',
     unknown: 'Not found',
   }
-  const name = place.page === 'workspace' || place.page === 'host' ? place.name : names[place.page]
+  const name = 'name' in place ? place.name : names[place.page]
   return `${name} · Postern`
 }
