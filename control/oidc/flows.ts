@@ -10,6 +10,8 @@ export interface Flow {
   /** PKCE, RFC 7636. */
   readonly verifier: string
   readonly next: string
+  /** The hash of the invitation's secret that it redeems; null: it redeems none. */
+  readonly invitation: string | null
   readonly startedAtMs: number
 }
 
@@ -28,7 +30,7 @@ export interface Flows {
   take(kept: string | null, state: string): { readonly flow: Flow | null; readonly kept: string }
 }
 
-type Fields = [string, string, string, string, string, number]
+type Fields = [string, string, string, string, string, number, (string | null)?]
 
 /** Sealed, not only signed: the verifier stays unread by whoever reads the browser's disk. */
 export function flowsOf(vault: Pick<Vault, 'derive'>, now: () => number): Flows {
@@ -39,14 +41,10 @@ export function flowsOf(vault: Pick<Vault, 'derive'>, now: () => number): Flows 
       : box.seal(
           place,
           JSON.stringify(
-            flows.map(({ provider, state, nonce, verifier, next, startedAtMs }) => [
-              provider,
-              state,
-              nonce,
-              verifier,
-              next,
-              startedAtMs,
-            ]),
+            flows.map((flow): Fields => {
+              const { provider, state, nonce, verifier, next, startedAtMs, invitation } = flow
+              return [provider, state, nonce, verifier, next, startedAtMs, invitation]
+            }),
           ),
         )
   const open = (kept: string | null): Flow[] => {
@@ -60,13 +58,14 @@ export function flowsOf(vault: Pick<Vault, 'derive'>, now: () => number): Flows 
     }
     const time = now()
     return fields
-      .map(([provider, state, nonce, verifier, next, startedAtMs]) => ({
+      .map(([provider, state, nonce, verifier, next, startedAtMs, invitation = null]) => ({
         provider,
         state,
         nonce,
         verifier,
         next,
         startedAtMs,
+        invitation,
       }))
       .filter(({ startedAtMs }) => time >= startedAtMs && time - startedAtMs <= AWAY_MS)
   }

@@ -1,7 +1,11 @@
 /** Somebody whom a provider named comes in; the user whom they are here comes out: known, linked, made, or refused. */
 import type { Deployment } from '../deployment.ts'
 import type { Writer } from '../feed/feed.ts'
+import { LINK_OVER } from '../service/account-links.ts'
+import type { InvitationKey } from '../service/invitations.ts'
 import { redeemInvitation } from '../service/invitations.ts'
+import type { Invitation } from '../store/account-links.ts'
+import type { AuditEntry } from '../store/audit.ts'
 import { deleteIdentity, insertIdentity, providersOf, userIdOf } from '../store/identities.ts'
 import { endSessions } from '../service/sessions.ts'
 import { listSessions } from '../store/sessions.ts'
@@ -16,7 +20,7 @@ import {
 } from '../store/users.ts'
 import { newId } from '../credentials/tokens.ts'
 import { ApiError } from '../wire/index.ts'
-import type { AuditAction, Origin, Role } from '../wire/index.ts'
+import type { Origin, Role } from '../wire/index.ts'
 import type { Person } from './claims.ts'
 import { freeUsername, groupsOf, mayEnter, roleOf } from './claims.ts'
 import { followGroups } from './groups.ts'
@@ -37,10 +41,24 @@ async function linked(w: Writer, provider: OidcProvider, person: Person): Promis
   return user
 }
 
-async function made(
-  w: Writer,
-  { provider, person, nowMs }: Arrival,
-): Promise<{ readonly user: User; readonly by: AuditAction }> {
+/** A link's secret names one invitation, a verified address those that were made for it; null: none is looked for. */
+function invitationKey(
+  { allow }: OidcProvider,
+  { email }: Person,
+  hash: string | null,
+): InvitationKey | null {
+  if (!allow.invitation) return null
+  if (hash !== null) return { hash }
+  return email === null ? null : { verifiedEmail: email }
+}
+
+/** A new user, and the act by which they are one. */
+interface Made {
+  readonly user: User
+  readonly by: Pick<AuditEntry, 'action' | 'object'> | null
+}
+
+async function made(w: Writer, { provider, person, invitation, nowMs }: Arrival): Promise<Made> {
   // The first user is made by the set-up link, and by nobody's provider.
   if ((await countUsers(w.db)) === 0)
     throw new ApiError('account_not_allowed', 'Postern has not been set up yet.')
@@ -60,11 +78,19 @@ async function made(
     await w.changed('user', user.id, user.id)
     return user
   }
-  const isInvitable = provider.allow.invitation && person.email !== null
-  const invited = isInvitable ? await redeemInvitation(w, { verifiedEmail: person.email }, nowMs, make) : null
-  if (invited !== null) return { user: invited, by: 'invitation.accept' }
+  const key = invitationKey(provider, person, invitation)
+  let id = ''
+  const makeInvited = (invited: Invitation): Promise<User> => {
+    id = invited.id
+    return make(invited)
+  }
+  const invited = key === null ? null : await redeemInvitation(w, key, nowMs, makeInvited)
+  if (invited !== null)
+    return { user: invited, by: { action: 'invitation.accept', object: { id, name: invited.username } } }
+  // Whoever came with a link is let in by that or not at all: they were told of what it gives.
+  if (invitation !== null) throw new ApiError('account_not_allowed', LINK_OVER)
   if (!mayEnter(person, provider)) throw new ApiError('account_not_allowed')
-  return { user: await make({ role: 'member' }), by: 'user.create' }
+  return { user: await make({ role: 'member' }), by: { action: 'user.create' } }
 }
 
 /** Role, groups and address as the provider says them now; the last administrator stays one. */
@@ -91,11 +117,16 @@ export async function follow(
 export interface Arrival {
   readonly provider: OidcProvider
   readonly person: Person
+  /** The hash of the secret of the invitation that they came with; null: with none. */
+  readonly invitation: string | null
   readonly origin: Origin
   readonly nowMs: number
 }
 
-/** The user behind a subject, as of now. @throws ApiError account_not_allowed, account_conflict */
+/**
+ * The user behind a subject, as of now. Who has an account stays who they are: an invitation is used up by nobody else
+ * than somebody new. @throws ApiError account_not_allowed, account_conflict
+ */
 export async function admit({ audit }: Deployment, w: Writer, arrival: Arrival): Promise<User> {
   const { provider, person, origin, nowMs } = arrival
   const subject = { provider: provider.id, issuer: person.issuer, subject: person.subject }
@@ -109,7 +140,7 @@ export async function admit({ audit }: Deployment, w: Writer, arrival: Arrival):
     const actor = { kind: 'user', id: user.id, name: user.username } as const
     const object = { kind: 'user', id: user.id, name: user.username }
     const details = { provider: provider.id }
-    if (by !== null) await audit.record({ action: by, actor, object, origin, details }, w.db)
+    if (by !== null) await audit.record({ object, ...by, actor, origin, details }, w.db)
     await audit.record({ action: 'identity.link', actor, object, origin, details }, w.db)
   }
   await follow(w, arrival, user)

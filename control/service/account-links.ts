@@ -17,7 +17,8 @@ import { orTold } from './told-refusals.ts'
 /** How long a reset link works, in ms. */
 export const RESET_MS = 86_400_000
 
-const USED =
+/** What is said of a link that opens nothing (any more); which of these it is, isn't told. */
+export const LINK_OVER =
   'This link is used, too old, revoked or replaced by a newer one. Ask an administrator for another.'
 
 /** A link that sets a user's password, in the place of older ones. @throws ApiError not_found, forbidden for a disabled user */
@@ -63,7 +64,7 @@ export function accountLinks(deployment: Deployment, parts: SignInParts): Accoun
         const hash = hashToken(token)
         const ownerOf = async (db: Db, userId: string | null): Promise<User> => {
           const found = userId === null ? null : await findUser(db, { id: userId })
-          if (found === null || found.disabled) throw new ApiError('forbidden', USED)
+          if (found === null || found.disabled) throw new ApiError('forbidden', LINK_OVER)
           return found
         }
         const owner = await ownerOf(feed.db, await findResetLink(feed.db, hash, now()))
@@ -86,12 +87,13 @@ export function accountLinks(deployment: Deployment, parts: SignInParts): Accoun
       }),
     accept: ({ token, username, password }, origin) =>
       limited('invitation.accept', origin, async () => {
-        const invited = await findInvitation(feed.db, { token }, now())
-        if (invited === null) throw new ApiError('forbidden', USED)
+        const key = { hash: hashToken(token) }
+        const invited = await findInvitation(feed.db, key, now())
+        if (invited === null) throw new ApiError('forbidden', LINK_OVER)
         checkPassword('password', password, { username, email: invited.email })
         const passwordHash = await passwords.hash(password)
         const { user, session } = await feed.write(async (w) => {
-          const made = await redeemInvitation(w, { token }, now(), async ({ role, email }) => {
+          const made = await redeemInvitation(w, key, now(), async ({ role, email }) => {
             if ((await findUser(w.db, { username })) !== null)
               throw new ApiError('name_taken', 'There is a user of that name already.')
             const fresh = {
@@ -106,7 +108,7 @@ export function accountLinks(deployment: Deployment, parts: SignInParts): Accoun
             await insertUser(w.db, fresh)
             return fresh
           })
-          if (made === null) throw new ApiError('forbidden', USED)
+          if (made === null) throw new ApiError('forbidden', LINK_OVER)
           const object = { id: invited.id, name: made.username }
           await audit.record({ action: 'invitation.accept', actor: actor(made), object, origin }, w.db)
           return { user: made, session: await beginSession(w, made.id, origin, now(), 'invitation') }

@@ -25,12 +25,12 @@ const INVITATION_MAX_MS = 90 * DAY
 /** Invitations that are kept at once. */
 const INVITATIONS_MAX = 1000
 
-/** What redeems an invitation: the secret of its link, or an e-mail address that a sign-in provider has verified. */
-export type InvitationKey = { readonly token: string } | { readonly verifiedEmail: string }
+/** What redeems an invitation: the hash of its link's secret, or an e-mail address that a sign-in provider has verified. */
+export type InvitationKey = { readonly hash: string } | { readonly verifiedEmail: string }
 
 /** The open invitation of a key, without redeeming it; null: there is none. */
 export async function findInvitation(db: Db, key: InvitationKey, nowMs: number): Promise<Invitation | null> {
-  const by = 'token' in key ? { hash: hashToken(key.token) } : { email: key.verifiedEmail }
+  const by = 'hash' in key ? key : { email: key.verifiedEmail }
   return findOpenInvitation(db, by, nowMs)
 }
 

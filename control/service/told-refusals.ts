@@ -15,7 +15,8 @@ const NOBODY = { kind: 'anonymous', id: '', name: '' } as const
 export type Tried = Pick<AuditEntry, 'action' | 'object' | 'workspace' | 'details'> &
   Partial<Pick<AuditEntry, 'actor'>>
 
-async function tell(
+/** A try that was refused. */
+export async function tellTried(
   { audit }: Pick<Deployment, 'audit'>,
   tried: Tried,
   outcome: ApiCode,
@@ -35,7 +36,7 @@ export async function orTold<T>(
   try {
     return await act()
   } catch (err) {
-    if (err instanceof ApiError) await tell(deployment, tried, err.code, origin)
+    if (err instanceof ApiError) await tellTried(deployment, tried, err.code, origin)
     throw err
   }
 }
@@ -48,5 +49,5 @@ export async function tellRefused(
   origin: Origin,
 ): Promise<void> {
   const object = { kind: 'user', id: user?.id ?? '', name: user?.username ?? '' }
-  await tell(deployment, { action: 'session.begin', object }, outcome, origin)
+  await tellTried(deployment, { action: 'session.begin', object }, outcome, origin)
 }

@@ -170,6 +170,8 @@ export interface SignInProvider {
   /** As in the configuration, `[a-z0-9-]`; part of the callback's path. */
   readonly id: string
   readonly name: string
+  /** Whoever holds an invitation may redeem it by signing in there. */
+  readonly invites: boolean
 }
 
 /** A sign-in that has begun at a provider. */
@@ -216,8 +218,16 @@ export interface EdgeControl {
   signOut(sessionHash: string): Promise<string | null>
   /** The providers that one may sign in at, in the operator's order. */
   providers(): Promise<readonly SignInProvider[]>
-  /** Begins a sign-in at a provider; `flows` is what this browser kept of earlier ones. @throws ApiError not_found, provider_away */
-  beginSignIn(given: { provider: string; next: string; flows: string | null }): Promise<BegunSignIn>
+  /**
+   * Begins a sign-in at a provider; `flows` is what this browser kept of earlier ones. By an invitation's secret its end
+   * redeems that. @throws ApiError not_found, provider_away; with `invited` forbidden (no such link now), rate_limited
+   */
+  beginSignIn(given: {
+    provider: string
+    next: string
+    flows: string | null
+    invited?: { token: string; origin: Origin } | undefined
+  }): Promise<BegunSignIn>
   /** Ends it, by the query with which the provider sent the browser back. Never rejects for what a visitor can bring about. */
   finishSignIn(
     given: { provider: string; query: string; flows: string | null },

@@ -189,6 +189,7 @@ export const gatewayProviderBeginSchema = z.object({
   provider: z.string().max(40),
   next: z.string().max(4096),
   flows: z.string().max(4096).nullable(),
+  invited: z.object({ token: z.string().max(512), origin: originSchema }).optional(),
 })
 export const gatewayProviderFinishSchema = z.object({
   given: z.object({
@@ -237,7 +238,7 @@ export const issuedCodeSchema = z.object({ code: z.string() })
 /** Where a person signs out at their provider, after they did here. */
 export const signedOutSchema = z.object({ location: z.string() })
 export const signInProvidersSchema = z.object({
-  items: z.array(z.object({ id: z.string(), name: z.string() })),
+  items: z.array(z.object({ id: z.string(), name: z.string(), invites: z.boolean().default(false) })),
 })
 export const begunSignInSchema = z.object({ location: z.string(), flows: z.string() })
 export const finishedSignInSchema = z.object({

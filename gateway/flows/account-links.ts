@@ -7,6 +7,7 @@ import { originOf, type Visit } from '../edge.ts'
 import type { Card } from '../pages/card.ts'
 import { deadLinkCard, invitationCard, resetCard } from '../pages/link-forms.ts'
 import { readForm } from './form.ts'
+import { leaveInvited } from './provider.ts'
 import { sessionCookies } from './sign-in.ts'
 import { withoutTossed } from './tossed.ts'
 
@@ -17,9 +18,9 @@ export function showReset(visit: Visit): Promise<void> {
 }
 
 /** `GET /invitation`: the form for a new user. */
-export function showInvitation(visit: Visit): Promise<void> {
-  sendCard(visit, 200, invitationCard({ token: '', username: '', error: null }))
-  return Promise.resolve()
+export async function showInvitation(visit: Visit): Promise<void> {
+  const providers = await visit.edge.control.providers()
+  sendCard(visit, 200, invitationCard({ token: '', username: '', error: null, providers }))
 }
 
 /** `POST /reset`: the new password is set, and its owner is signed in. */
@@ -27,23 +28,29 @@ export async function reset(visit: Visit): Promise<void> {
   const fields = await fieldsOf(visit)
   if (fields === null) return
   const [token, password] = [fields.get('token')?.trim() ?? '', fields.get('password') ?? '']
-  await finish(
+  await orMended(
     visit,
-    () => visit.edge.control.resetPassword({ token, password }, originOf(visit)),
+    async () => enter(visit, await visit.edge.control.resetPassword({ token, password }, originOf(visit))),
     (error) => resetCard({ token, error }),
   )
 }
 
-/** `POST /invitation`: the user is made and signed in. */
+/** `POST /invitation`: the user is made and signed in, or goes on to the provider that they chose. */
 export async function acceptInvitation(visit: Visit): Promise<void> {
   const fields = await fieldsOf(visit)
   if (fields === null) return
   const [token, password] = [fields.get('token')?.trim() ?? '', fields.get('password') ?? '']
   const username = fields.get('username') ?? ''
-  await finish(
+  const { control } = visit.edge
+  const providers = await control.providers()
+  const chosen = providers.find(({ id, invites }) => invites && id === fields.get('provider'))
+  await orMended(
     visit,
-    () => visit.edge.control.acceptInvitation({ token, username, password }, originOf(visit)),
-    (error) => invitationCard({ token, username, error }),
+    async () =>
+      chosen === undefined
+        ? enter(visit, await control.acceptInvitation({ token, username, password }, originOf(visit)))
+        : leaveInvited(visit, chosen, token),
+    (error) => invitationCard({ token, username, error, providers }),
   )
 }
 
@@ -54,20 +61,29 @@ async function fieldsOf(visit: Visit): Promise<URLSearchParams | null> {
   return null
 }
 
-const mendable: ReadonlySet<string> = new Set(['invalid_body', 'name_taken', 'rate_limited', 'overloaded'])
+/** A new session, never one that the browser brought: that one ends. */
+async function enter(visit: Visit, session: NewSession): Promise<void> {
+  const { identity } = dashboardIdentity(visit)
+  if (identity.kind === 'session') await visit.edge.control.signOut(identity.sessionHash)
+  sendRedirect(visit, '/', [...sessionCookies(visit, session), ...withoutTossed(visit)])
+}
 
-/** A new session, never one that the browser brought: that one ends. What can be mended is asked for again. */
-async function finish(
+const mendable: ReadonlySet<string> = new Set([
+  'invalid_body',
+  'name_taken',
+  'rate_limited',
+  'overloaded',
+  'provider_away',
+])
+
+/** What can be mended is asked for again. */
+async function orMended(
   visit: Visit,
-  act: () => Promise<NewSession>,
+  act: () => Promise<void>,
   again: (error: string) => Card,
 ): Promise<void> {
-  const { control } = visit.edge
   try {
-    const session = await act()
-    const { identity } = dashboardIdentity(visit)
-    if (identity.kind === 'session') await control.signOut(identity.sessionHash)
-    sendRedirect(visit, '/', [...sessionCookies(visit, session), ...withoutTossed(visit)])
+    await act()
   } catch (err) {
     if (!(err instanceof ApiError)) throw err
     const { title, detail, hint } = err.problem('')

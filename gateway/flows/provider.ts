@@ -1,11 +1,12 @@
 // A person on their way to a provider of identities, or back from it, comes in; redirects, a session's cookie or the reason why not go out.
-import { ApiError } from '../../control/wire/index.ts'
-import { answerCode, sendRedirect } from '../pages/answer.ts'
+import { ApiError, type SignInProvider } from '../../control/wire/index.ts'
+import { answerCode, sendCard, sendRedirect } from '../pages/answer.ts'
 import { cookieValue } from '../headers/cookies.ts'
 import { dashboardIdentity } from '../dashboard.ts'
 import { originOf, type Visit } from '../edge.ts'
 import { isLocalPath, pathOf } from '../host/host.ts'
 import { providerCard } from '../pages/forms.ts'
+import { leavingCard } from '../pages/link-forms.ts'
 import { clearCookie, setCookie } from './cookie.ts'
 import { queryOf } from './form.ts'
 import { nextOf, sessionCookies } from './sign-in.ts'
@@ -42,6 +43,18 @@ export async function beginAtProvider(visit: Visit): Promise<void> {
     const said = detail === undefined ? {} : { detail }
     answerCode(visit, code, { ...said, card: providerCard({ code, detail, next }) })
   }
+}
+
+/** On to a provider with an invitation, which is redeemed when this browser is back. @throws ApiError not_found, forbidden, rate_limited, provider_… */
+export async function leaveInvited(visit: Visit, provider: SignInProvider, token: string): Promise<void> {
+  const { control } = visit.edge
+  const begun = await control.beginSignIn({
+    provider: provider.id,
+    next: '/',
+    flows: flowsOf(visit),
+    invited: { token, origin: originOf(visit) },
+  })
+  sendCard(visit, 200, leavingCard(provider.name, begun.location), flowsCookie(visit, begun.flows))
 }
 
 /** `GET /auth/oidc/<id>/callback`: control judges the answer; a new session, never one that the browser brought. */

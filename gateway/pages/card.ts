@@ -20,6 +20,8 @@ export interface Card {
   readonly fillsFromFragment?: true
   /** The page is asked for again after so many seconds. */
   readonly refreshSeconds?: number
+  /** Where the browser goes on to by itself: an address of another site, to which a form may not lead. */
+  readonly goesTo?: string
 }
 
 const STYLE = `
@@ -52,7 +54,8 @@ button,a.button{display:inline-block;padding:8px 16px;min-height:36px;font:inher
 a{color:var(--accent);text-underline-offset:3px}
 a.plain{display:inline-block;padding:7px 16px;color:var(--text);background:var(--panel);border:1px solid var(--line);border-radius:6px;text-decoration:none}
 .others{display:grid;gap:8px;margin-top:20px;padding-top:20px;border-top:1px solid var(--line)}
-.others a.plain{text-align:center}
+.others .plain{text-align:center}
+button.plain{font-weight:400;color:var(--text);background:var(--panel);border-color:var(--line)}
 :focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 .error{margin:16px 0 0;padding:8px 12px;color:var(--text);background:var(--bad-soft);border-left:3px solid var(--bad);border-radius:6px}
 .small{margin-top:20px;font-size:12px;color:var(--faint)}
@@ -107,6 +110,7 @@ export function cardPage(card: Card, requestId: string): string {
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <meta name="robots" content="noindex" />
         ${card.refreshSeconds !== undefined && html`<meta http-equiv="refresh" content="${card.refreshSeconds}" />`}
+        ${card.goesTo !== undefined && html`<meta http-equiv="refresh" content="0; url=${card.goesTo}" />`}
         <title>${card.title}</title>
         ${STYLE_ELEMENT}
       </head>

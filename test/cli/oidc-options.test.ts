@@ -148,6 +148,7 @@ t.test('what a browser keeps of its sign-ins: three, ten minutes, sealed, of one
     verifier: 'v',
     next,
     startedAtMs: now,
+    invitation: null,
   })
   let kept: string | null = null
   for (const state of ['a', 'b', 'c', 'd']) kept = flows.add(kept, flow(state, `/${state}`))

@@ -95,6 +95,38 @@ t.test('from a workspace’s page to the provider and back to that very page', s
   }
 })
 
+t.test('an invitation’s link, and on by a provider’s button', skip, async (t) => {
+  const allow = { domains: [], groups: [], invitation: true }
+  const stack = await startOidcStack(t, root, { providers: [{ allow }, {}] })
+  const [one] = stack.providers
+  if (one === undefined) throw new Error('it was started')
+  for (const [who, width] of [
+    ['grace', 1280],
+    ['alan', 390],
+  ] as const) {
+    one.people.set(who, { email: `${who}@else.example`, email_verified: true, preferred_username: who })
+    one.login = who
+    const { url } = await stack.root.must<{ url: string }>('POST', '/api/v1/invitations', { role: 'auditor' })
+    const { page, context, shot } = await tab(width)
+    const found = complaints(page)
+    await page.goto(url)
+    await page.waitForURL(`${stack.url}/invitation`)
+    await page.waitForSelector('input[name=token]', { state: 'hidden' })
+    await shot('invitation')
+    t.equal(await page.locator('.others button').count(), 1, 'the provider that lets the invited in')
+    await page.click('text=Join with Provider One')
+    await page.waitForURL(`${stack.url}/`)
+    const session = (await context.cookies(stack.url)).find(({ name }) => name === 'postern_session')
+    const held = { headers: { Cookie: `postern_session=${session?.value}` } }
+    t.match((await stack.visitor().ask('/api/v1/me', held)).json(), { username: who, role: 'auditor' })
+    t.same(found, [], 'the page’s policy stood in nobody’s way')
+    await page.goto(url)
+    await page.click('text=Join with Provider One')
+    await page.waitForSelector('text=This link does not work any more')
+    await context.close()
+  }
+})
+
 /** An API token of whoever has this session. */
 async function tokenOf(url: string, port: number, session: string): Promise<string> {
   const answer = await new Client(url, port).ask('/api/v1/tokens', {
