@@ -2,10 +2,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { identityHeaders } from '../headers/headers.ts'
 import type { Scan } from '../headers/scan.ts'
-import { type Allowed, allowHeaders, always, ASSERTION, ownFields } from './allow.ts'
+import { type Allowed, always, ASSERTION, ownFields } from './allow.ts'
 
 /** Node's own place for the head of an answer that is yet to be sent: `headersSent` is its truth. */
-interface WithHead {
+export interface WithHead {
   _header: string | null
 }
 
@@ -41,7 +41,8 @@ function beginningOf(user: readonly string[]): string | null {
   return text
 }
 
-function headOf(scan: Scan, allowed: Allowed): string | null {
+/** The head of an allowing answer as text; null where only Node can say it. */
+export function headText(scan: Scan, allowed: Allowed): string | null {
   const beginning = beginningOf(identityHeaders(allowed.identity))
   const own = textOf(ownFields(scan, allowed))
   return beginning === null || own === null
@@ -49,18 +50,17 @@ function headOf(scan: Scan, allowed: Allowed): string | null {
     : `${beginning}${ASSERTION}: ${allowed.assertion}\r\n${own}\r\n`
 }
 
+/** True where an answer's head may be given as text: on a kept HTTP/1.1 connection, by a Node that has a place for it. */
+export function takesText(req: IncomingMessage, res: ServerResponse): res is ServerResponse & WithHead {
+  return res.shouldKeepAlive && req.httpVersionMajor === 1 && req.httpVersionMinor === 1 && holdsHead(res)
+}
+
 /**
- * Answers 200 with an empty body. Node would check and join each field anew for each answer, which takes longer than the
- * decision; so, on a kept HTTP/1.1 connection, it is given the whole head as text, without Date and Keep-Alive, which no
- * front reads here. Else, and where a Node knows no such text, `writeHead` does it.
+ * Answers 200 with that head and an empty body. Node would check and join each field anew for each answer, which takes
+ * longer than the decision; so it is given the whole head, without Date and Keep-Alive, which no front reads here.
  */
-export function answerAllowed(req: IncomingMessage, res: ServerResponse, scan: Scan, allowed: Allowed): void {
-  const isKept = res.shouldKeepAlive && req.httpVersionMajor === 1 && req.httpVersionMinor === 1
-  const head = isKept && holdsHead(res) ? headOf(scan, allowed) : null
-  if (head === null) res.writeHead(200, allowHeaders(scan, allowed))
-  else {
-    res.statusCode = 200
-    ;(res as ServerResponse & WithHead)._header = head
-  }
+export function sendText(res: ServerResponse & WithHead, head: string): void {
+  res.statusCode = 200
+  res._header = head
   res.end()
 }

@@ -3,7 +3,7 @@
  * request that they describe goes out, in the words that the front understands. Keeps nothing, asks nobody.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { paths, userOf } from '../../control/wire/index.ts'
+import { type EdgeRoute, paths, userOf } from '../../control/wire/index.ts'
 import { readingOrigin } from '../decide/cors.ts'
 import { type Decision, decide } from '../decide/decide.ts'
 import { placeFor } from '../dispatch.ts'
@@ -18,10 +18,11 @@ import { RouteClass } from '../seen/classes.ts'
 import { Seen } from '../seen/seen.ts'
 import { tellOver } from '../seen/tell.ts'
 import { chainOf } from '../listeners/trust.ts'
-import { dialAddress } from './allow.ts'
+import { type Allowed, allowHeaders, dialAddress } from './allow.ts'
 import { type Asked, type Family, familyOf, isGuard, readQuestion } from './families.ts'
-import { answerAllowed } from './head.ts'
+import { headText, sendText, takesText } from './head.ts'
 import { traefikProvider } from './provider.ts'
+import { isPlain, RepeatedAnswers } from './repeated.ts'
 import { refuse, refuseQuestion } from './refuse.ts'
 import { guardPath } from './traefik.ts'
 
@@ -44,13 +45,15 @@ export function authzHandler(
   door: AuthzDoor,
 ): (req: IncomingMessage, res: ServerResponse) => void {
   const provide = traefikProvider(edge, () => door.posternAddress())
+  const repeated = new RepeatedAnswers()
   return (req, res) => {
     try {
       const target = req.url ?? ''
       if (!door.mayAsk(req)) return refuseQuestion(res, familyOf(target), 'forbidden', STRANGER)
       if (target === paths.traefikConfig) return provide(req, res)
       const question = readQuestion(req.method ?? '', target, req.rawHeaders)
-      if (question.ok) answer(edge, door, { req, res, family: question.family, asked: question.asked })
+      if (question.ok)
+        answer(edge, door, repeated, { req, res, family: question.family, asked: question.asked })
       else
         refuseQuestion(
           res,
@@ -76,17 +79,49 @@ interface Sub {
   readonly asked: Asked
 }
 
-function answer(edge: Edge, door: AuthzDoor, sub: Sub): void {
+function answer(edge: Edge, door: AuthzDoor, repeated: RepeatedAnswers, sub: Sub): void {
   const startMs = performance.now()
+  const { asked, req, res } = sub
+  const { authority } = asked
+  const scan = scanHeaders(req.rawHeaders)
+  const nowMs = edge.now()
+  if (door.isEnding()) res.shouldKeepAlive = false
+  const bare = takesText(req, res) ? res : null
+  const plain = bare !== null && !isGuard(req.url ?? '') && isPlain(asked, scan)
+  const again = plain ? repeated.headFor(authority, scan.cookie, edge.table.changes, nowMs) : null
+  if (again !== null && bare !== null) sendText(bare, again)
+  else {
+    const decided = decideAnew(edge, door, sub, scan, nowMs)
+    if (decided === null) return
+    const head = bare === null ? null : headText(scan, decided.allowed)
+    if (bare === null || head === null) res.writeHead(200, allowHeaders(scan, decided.allowed)).end()
+    else sendText(bare, head)
+    if (plain && head !== null) repeated.keep(authority, scan.cookie, edge.table, { ...decided, head })
+  }
+  // Counted, but no line of the access log: the request is the front's, and so is its line.
+  edge.counters.over(RouteClass.forwardAuth, '', 200, performance.now() - startMs, 0, 0)
+}
+
+interface Decided {
+  readonly facts: GatheredFacts
+  readonly route: EdgeRoute
+  readonly allowed: Allowed
+}
+
+function refused(...answer: Parameters<typeof refuseQuestion>): null {
+  refuseQuestion(...answer)
+  return null
+}
+
+/** Decides on what is asked; null: it was refused, and that has been answered. */
+function decideAnew(edge: Edge, door: AuthzDoor, sub: Sub, scan: Scan, nowMs: number): Decided | null {
   const { site, table } = edge
   const { family, asked, req, res } = sub
   const place = placeFor(edge, asked.authority)
   // The dashboard decides for itself, and the edge's own paths have nothing behind them to open.
-  if (place.kind !== 'workspace') return refuseQuestion(res, family, 'misdirected')
-  if (asked.target.startsWith(paths.edgePrefix)) return refuseQuestion(res, family, 'not_found')
-  const scan = scanHeaders(req.rawHeaders)
+  if (place.kind !== 'workspace') return refused(res, family, 'misdirected')
+  if (asked.target.startsWith(paths.edgePrefix)) return refused(res, family, 'not_found')
   const { method, target, upgrade } = asked
-  const nowMs = edge.now()
   const facts = factsOf({ table, site, place, scan, method, target, upgrade, nowMs })
   if (facts.identity.kind === 'link') noteGuest(edge, facts.identity.sessionHash)
   else noteUse(edge, facts.identity, nowMs)
@@ -94,26 +129,28 @@ function answer(edge: Edge, door: AuthzDoor, sub: Sub): void {
   const allowOrigin = readingOrigin(facts, decision)
   if (decision.kind !== 'allow')
     return refuseVisitor(edge, sub, { scan, place, facts, decision, allowOrigin })
+  const { route, identity } = decision
   const postern = door.posternAddress()
   const through = postern !== '' && passesPostern(asked, scan)
-  const dialled = through ? null : dialAddress(decision.route, decision.port)
-  if (isGuard(req.url ?? '') && (dialled === null || req.url !== guardPath(decision.route, dialled)))
-    return refuseQuestion(res, family, 'unavailable', MOVED, ['Retry-After', '1'])
-  if (edge.activity.isNews(decision.identity, decision.route, nowMs)) {
+  const dialled = through ? null : dialAddress(route, decision.port)
+  if (isGuard(req.url ?? '') && (dialled === null || req.url !== guardPath(route, dialled)))
+    return refused(res, family, 'unavailable', MOVED, ['Retry-After', '1'])
+  if (edge.activity.isNews(identity, route, nowMs)) {
     const ip = chainOf(edge.peerOf(req), scan.forwardedFor, edge.trusted).client
     const origin = { ip, userAgent: scan.userAgent.slice(0, 256), requestId: nextRequestId() }
-    edge.activity.visited(decision.identity, decision.route, decision.port, origin)
+    edge.activity.visited(identity, route, decision.port, origin)
   }
-  if (door.isEnding()) res.shouldKeepAlive = false
-  answerAllowed(req, res, scan, {
-    identity: decision.identity,
-    assertion: edge.assertions.of(decision.identity, place.label, decision.route.workspaceId, nowMs),
-    upstream: dialled ?? postern,
-    again: dialled === null,
-    allowOrigin,
-  })
-  // Counted, but no line of the access log: the request is the front's, and so is its line.
-  edge.counters.over(RouteClass.forwardAuth, '', 200, performance.now() - startMs, 0, 0)
+  return {
+    facts,
+    route,
+    allowed: {
+      identity,
+      assertion: edge.assertions.of(identity, place.label, route.workspaceId, nowMs),
+      upstream: dialled ?? postern,
+      again: dialled === null,
+      allowOrigin,
+    },
+  }
 }
 
 /**
@@ -131,7 +168,7 @@ interface Refused {
   readonly allowOrigin: string | null
 }
 
-function refuseVisitor(edge: Edge, sub: Sub, refused: Refused): void {
+function refuseVisitor(edge: Edge, sub: Sub, refused: Refused): null {
   const { scan, place, facts, decision, allowOrigin } = refused
   const { family, asked, req, res } = sub
   const peer = edge.peerOf(req)
@@ -145,6 +182,7 @@ function refuseVisitor(edge: Edge, sub: Sub, refused: Refused): void {
   refuse(visit, family, place, decision)
   seen.status = res.statusCode
   tellOver(edge, seen)
+  return null
 }
 
 /** The visitor's request as if it had come to the proxy's door. */

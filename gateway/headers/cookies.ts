@@ -1,5 +1,6 @@
 // Pure but for a cache. Cookie and Authorization fields come in as bytes; our cookies, our tokens and what is left for the app come out.
 import { createHash } from 'node:crypto'
+import { Recent } from './recent.ts'
 
 /** Every name that a cookie of ours has or had on any deployment, `__Host-` or not: none of them reaches an app. */
 const OURS: ReadonlySet<string> = new Set(
@@ -81,28 +82,18 @@ export function isOurCookieName(name: string): boolean {
 }
 
 const NO_COOKIES: CookieReading = { hashes: new Map(), rest: '' }
-/** Characters of the headers that are kept, twice at most: tens of thousands of browsers', or few that are long. */
+/** Characters of the headers that are kept: tens of thousands of browsers', or few that are long. */
 const KEPT_CHARS = 8 * 1024 * 1024
 const LONGEST = 4096
-let youngChars = 0
-let young = new Map<string, CookieReading>()
-let old = new Map<string, CookieReading>()
+const readings = new Recent<CookieReading>(KEPT_CHARS, (header) => header.length)
 
 /** Reads a Cookie header (RFC 6265 §5.4, byte-strictly). What it gives depends on the bytes alone, so that they key a cache. */
 export function readCookies(header: string | null): CookieReading {
   if (header === null) return NO_COOKIES
-  const held = young.get(header)
+  const held = readings.get(header)
   if (held !== undefined) return held
-  const reading = old.get(header) ?? parse(header)
-  if (header.length <= LONGEST) {
-    if (youngChars >= KEPT_CHARS) {
-      old = young
-      young = new Map()
-      youngChars = 0
-    }
-    young.set(header, reading)
-    youngChars += header.length
-  }
+  const reading = parse(header)
+  if (header.length <= LONGEST) readings.set(header, reading)
   return reading
 }
 
