@@ -185,7 +185,7 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
   const control: Control = {
     edge,
     flowKey: deployment.vault.derive(FLOW_PURPOSE),
-    isGateway: (credential) => gateways.knows(credential),
+    isGateway: (token) => gateways.knows(token),
     feed: (sink) => feedGateway(deployment, sink),
     app: {
       request(req, res, identity, origin) {

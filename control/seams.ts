@@ -37,6 +37,8 @@ export interface ControlOptions {
   readonly reservedNames?: readonly string[]
   /** Where webhooks may be sent; never link-local addresses, nor to workspaces; absent: public ones. */
   readonly hookTargets?: 'public' | 'any'
+  /** How long a gateway's token holds; absent: `GATEWAY_TOKEN_MS`. At most that: keys are kept no longer. */
+  readonly gatewayTokenMs?: number
   /** Folder of the built dashboard; null: none is served. */
   readonly webRoot: string | null
   readonly version: string
@@ -48,8 +50,8 @@ export interface Control {
   readonly edge: EdgeControl
   /** Seals flow cookies on all gateways of the deployment; 256 bits. */
   readonly flowKey: Buffer
-  /** True for the credential of a gateway in another process; answered from memory. */
-  isGateway(credential: string): boolean
+  /** True for the token of a gateway in another process; answered from memory. */
+  isGateway(token: string): boolean
   /** Resets the sink with all facts, then applies each change; returns the unsubscribe. */
   feed(sink: EdgeSink): Promise<() => void>
   readonly app: {

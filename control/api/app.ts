@@ -16,7 +16,7 @@ import type { Workspace } from '../store/workspaces.ts'
 import type { Found } from '../authorization/whose.ts'
 import { workspaceFor } from '../authorization/whose.ts'
 import { ApiError, DEVICE_COOKIE_SECONDS, SIGN_OUT_AT_HEADER } from '../wire/index.ts'
-import type { AccessRole, Identity, NewSession, Origin } from '../wire/index.ts'
+import type { AccessRole, ApiCode, Identity, NewSession, Origin } from '../wire/index.ts'
 
 interface Given {
   readonly identity: Identity
@@ -48,6 +48,10 @@ function cookie(publicUrl: string, name: 'session' | 'device', value: string, se
   const start = `${secure ? '__Host-' : ''}postern_${name}=${value}`
   return `${start}; Path=/; Max-Age=${age}; HttpOnly; SameSite=Lax${secure ? '; Secure' : ''}`
 }
+
+/** Where another Authorization would help (RFC 9110 §11.6.1). */
+const isOfBearer = (code: ApiCode): boolean =>
+  code === 'unauthenticated' || code === 'gateway_token_refused' || code === 'gateway_unknown'
 
 function problemOf(err: unknown): ApiError {
   if (err instanceof ApiError) return err
@@ -120,7 +124,7 @@ class HttpApi implements Api {
         })
       ctx.status = problem.status
       ctx.set('Content-Type', 'application/problem+json')
-      if (problem.code === 'unauthenticated') ctx.set('WWW-Authenticate', 'Bearer realm="postern"')
+      if (isOfBearer(problem.code)) ctx.set('WWW-Authenticate', 'Bearer realm="postern"')
       if (problem.code === 'payload_too_large') ctx.set('Connection', 'close')
       if (problem.retryAfterSeconds !== undefined) ctx.set('Retry-After', String(problem.retryAfterSeconds))
       ctx.body = JSON.stringify(problem.problem(requestId))

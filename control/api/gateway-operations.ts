@@ -11,12 +11,17 @@ export interface Operation {
 
 const { paths } = wire
 
-/** What gateways ask, with their own credential. */
+/** What gateways ask, with a token that they get for their credential. */
 export const gatewayOperations: Readonly<Record<string, Operation>> = {
   [`POST ${paths.gatewayJoin}`]: {
-    summary: 'A gateway joins, by a join token or its credential.',
+    summary: 'A gateway joins by a join token, or makes itself known again by its token.',
     body: wire.gatewayJoinSchema,
     answers: { 200: wire.gatewayJoinedSchema },
+  },
+  [`POST ${paths.gatewayExchange}`]: {
+    summary:
+      'A gateway gives its credential for a token that lasts ten minutes: all else is asked with that.',
+    answers: { 200: wire.gatewayTokenSchema },
   },
   [`GET ${paths.gatewaySetup}`]: {
     summary: 'For gateways: are there no users yet?',

@@ -75,6 +75,7 @@ export const routeActions: Readonly<Record<string, Telling>> = {
   [`POST ${paths.agentRegister}`]: 'itself',
   [`POST ${paths.agentReport}`]: 'nothing',
   [`POST ${paths.gatewayJoin}`]: 'itself',
+  [`POST ${paths.gatewayExchange}`]: 'nothing',
   [`POST ${paths.gatewaySetup}`]: 'itself',
   [`POST ${paths.gatewaySignIn}`]: 'itself',
   [`POST ${paths.gatewaySignOut}`]: 'itself',

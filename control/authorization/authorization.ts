@@ -4,8 +4,8 @@ import type { AccessRole, Accessing, Identity, Role, Scope, StreamKind, TokenBou
 
 /**
  * `public`: anybody. `signed-in`: any user, about their own things. `workspace`: who is at least `level` to the workspace
- * in the path. `reads-all`: administrators and auditors. `agent`, `gateway`: a host's or a gateway's own credential,
- * checked by the route. `scopes`: a token needs one of them (`admin` always does); without, a token needs `admin`.
+ * in the path. `reads-all`: administrators and auditors. `agent`: a host's own credential, `gateway`: a gateway's
+ * token (its credential where that is exchanged), checked by the route. `scopes`: a token needs one of them (`admin` always does); without, a token needs `admin`.
  */
 export interface Need {
   readonly who: 'public' | 'signed-in' | 'workspace' | 'administrator' | 'reads-all' | 'agent' | 'gateway'
@@ -145,6 +145,7 @@ const rows: Readonly<Record<string, Need>> = {
   [`POST ${paths.gatewayTokens}`]: { who: 'administrator' },
   [`DELETE ${paths.gateway}`]: { who: 'administrator' },
   [`POST ${paths.gatewayJoin}`]: { who: 'gateway' },
+  [`POST ${paths.gatewayExchange}`]: { who: 'gateway' },
   [`GET ${paths.gatewaySetup}`]: { who: 'gateway' },
   [`POST ${paths.gatewaySetup}`]: { who: 'gateway' },
   [`POST ${paths.gatewaySignIn}`]: { who: 'gateway' },

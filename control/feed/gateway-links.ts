@@ -5,12 +5,13 @@ import { WebSocket, WebSocketServer } from 'ws'
 import type { Deployment } from '../deployment.ts'
 import { allFacts, changedFacts } from './facts.ts'
 import type { Batch } from './feed.ts'
-import type { Gateways } from '../service/gateways.ts'
+import { gatewayToken } from '../credentials/gateway-bearer.ts'
+import type { Gateways, Identified } from '../service/gateways.ts'
 import { changesAfter, readRevisions } from '../store/changes.ts'
 import type { StoredGateway } from '../store/gateways.ts'
 import { refuseUpgrade } from './stream.ts'
 import { newId } from '../credentials/tokens.ts'
-import { ApiError, BEAT_MS, gatewayAckSchema, gatewayCloseCodes } from '../wire/index.ts'
+import { ApiError, BEAT_MS, gatewayCloseCodes, gatewaySaysSchema } from '../wire/index.ts'
 import type { EdgeFact, GatewayMessage, Origin } from '../wire/index.ts'
 
 /** Bytes that may wait for a slow gateway before it is cut off, beside a whole set. */
@@ -34,18 +35,12 @@ export interface GatewayLinks {
 interface Link {
   readonly gateway: StoredGateway
   readonly ws: WebSocket
+  /** Without another token it is cut off then, ms since 1970. */
+  untilMs: number
   sent: number
   acked: number
   heardAtMs: number
   seenAtMs: number
-}
-
-/** The credential of a Bearer field. @throws ApiError unauthenticated */
-export function gatewayBearer(headers: IncomingMessage['headers']): string {
-  const found = /^Bearer (ps[ig]_[A-Za-z0-9_-]{20,100})$/.exec(String(headers.authorization ?? ''))
-  if (found?.[1] === undefined)
-    throw new ApiError('unauthenticated', 'A gateway sends its credential as Bearer.')
-  return found[1]
 }
 
 class Links implements GatewayLinks {
@@ -53,7 +48,7 @@ class Links implements GatewayLinks {
   readonly #epoch = newId()
   readonly #deployment: Deployment
   readonly #gateways: Gateways
-  readonly #server = new WebSocketServer({ noServer: true, maxPayload: 1024, perMessageDeflate: false })
+  readonly #server = new WebSocketServer({ noServer: true, maxPayload: 4096, perMessageDeflate: false })
   readonly #links = new Set<Link>()
   readonly #waiting = new Set<() => void>()
   readonly #facts = new WeakMap<Batch, Map<string, Promise<EdgeFact[]>>>()
@@ -68,18 +63,18 @@ class Links implements GatewayLinks {
 
   upgrade(req: IncomingMessage, socket: Duplex, head: Buffer, origin: Origin): void {
     try {
-      const gateway = this.#gateways.identify(gatewayBearer(req.headers))
+      const identified = this.#gateways.identify(gatewayToken(req.headers))
       const query = new URL(req.url ?? '/', 'http://control.invalid').searchParams
       const since = query.get('epoch') === this.#epoch ? Number(query.get('since')) : -1
-      this.#server.handleUpgrade(req, socket, head, (ws) => this.#serve(ws, gateway, since))
+      this.#server.handleUpgrade(req, socket, head, (ws) => this.#serve(ws, identified, since))
     } catch (err) {
       refuseUpgrade(socket, err, origin)
     }
   }
 
-  #serve(ws: WebSocket, gateway: StoredGateway, since: number): void {
+  #serve(ws: WebSocket, { gateway, untilMs }: Identified, since: number): void {
     const nowMs = performance.now()
-    const link: Link = { gateway, ws, sent: -1, acked: -1, heardAtMs: nowMs, seenAtMs: -SEEN_MS }
+    const link: Link = { gateway, ws, untilMs, sent: -1, acked: -1, heardAtMs: nowMs, seenAtMs: -SEEN_MS }
     this.#links.add(link)
     ws.on('error', () => ws.terminate())
     ws.on('message', (data) => this.#hear(link, String(data as Buffer)))
@@ -88,7 +83,9 @@ class Links implements GatewayLinks {
       this.#tell()
       this.#deployment.log.warn('a gateway is no longer fed', { gatewayId: gateway.id, name: gateway.name })
     })
-    const start = (revision: number): Promise<void> => this.#catchUp(link, since, revision)
+    const start = async (revision: number): Promise<void> => {
+      if (this.#mayStay(link)) await this.#catchUp(link, since, revision)
+    }
     const consume = (batch: Batch): Promise<void> => this.#deliver(link, batch)
     this.#deployment.feed.subscribe(start, consume).then(
       (end) => {
@@ -105,10 +102,33 @@ class Links implements GatewayLinks {
 
   #hear(link: Link, text: string): void {
     link.heardAtMs = performance.now()
-    const parsed = gatewayAckSchema.safeParse(parseJson(text))
-    if (!parsed.success) return link.ws.close(1008, 'an acknowledgement only')
+    const parsed = gatewaySaysSchema.safeParse(parseJson(text))
+    if (!parsed.success) return link.ws.close(1008, 'an acknowledgement or a token only')
+    if ('token' in parsed.data) return this.#goOn(link, parsed.data.token)
     if (parsed.data.ack > link.acked) link.acked = parsed.data.ack
     this.#tell()
+  }
+
+  /** By another token of the same gateway; by any other it ends. */
+  #goOn(link: Link, token: string): void {
+    try {
+      const { gateway, untilMs } = this.#gateways.identify(token)
+      if (gateway.id !== link.gateway.id)
+        throw new ApiError('gateway_token_refused', 'It is another gateway’s.')
+      link.untilMs = Math.max(link.untilMs, untilMs)
+    } catch (err) {
+      this.#deployment.log.warn('a gateway’s token was refused', { gatewayId: link.gateway.id, err })
+      link.ws.close(gatewayCloseCodes.expired, 'the token was refused')
+    }
+  }
+
+  /** False when it has just been told to go. */
+  #mayStay({ gateway, untilMs, ws }: Link): boolean {
+    const isRevoked = !this.#gateways.has(gateway.id)
+    if (isRevoked) ws.close(gatewayCloseCodes.revoked, 'revoked')
+    else if (this.#deployment.now() > untilMs) ws.close(gatewayCloseCodes.expired, 'the token is over')
+    else return true
+    return false
   }
 
   /** The whole set, or what changed since the revision that the gateway has of this very epoch. */
@@ -131,8 +151,7 @@ class Links implements GatewayLinks {
 
   async #deliver(link: Link, batch: Batch): Promise<void> {
     if (link.ws.readyState !== WebSocket.OPEN) return
-    const isRevoked = !this.#gateways.list().some(({ id }) => id === link.gateway.id)
-    if (isRevoked) return link.ws.close(gatewayCloseCodes.revoked, 'revoked')
+    if (!this.#mayStay(link)) return
     // What is missed makes another past possible: the gateway is to forget its own.
     if (batch.missed) return link.ws.close(gatewayCloseCodes.anew, 'changes were missed')
     const facts = await this.#factsOf(batch, link.gateway.machineId)
@@ -164,6 +183,7 @@ class Links implements GatewayLinks {
         link.ws.terminate()
         continue
       }
+      if (!this.#mayStay(link)) continue
       this.#send(link, { type: 'beat' })
       if (nowMs - link.seenAtMs < SEEN_MS) continue
       link.seenAtMs = nowMs

@@ -1,9 +1,8 @@
-/** Gateways in processes of their own: what administrators see and do, and what a gateway asks for with its credential. */
-import type { IncomingMessage } from 'node:http'
+/** Gateways in processes of their own: what administrators see and do, and what a gateway asks for with its token. */
 import type { z } from 'zod'
 import type { Call, Reply, Route } from '../api/call.ts'
 import type { GatewayLinks } from '../feed/gateway-links.ts'
-import { gatewayBearer } from '../feed/gateway-links.ts'
+import { gatewayCredential, gatewayToken } from '../credentials/gateway-bearer.ts'
 import { parseBody } from '../api/parse.ts'
 import type { Gateways } from '../service/gateways.ts'
 import * as wire from '../wire/index.ts'
@@ -43,8 +42,7 @@ export function gatewayRoutes(gateways: Gateways, links: GatewayLinks): Route[] 
 
 /** What a gateway asks of control, as the server's own edge does in its process. */
 export function gatewayCallRoutes(gateways: Gateways, edge: EdgeControl): Route[] {
-  const identify = ({ headers }: Pick<Call, 'headers'>): void =>
-    void gateways.identify(gatewayBearer(headers as IncomingMessage['headers']))
+  const identify = ({ headers }: Pick<Call, 'headers'>): void => void gateways.identify(gatewayToken(headers))
   /** Refuses before the body is read; parses it; answers with what `act` gives. */
   const post = <T extends z.ZodType>(
     path: string,
@@ -65,9 +63,14 @@ export function gatewayCallRoutes(gateways: Gateways, edge: EdgeControl): Route[
       method: 'POST',
       path: paths.gatewayJoin,
       async run({ headers, body }) {
-        const bearer = gatewayBearer(headers as IncomingMessage['headers'])
+        const bearer = gatewayToken(headers)
         return { status: 200, body: await gateways.join(parseBody(wire.gatewayJoinSchema, body), bearer) }
       },
+    },
+    {
+      method: 'POST',
+      path: paths.gatewayExchange,
+      run: async ({ headers }) => ({ status: 200, body: gateways.exchange(gatewayCredential(headers)) }),
     },
     {
       method: 'GET',

@@ -1,6 +1,7 @@
-/** Gateways in processes of their own come in: they join by a one-use token, prove themselves by a credential, and can be revoked. */
+/** Gateways in processes of their own come in: they join by a one-use token, get tokens for a credential, and can be revoked. */
 import type { Deployment } from '../deployment.ts'
 import type { Batch } from '../feed/feed.ts'
+import type { ChangeKind } from '../store/changes.ts'
 import type { StoredGateway } from '../store/gateways.ts'
 import {
   consumeGatewayToken,
@@ -10,22 +11,34 @@ import {
   saveGateway,
   touchGateway,
 } from '../store/gateways.ts'
+import { GatewayTokens, SKEW_MS } from '../credentials/gateway-tokens.ts'
 import { hashToken, newId, newToken } from '../credentials/tokens.ts'
 import { ApiError } from '../wire/index.ts'
-import type { GatewayJoin, GatewayJoined } from '../wire/index.ts'
+import type { GatewayJoin, GatewayJoined, GatewayToken } from '../wire/index.ts'
 
 /** A join token works once, for so long, in ms. */
 const JOIN_MS = 86_400_000
 
+/** A gateway that showed a token. */
+export interface Identified {
+  readonly gateway: StoredGateway
+  /** Until when this is so, without another token, ms since 1970. */
+  readonly untilMs: number
+}
+
 export interface Gateways {
   /** A one-use join token, shown once. */
   newToken(name: string): Promise<{ id: string; token: string; expiresAtMs: number }>
-  /** By a join token (new) or a credential (known again). @throws ApiError unauthenticated */
+  /** By a join token (new) or a gateway token (known again). @throws ApiError unauthenticated, gateway_token_refused, gateway_unknown */
   join(body: GatewayJoin, bearer: string): Promise<GatewayJoined>
-  /** @throws ApiError unauthenticated */
-  identify(credential: string): StoredGateway
-  /** True for the credential of a gateway that isn't revoked; answered from memory. */
-  knows(credential: string): boolean
+  /** A token for its credential. @throws ApiError gateway_unknown */
+  exchange(credential: string): GatewayToken
+  /** Whose token it is, answered from memory. @throws ApiError gateway_token_refused, gateway_unknown */
+  identify(token: string): Identified
+  /** True for the token of a gateway that isn't revoked; answered from memory. */
+  knows(token: string): boolean
+  /** False for one that is revoked, or never was; answered from memory. */
+  has(id: string): boolean
   /** Notes that a gateway is there. */
   seen(id: string): Promise<void>
   list(): readonly StoredGateway[]
@@ -37,14 +50,26 @@ export interface Gateways {
 
 class KnownGateways implements Gateways {
   readonly #deployment: Deployment
+  readonly #tokens: GatewayTokens
+  #byId: ReadonlyMap<string, StoredGateway> = new Map()
   #byHash: ReadonlyMap<string, StoredGateway> = new Map()
 
   constructor(deployment: Deployment) {
     this.#deployment = deployment
+    this.#tokens = new GatewayTokens(deployment)
   }
 
   async read(): Promise<void> {
-    const rows = await listGateways(this.#deployment.feed.db)
+    await this.#readRows()
+    await this.#tokens.readKeys()
+  }
+
+  async #readRows(): Promise<void> {
+    this.#hold(await listGateways(this.#deployment.feed.db))
+  }
+
+  #hold(rows: readonly StoredGateway[]): void {
+    this.#byId = new Map(rows.map((row) => [row.id, row]))
     this.#byHash = new Map(rows.map((row) => [row.credentialHash, row]))
   }
 
@@ -61,12 +86,12 @@ class KnownGateways implements Gateways {
       const joining = bearer.startsWith('psi_')
       if (joining && !(await consumeGatewayToken(w.db, hashToken(bearer), now())))
         throw new ApiError('unauthenticated', 'This join token is used, too old or not known here.')
-      const known = joining ? null : this.identify(bearer)
+      const known = joining ? null : this.identify(bearer).gateway
       const fresh = joining ? newToken('psg_') : undefined
       const row: StoredGateway = {
         ...body,
         id: known?.id ?? newId(),
-        credentialHash: hashToken(fresh ?? bearer),
+        credentialHash: known?.credentialHash ?? hashToken(fresh ?? ''),
         createdAtMs: known?.createdAtMs ?? now(),
         lastSeenAtMs: now(),
       }
@@ -91,27 +116,40 @@ class KnownGateways implements Gateways {
     }
   }
 
-  identify(credential: string): StoredGateway {
+  exchange(credential: string): GatewayToken {
     const found = this.#byHash.get(hashToken(credential))
-    if (found === undefined)
-      throw new ApiError('unauthenticated', 'This gateway credential is not known here.')
-    return found
+    if (found === undefined) throw new ApiError('gateway_unknown')
+    return this.#tokens.issue(found.id)
   }
 
-  knows(credential: string): boolean {
-    return this.#byHash.has(hashToken(credential))
+  identify(token: string): Identified {
+    const { gatewayId, expiresAtMs } = this.#tokens.read(token)
+    const gateway = this.#byId.get(gatewayId)
+    if (gateway === undefined) throw new ApiError('gateway_unknown')
+    return { gateway, untilMs: expiresAtMs + SKEW_MS }
+  }
+
+  knows(token: string): boolean {
+    try {
+      return this.identify(token).gateway.id !== ''
+    } catch (err) {
+      if (err instanceof ApiError) return false
+      throw err
+    }
+  }
+
+  has(id: string): boolean {
+    return this.#byId.has(id)
   }
 
   async seen(id: string): Promise<void> {
     const now = this.#deployment.now()
     await touchGateway(this.#deployment.feed.db, id, now)
-    this.#byHash = new Map(
-      [...this.#byHash].map(([hash, row]) => [hash, row.id === id ? { ...row, lastSeenAtMs: now } : row]),
-    )
+    this.#hold(this.list().map((row) => (row.id === id ? { ...row, lastSeenAtMs: now } : row)))
   }
 
   list(): readonly StoredGateway[] {
-    return [...this.#byHash.values()]
+    return [...this.#byId.values()]
   }
 
   async revoke(id: string): Promise<void> {
@@ -123,7 +161,10 @@ class KnownGateways implements Gateways {
   }
 
   async changed(batch: Batch): Promise<void> {
-    if (batch.missed || batch.changes.some(({ kind }) => kind === 'gateway')) await this.read()
+    const isAbout = (what: ChangeKind): boolean =>
+      batch.missed || batch.changes.some(({ kind }) => kind === what)
+    if (isAbout('gateway')) await this.#readRows()
+    if (isAbout('gateway-key')) await this.#tokens.readKeys()
   }
 }
 

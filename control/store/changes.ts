@@ -12,6 +12,7 @@ export type ChangeKind =
   | 'desired'
   | 'gateway'
   | 'signing'
+  | 'gateway-key'
   | 'settings'
   | 'quota'
   | 'access-request'

@@ -36,6 +36,16 @@ export const apiCodes = {
     summary: 'You are not signed in.',
     hint: 'Sign in, or send Authorization: Bearer with a token.',
   },
+  gateway_token_refused: {
+    status: 401,
+    summary: 'This gateway’s token is not good here.',
+    hint: 'Exchange the credential for another (POST /api/gateway/v1/token); look at the servers’ clocks if it goes on.',
+  },
+  gateway_unknown: {
+    status: 401,
+    summary: 'This gateway is not known here, or was revoked.',
+    hint: 'Let it join anew: POST /api/v1/gateways/tokens makes a join token.',
+  },
   invalid_credentials: {
     status: 401,
     summary: 'User name and password don’t match.',

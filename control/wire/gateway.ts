@@ -22,7 +22,7 @@ export const gatewayViewSchema = z.object({
 })
 export type GatewayView = z.infer<typeof gatewayViewSchema>
 
-/** Sent at each start of a gateway: the first time with a join token as Bearer, later with its credential. */
+/** Sent at each start of a gateway: the first time with a join token as Bearer, later with a gateway token. */
 export const gatewayJoinSchema = z.strictObject({
   name: z.string().min(1).max(80),
   machineId: z.string().min(1).max(128),
@@ -41,6 +41,13 @@ export const gatewayJoinedSchema = z.object({
   flowKey: z.string(),
 })
 export type GatewayJoined = z.infer<typeof gatewayJoinedSchema>
+
+/** A gateway token lasts so long, in ms: it is renewed after half of that. */
+export const GATEWAY_TOKEN_MS = 600_000
+
+/** What a gateway gets for its credential: a JWT, Bearer of all its other calls, good for so long from now on, in ms. */
+export const gatewayTokenSchema = z.object({ token: z.string(), expiresInMs: z.number().positive() })
+export type GatewayToken = z.infer<typeof gatewayTokenSchema>
 
 /** Control says something at least so often, in ms; a gateway that heard nothing for three of them connects anew. */
 export const BEAT_MS = 2000
@@ -113,9 +120,9 @@ export const edgeFactSchema: z.ZodType<EdgeFact> = z.discriminatedUnion('kind', 
 ])
 
 /**
- * `GET /api/gateway/v1/changes` (WebSocket, the credential as Bearer): facts by revision. With `?epoch=…&since=…` of an
+ * `GET /api/gateway/v1/changes` (WebSocket, the token as Bearer): facts by revision. With `?epoch=…&since=…` of an
  * earlier connection it goes on from there where it can; else the first message is a `reset`. Revisions of two epochs
- * have nothing to do with each other. The gateway answers with `gatewayAckSchema`.
+ * have nothing to do with each other. The gateway answers with `gatewaySaysSchema`.
  */
 export const gatewayMessageSchema = z.discriminatedUnion('type', [
   z.object({
@@ -129,11 +136,15 @@ export const gatewayMessageSchema = z.discriminatedUnion('type', [
 ])
 export type GatewayMessage = z.infer<typeof gatewayMessageSchema>
 
-/** Every worker of the gateway decides by this revision or a newer one. */
-export const gatewayAckSchema = z.object({ ack: z.int() })
+/** Every worker of the gateway decides by this revision or a newer one; or: by this token it goes on. */
+export const gatewaySaysSchema = z.union([
+  z.object({ ack: z.int() }),
+  z.object({ token: z.string().max(2048) }),
+])
+export type GatewaySays = z.infer<typeof gatewaySaysSchema>
 
-/** Close codes of that WebSocket beyond those of RFC 6455: the credential is revoked; what was missed can't be made up. */
-export const gatewayCloseCodes = { revoked: 4401, anew: 4409 } as const
+/** Close codes of that WebSocket beyond those of RFC 6455: it is revoked; its token is over; what was missed can't be made up. */
+export const gatewayCloseCodes = { revoked: 4401, expired: 4408, anew: 4409 } as const
 
 const originSchema = z.object({
   ip: z.string().max(64),
@@ -255,7 +266,7 @@ export const finishedSignInSchema = z.object({
 })
 
 /**
- * A gateway passes a request for the dashboard's host on to control with `<credential> <visitor's address>` in it: the
- * credential proves whose word the address is.
+ * A gateway passes a request for the dashboard's host on to control with `<token> <visitor's address>` in it: the token
+ * proves whose word the address is.
  */
 export const VISITOR_HEADER = 'x-postern-visitor'

@@ -64,6 +64,7 @@ export const paths = {
   gatewayTokens: '/api/v1/gateways/tokens',
   gateway: '/api/v1/gateways/:id',
   gatewayJoin: '/api/gateway/v1/join',
+  gatewayExchange: '/api/gateway/v1/token',
   gatewayChanges: '/api/gateway/v1/changes',
   gatewaySetup: '/api/gateway/v1/setup',
   gatewaySignIn: '/api/gateway/v1/sign-in',

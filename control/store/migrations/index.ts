@@ -16,6 +16,7 @@ import { up as quotas } from './0013-quotas.ts'
 import { up as tokenBounds } from './0014-token-bounds.ts'
 import { up as restrictions } from './0015-restrictions.ts'
 import { up as accessRequests } from './0016-access-requests.ts'
+import { up as signingPurpose } from './0017-signing-purpose.ts'
 
 export interface Migration {
   readonly name: string
@@ -39,4 +40,5 @@ export const migrations: readonly Migration[] = [
   { name: '0014-token-bounds', up: tokenBounds },
   { name: '0015-restrictions', up: restrictions },
   { name: '0016-access-requests', up: accessRequests },
+  { name: '0017-signing-purpose', up: signingPurpose },
 ]
