@@ -16,7 +16,6 @@ export interface WorkerSettings {
   /** base64url */
   readonly flowKey: string
   readonly serverUrl: string
-  readonly credential: string
   readonly staleMs: number
   readonly log: LogOptions
   readonly accessLog: AccessLogChoice
@@ -28,13 +27,23 @@ export interface WholeSet {
   readonly facts: readonly EdgeFact[]
 }
 
+/** What a worker begins with. */
+export interface Held extends WholeSet {
+  /** Since control was heard, ms. */
+  readonly heardMsAgo: number
+  /** With which control is asked; '' while there is none. */
+  readonly token: string
+}
+
 export type ToWorker =
-  /** The first; control was heard so long ago. */
-  | ({ readonly type: 'begin'; readonly settings: WorkerSettings; readonly heardMsAgo: number } & WholeSet)
+  /** The first. */
+  | ({ readonly type: 'begin'; readonly settings: WorkerSettings } & Held)
   | ({ readonly type: 'reset' } & WholeSet)
   | ({ readonly type: 'apply' } & WholeSet)
   /** Control said that all is as it was. */
   | { readonly type: 'heard' }
+  /** Control is asked with this one from now on; '': it can't be asked. */
+  | { readonly type: 'token'; readonly token: string }
   /** Whether every worker can decide. */
   | { readonly type: 'ready'; readonly isReady: boolean }
   /** Asks for its counts. */

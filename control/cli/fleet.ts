@@ -7,13 +7,13 @@ import type { EdgeFact } from '../wire/index.ts'
 import { CountSum } from './fleet-counts.ts'
 import { heapFlags } from './heap.ts'
 import type { LogOptions } from './log.ts'
-import type { FromWorker, ToWorker, WholeSet, WorkerSettings } from './fleet-messages.ts'
+import type { FromWorker, Held, ToWorker, WorkerSettings } from './fleet-messages.ts'
 
 export interface FleetOptions {
   readonly workers: number
   readonly settings: WorkerSettings
   /** The facts as they are now, for a worker that begins. */
-  readonly held: () => WholeSet & { readonly heardMsAgo: number }
+  readonly held: () => Held
   /** Every worker decides by this revision now. */
   readonly onDecided: (revision: number) => void
   /** Prometheus text of the process above the workers. */
@@ -93,6 +93,10 @@ export class Fleet {
 
   heard(): void {
     this.#toAll({ type: 'heard' })
+  }
+
+  token(token: string): void {
+    this.#toAll({ type: 'token', token })
   }
 
   /** New workers serve before the old ones drain. Where a new one can't start, all stays as it was. */

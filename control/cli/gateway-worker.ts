@@ -56,7 +56,8 @@ async function serve(begin: Extract<ToWorker, { type: 'begin' }>): Promise<void>
   const accessLog = openAccessLog(settings.accessLog, log)
   const freshness = new Freshness(begin.heardMsAgo)
   const tracing = await openTracing(settings.tracing, process.env, { version: findProduct().version, log })
-  const gateway = await start(begin, log, accessLog, tracing)
+  let token = begin.token
+  const gateway = await start(begin, () => token, log, accessLog, tracing)
   freshness.look(settings.staleMs)
   gateway.suspend(freshness.isStale)
   let revision = begin.revision
@@ -81,6 +82,9 @@ async function serve(begin: Extract<ToWorker, { type: 'begin' }>): Promise<void>
       case 'heard':
         freshness.heard()
         return look()
+      case 'token':
+        token = message.token
+        return
       case 'ready':
         areAllReady = message.isReady
         return
@@ -106,6 +110,7 @@ async function serve(begin: Extract<ToWorker, { type: 'begin' }>): Promise<void>
 
 function start(
   begin: Extract<ToWorker, { type: 'begin' }>,
+  token: () => string,
   log: Logger,
   accessLog: LineSink | null,
   tracing: Tracing | null,
@@ -117,8 +122,8 @@ function start(
     authzListen: settings.authzListen,
     baseDomain: settings.baseDomain,
     trustedProxies: settings.trustedProxies,
-    control: remoteControl(settings.serverUrl, settings.credential),
-    app: passOn(settings.serverUrl, settings.credential, log),
+    control: remoteControl(settings.serverUrl, token),
+    app: passOn(settings.serverUrl, token, log),
     flowKey: Buffer.from(settings.flowKey, 'base64url'),
     begin: (sink) => sink.reset(begin.revision, begin.facts),
     fleet: { isReady: () => areAllReady, metrics },

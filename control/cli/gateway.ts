@@ -1,25 +1,21 @@
 /** A configuration comes in; workers that serve visitors for a server elsewhere run below this process, which holds no request. */
-import { join } from 'node:path'
 import { Gauge, Registry } from 'prom-client'
-import { readIfThere, writeDurably } from '../../agent/durable-file.ts'
 import { HeldFacts } from '../../gateway/replica/held-facts.ts'
 import { followControl } from '../../gateway/replica/link.ts'
-import { joinControl } from '../../gateway/replica/remote-control.ts'
+import { exchangeCredential } from '../../gateway/replica/remote-control.ts'
+import { keepToken, type TokenKeeper } from '../../gateway/replica/token-keeper.ts'
 import { forgetSocketFile } from '../../gateway/index.ts'
-import { ApiError, type GatewayJoined } from '../wire/index.ts'
+import type { ApiError, GatewayJoin, GatewayJoined } from '../wire/index.ts'
 import { capsOf } from './cap-options.ts'
 import { Closing } from './closing.ts'
 import { Fleet } from './fleet.ts'
 import type { WorkerSettings } from './fleet-messages.ts'
-import { readJoinToken } from './join-token.ts'
+import { joinAgain, joinServer, refused } from './gateway-joining.ts'
 import { showAddress } from './listen-addresses.ts'
 import { listeningOf } from './listeners.ts'
 import type { LogOptions, RootLog } from './log.ts'
 import type { GatewayConfig } from './options.ts'
-import { findProduct } from './product.ts'
-import { aborted } from './signals.ts'
-import { StartupError } from './startup-error.ts'
-import { holdStateDirectory, readMachineId } from './state-directory.ts'
+import { holdStateDirectory } from './state-directory.ts'
 
 /** A running gateway, as its starter needs it. */
 export interface StartedGateway {
@@ -33,7 +29,6 @@ export interface StartedGateway {
   close(): Promise<void>
 }
 
-const JOIN_AGAIN_MS = 2000
 /** More than a worker's socket files need: what of an option can't be changed by a reload. */
 const FIXED = ['serverUrl', 'stateDirectory', 'gatewayName'] as const
 
@@ -74,7 +69,8 @@ class Replica {
   #end: (err: Error) => void = () => undefined
   #heardMs = 0
   #joined: GatewayJoined | null = null
-  #credential = ''
+  #body: GatewayJoin | null = null
+  #tokens: TokenKeeper | null = null
   #fleet: Fleet | null = null
   #link: ReturnType<typeof followControl> | null = null
 
@@ -87,12 +83,14 @@ class Replica {
   }
 
   async start(signal: AbortSignal): ReturnType<Fleet['start']> {
-    await this.#join(signal)
-    await this.#firstFacts(signal)
+    const { log } = this.#root
+    const { credential, body, joined } = await joinServer(this.#config, this.#directory, log, signal)
+    this.#body = body
+    this.#joined = joined
+    await this.#firstFacts(credential, signal)
     const settings = await this.#settings()
     for (const address of [...settings.listening.listen, settings.authzListen])
       if (address !== null) forgetSocketFile(address)
-    const { log } = this.#root
     const fleet = new Fleet({
       workers: this.#config.workers,
       settings,
@@ -100,6 +98,7 @@ class Replica {
         revision: this.#held.revision,
         facts: this.#held.all(),
         heardMsAgo: performance.now() - this.#heardMs,
+        token: this.#tokens?.token ?? '',
       }),
       onDecided: (revision) => this.#link?.acknowledge(revision),
       ownMetrics: () => this.#metrics(),
@@ -122,53 +121,39 @@ class Replica {
     // The link stays until the last worker has gone, so that a revocation still ends what is draining.
     await this.#fleet?.close(this.#config.drainPeriod)
     this.#link?.close()
+    this.#tokens?.close()
   }
 
-  /** Again and again until the server has answered; its credential is kept. */
-  async #join(signal: AbortSignal): Promise<void> {
-    const { serverUrl, gatewayName } = this.#config
-    const file = join(this.#directory, 'credential')
-    const kept = (await readIfThere(file))?.trim() ?? ''
-    const token = (await readJoinToken(this.#config)) ?? ''
-    const body = {
-      name: gatewayName,
-      machineId: await readMachineId(this.#directory),
-      version: findProduct().version,
-    }
-    for (let bearer = kept === '' ? token : kept, tries = 1; ; tries++) {
-      if (bearer === '') throw refused('this gateway has neither a join token nor a credential')
-      try {
-        this.#joined = await joinControl(serverUrl, bearer, body, signal)
-        this.#credential = this.#joined.credential ?? bearer
-        if (this.#joined.credential !== undefined) await writeDurably(file, `${this.#credential}\n`)
-        return
-      } catch (err) {
-        signal.throwIfAborted()
-        if (err instanceof ApiError && err.status < 500) {
-          // A credential that is no longer known: a join token, where one is given, joins anew.
-          if (bearer !== kept || token === '') throw refused(err.message)
-          bearer = token
-          continue
-        }
-        if (tries === 1) this.#root.log.warn('the server does not answer; trying again', { serverUrl, err })
-        await Promise.race([new Promise((done) => setTimeout(done, JOIN_AGAIN_MS)), aborted(signal)])
-      }
-    }
+  #keepToken(credential: string, onRefused: (err: ApiError) => void): TokenKeeper {
+    return keepToken({
+      exchange: (ends) => exchangeCredential(this.#config.serverUrl, credential, ends),
+      random: Math.random,
+      onToken: (token) => {
+        this.#fleet?.token(token)
+        this.#link?.renew()
+      },
+      onRefused,
+      log: this.#root.log.child({ room: 'gateway' }),
+    })
   }
 
-  #firstFacts(signal: AbortSignal): Promise<void> {
+  #firstFacts(credential: string, signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
+      const onRefused = (err: ApiError): void => {
+        const end = refused(err.message)
+        reject(end)
+        this.#end(end)
+      }
+      const tokens = this.#keepToken(credential, onRefused)
+      this.#tokens = tokens
       this.#link = followControl({
         serverUrl: this.#config.serverUrl,
-        credential: this.#credential,
+        token: () => tokens.token,
         log: this.#root.log.child({ room: 'gateway' }),
         random: Math.random,
-        onRefused: (err) => {
-          const end = refused(err.message)
-          reject(end)
-          this.#end(end)
-        },
+        onRefused: (token) => tokens.wasRefused(token),
+        onRevoked: onRefused,
         sink: {
           reset: (epoch, revision, facts) => {
             const isFirst = this.#held.epoch === ''
@@ -196,8 +181,11 @@ class Replica {
   /** Another process of control may have other settings than the one before. */
   async #settingsAgain(signal: AbortSignal): Promise<void> {
     const before = this.#joined
+    const [tokens, body] = [this.#tokens, this.#body]
+    if (tokens === null || body === null) return
     try {
-      await this.#join(signal)
+      const { log } = this.#root
+      this.#joined = await joinAgain(this.#config.serverUrl, tokens, body, log, signal)
       const names = ['publicUrl', 'baseDomain', 'flowKey'] as const
       if (names.every((name) => this.#joined?.[name] === before?.[name])) return
       this.#root.log.info('the server has other settings; workers are replaced')
@@ -218,7 +206,6 @@ class Replica {
       baseDomain,
       flowKey,
       serverUrl: config.serverUrl,
-      credential: this.#credential,
       staleMs: config.staleFor,
       log: this.#logOptions,
       tracing: { otlpEndpoint: config.otlpEndpoint, traceSample: config.traceSample },
@@ -250,11 +237,4 @@ class Replica {
   #isStale(): number {
     return performance.now() - this.#heardMs > this.#config.staleFor ? 1 : 0
   }
-}
-
-function refused(why: string): StartupError {
-  return new StartupError('join_refused', {
-    message: `The server does not take this gateway: ${why}.`.replace(/\.\.$/, '.'),
-    next: 'Ask an administrator for a new join token (POST /api/v1/gateways/tokens), and give it with --join-token-file.',
-  })
 }

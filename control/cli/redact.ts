@@ -3,7 +3,9 @@
 const secretKey =
   /^(authorization|proxy-authorization|cookie|set-cookie|env|.*(password|secret|token|credential|proof|databaseurl|privatekey))$/i
 const secretText: readonly (readonly [RegExp, string])[] = [
-  [/\bps[tjaig]_[A-Za-z0-9_-]{8,}/g, '[redacted]'],
+  [/\bps[tjaigrvl]_[A-Za-z0-9_-]{8,}/g, '[redacted]'],
+  // A JWT: begun by `{"`, of three parts.
+  [/\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}/g, '[redacted]'],
   [/\b(postgres(?:ql)?:\/\/[^:@/\s]*):[^@\s]*@/g, '$1:[redacted]@'],
   [/([?&](?:token|code|nonce)=)[^&\s"]+/g, '$1[redacted]'],
   [/\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}/gi, '$1 [redacted]'],

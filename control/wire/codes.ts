@@ -1,4 +1,5 @@
 /** Every error that the API can answer with: code → HTTP status, what it means, and the next step. */
+import { gatewayCodes } from './gateway-codes.ts'
 
 export const apiCodes = {
   bad_request: {
@@ -36,16 +37,7 @@ export const apiCodes = {
     summary: 'You are not signed in.',
     hint: 'Sign in, or send Authorization: Bearer with a token.',
   },
-  gateway_token_refused: {
-    status: 401,
-    summary: 'This gateway’s token is not good here.',
-    hint: 'Exchange the credential for another (POST /api/gateway/v1/token); look at the servers’ clocks if it goes on.',
-  },
-  gateway_unknown: {
-    status: 401,
-    summary: 'This gateway is not known here, or was revoked.',
-    hint: 'Let it join anew: POST /api/v1/gateways/tokens makes a join token.',
-  },
+  ...gatewayCodes,
   invalid_credentials: {
     status: 401,
     summary: 'User name and password don’t match.',
@@ -276,11 +268,6 @@ export const apiCodes = {
     summary: 'The program’s answer was not valid HTTP.',
     hint: 'Look at the program’s log.',
   },
-  not_reachable_directly: {
-    status: 502,
-    summary: 'This gateway cannot reach that workspace’s host.',
-    hint: 'Run the gateway on the host of the workspace.',
-  },
   workspace_stopped: {
     status: 503,
     summary: 'The workspace is not running.',
@@ -292,11 +279,6 @@ export const apiCodes = {
     status: 503,
     summary: 'The server cannot decide right now.',
     hint: 'Try again in a moment.',
-  },
-  control_away: {
-    status: 503,
-    summary: 'This gateway has not heard from its server for too long.',
-    hint: 'It goes on by itself when the server is back.',
   },
   upstream_timeout: {
     status: 504,

@@ -5,6 +5,7 @@ import {
   ApiError,
   BEAT_MS,
   type EdgeFact,
+  type GatewaySays,
   gatewayCloseCodes,
   gatewayMessageSchema,
   paths,
@@ -21,18 +22,23 @@ export interface FactSink {
 export interface LinkOptions {
   /** Origin of the server. */
   readonly serverUrl: string
-  readonly credential: string
+  /** The gateway's token; '' while there is none. */
+  token(): string
+  /** Control did not take it. */
+  onRefused(token: string): void
   readonly sink: FactSink
   readonly log: Logger
   /** 0 to 1. */
   random(): number
-  /** Control does not know this gateway: no later try will change that. */
-  onRefused(err: ApiError): void
+  /** Control has revoked this gateway: no later try will change that. */
+  onRevoked(err: ApiError): void
 }
 
 export interface Link {
   /** Tells control that all decide by this revision now. */
   acknowledge(revision: number): void
+  /** From now on by the token that has just come. */
+  renew(): void
   close(): void
 }
 
@@ -42,6 +48,8 @@ const FIRST_WAIT_MS = 100
 const MAX_WAIT_MS = 3000
 /** Bytes of one message: a whole set is one. */
 const MESSAGE_MAX = 1024 * 1024 * 1024
+
+const said = (what: GatewaySays): string => JSON.stringify(what)
 
 class ReplicaLink implements Link {
   readonly #options: LinkOptions
@@ -61,7 +69,16 @@ class ReplicaLink implements Link {
 
   acknowledge(revision: number): void {
     this.#acked = revision
-    if (this.#ws?.readyState === WebSocket.OPEN) this.#ws.send(JSON.stringify({ ack: revision }))
+    if (this.#ws?.readyState === WebSocket.OPEN) this.#ws.send(said({ ack: revision }))
+  }
+
+  renew(): void {
+    const token = this.#options.token()
+    if (token === '' || this.#closed) return
+    if (this.#ws?.readyState === WebSocket.OPEN) return this.#ws.send(said({ token }))
+    if (this.#ws !== null) return
+    clearTimeout(this.#again)
+    this.#connect()
   }
 
   close(): void {
@@ -72,29 +89,37 @@ class ReplicaLink implements Link {
   }
 
   #connect(): void {
-    const { serverUrl, credential } = this.#options
+    const { serverUrl } = this.#options
+    const token = this.#options.token()
+    // When one has come, `renew` says so.
+    if (token === '') return
     const url = new URL(paths.gatewayChanges, serverUrl)
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
     // From there on if control still is who it was; otherwise it sends the whole set.
     if (this.#epoch !== '') url.search = `?epoch=${this.#epoch}&since=${this.#revision}`
     const ws = new WebSocket(url, {
-      headers: { authorization: `Bearer ${credential}` },
+      headers: { authorization: `Bearer ${token}` },
       handshakeTimeout: HANDSHAKE_MS,
       maxPayload: MESSAGE_MAX,
       perMessageDeflate: false,
     })
     this.#ws = ws
+    ws.on('open', () => {
+      if (this.#options.token() !== token) this.renew()
+    })
     ws.on('message', (data) => this.#take(ws, String(data as Buffer)))
     ws.on('unexpected-response', (req, res) => {
       req.destroy()
-      if (res.statusCode === 401) this.#refused()
-      else this.#lost(ws, new Error(`the server answered ${res.statusCode}`))
+      this.#lost(ws, new Error(`the server answered ${res.statusCode}`))
+      if (res.statusCode === 401) this.#options.onRefused(token)
     })
     ws.on('error', (err) => this.#lost(ws, err))
     ws.on('close', (code, reason) => {
-      if (code === gatewayCloseCodes.revoked) return this.#refused()
+      if (code === gatewayCloseCodes.revoked) return this.#revoked()
       if (code === gatewayCloseCodes.anew) this.#epoch = ''
       this.#lost(ws, new Error(`the connection was closed (${code} ${String(reason)})`))
+      // The one that control has seen last.
+      if (code === gatewayCloseCodes.expired) this.#options.onRefused(this.#options.token())
     })
     this.#watchSilence(ws, HANDSHAKE_MS + SILENT_MS)
   }
@@ -130,10 +155,10 @@ class ReplicaLink implements Link {
     this.#silence = setTimeout(() => this.#lost(ws, new Error('control says nothing')), ms)
   }
 
-  #refused(): void {
+  #revoked(): void {
     if (this.#closed) return
     this.close()
-    this.#options.onRefused(new ApiError('unauthenticated', 'This gateway credential is not known there.'))
+    this.#options.onRevoked(new ApiError('gateway_unknown'))
   }
 
   #lost(ws: WebSocket, err: unknown): void {

@@ -15,6 +15,7 @@ export interface PassOn extends InnerApp {
 }
 
 const SOCKETS_MAX = 256
+const unavailable = 'HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n'
 /** Below the server's own, so that it is rarely the server who closes first. */
 const IDLE_MS = 20_000
 
@@ -39,8 +40,8 @@ function refuse(res: ServerResponse, origin: Origin): void {
   res.end(body)
 }
 
-/** Passes on to `serverUrl`; the credential proves the visitor's address. */
-export function passOn(serverUrl: string, credential: string, log: Logger): PassOn {
+/** Passes on to `serverUrl`; the token proves the visitor's address: without one ('') nothing is passed on. */
+export function passOn(serverUrl: string, token: () => string, log: Logger): PassOn {
   const url = new URL(serverUrl)
   const isTls = url.protocol === 'https:'
   const options = { keepAlive: true, maxSockets: SOCKETS_MAX, timeout: IDLE_MS }
@@ -52,7 +53,7 @@ export function passOn(serverUrl: string, credential: string, log: Logger): Pass
     isUpgrade: boolean,
   ): ClientRequest => {
     const headers = endToEnd(req.rawHeaders, isUpgrade)
-    headers.push(VISITOR_HEADER, `${credential} ${origin.ip}`)
+    headers.push(VISITOR_HEADER, `${token()} ${origin.ip}`)
     const call: RequestOptions = {
       host: url.hostname.replace(/^\[|\]$/g, ''),
       port: url.port === '' ? (isTls ? 443 : 80) : url.port,
@@ -65,6 +66,7 @@ export function passOn(serverUrl: string, credential: string, log: Logger): Pass
   }
 
   const pass = (req: IncomingMessage, res: ServerResponse, origin: Origin, isFresh: boolean): void => {
+    if (token() === '') return refuse(res, origin)
     const call = begin(req, origin, isFresh, false)
     const leave = (): void => void call.destroy()
     res.once('close', leave)
@@ -90,6 +92,7 @@ export function passOn(serverUrl: string, credential: string, log: Logger): Pass
   return {
     request: (req, res, _identity, origin) => pass(req, res, origin, false),
     upgrade(req, socket, head, _identity, origin) {
+      if (token() === '') return void socket.end(unavailable)
       const call = begin(req, origin, true, true)
       const leave = (): void => void call.destroy()
       socket.once('close', leave)
@@ -100,7 +103,7 @@ export function passOn(serverUrl: string, credential: string, log: Logger): Pass
       })
       call.once('error', () => {
         socket.off('close', leave)
-        socket.end('HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n')
+        socket.end(unavailable)
       })
       call.end()
     },

@@ -1,4 +1,4 @@
-// What the edge asks of control comes in; HTTP calls with the gateway's credential go out, and parsed answers come back.
+// What the edge asks of control comes in; HTTP calls with the gateway's token go out, and parsed answers come back.
 import { Agent, type Dispatcher, request } from 'undici'
 import { z } from 'zod'
 import {
@@ -10,7 +10,9 @@ import {
   type EdgeControl,
   type GatewayJoin,
   type GatewayJoined,
+  type GatewayToken,
   gatewayJoinedSchema,
+  gatewayTokenSchema,
   issuedCodeSchema,
   newSessionSchema,
   passGivenSchema,
@@ -80,8 +82,12 @@ function problemOf(json: unknown, status: number, retryAfter: string | string[] 
   })
 }
 
-/** Control as a gateway in a process of its own reaches it. What isn't an answer is `unavailable`. */
-export function remoteControl(serverUrl: string, credential: string): RemoteControl {
+/** What says nothing of the visitor, but of us. */
+const isOurs = ({ code }: ApiError): boolean =>
+  code === 'unauthenticated' || code === 'gateway_token_refused' || code === 'gateway_unknown'
+
+/** Control as a gateway in a process of its own reaches it. What isn't an answer is `unavailable`; so is all without a token (''). */
+export function remoteControl(serverUrl: string, token: () => string): RemoteControl {
   const pool = new Agent({ connect: { timeout: CONNECT_MS }, headersTimeout: ANSWER_MS })
   const call = async <T>(
     schema: z.ZodType<T>,
@@ -90,9 +96,11 @@ export function remoteControl(serverUrl: string, credential: string): RemoteCont
     body?: unknown,
   ): Promise<T> => {
     try {
-      return schema.parse(await ask(pool, serverUrl, credential, { method, path, body }))
+      const bearer = token()
+      if (bearer === '') throw new Error('this gateway has no token at the moment')
+      return schema.parse(await ask(pool, serverUrl, bearer, { method, path, body }))
     } catch (err) {
-      if (err instanceof ApiError && err.code !== 'unauthenticated') throw err
+      if (err instanceof ApiError && !isOurs(err)) throw err
       throw new ApiError('unavailable', 'The server behind this gateway does not answer.', { cause: err })
     }
   }
@@ -129,18 +137,35 @@ export function remoteControl(serverUrl: string, credential: string): RemoteCont
   }
 }
 
-/** Joins by a join token, or makes itself known again by its credential. @throws ApiError unauthenticated; network errors */
-export async function joinControl(
+async function askOnce<T>(
+  schema: z.ZodType<T>,
+  serverUrl: string,
+  bearer: string,
+  call: { path: string; body?: unknown; signal: AbortSignal },
+): Promise<T> {
+  const pool = new Agent({ connect: { timeout: CONNECT_MS }, headersTimeout: ANSWER_MS })
+  try {
+    return schema.parse(await ask(pool, serverUrl, bearer, { method: 'POST', ...call }))
+  } finally {
+    await pool.destroy()
+  }
+}
+
+/** Joins by a join token, or makes itself known again by its token. @throws ApiError unauthenticated, gateway_token_refused, gateway_unknown; network errors */
+export function joinControl(
   serverUrl: string,
   bearer: string,
   body: GatewayJoin,
   signal: AbortSignal,
 ): Promise<GatewayJoined> {
-  const pool = new Agent({ connect: { timeout: CONNECT_MS }, headersTimeout: ANSWER_MS })
-  try {
-    const call = { method: 'POST', path: paths.gatewayJoin, body, signal } as const
-    return gatewayJoinedSchema.parse(await ask(pool, serverUrl, bearer, call))
-  } finally {
-    await pool.destroy()
-  }
+  return askOnce(gatewayJoinedSchema, serverUrl, bearer, { path: paths.gatewayJoin, body, signal })
+}
+
+/** Gives the credential for a token: the one call that it travels on. @throws ApiError gateway_unknown; network errors */
+export function exchangeCredential(
+  serverUrl: string,
+  credential: string,
+  signal: AbortSignal,
+): Promise<GatewayToken> {
+  return askOnce(gatewayTokenSchema, serverUrl, credential, { path: paths.gatewayExchange, signal })
 }

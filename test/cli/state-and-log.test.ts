@@ -63,6 +63,7 @@ t.test('the machine id stays the same', async (t) => {
 
 const canary = 'pst_CANARY0123456789abcdefghij'
 const gatewaysCanary = 'psg_CANARY0123456789abcdefghij'
+const jwtCanary = 'eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJDQU5BUlkifQ.CANARY0123456789abcdefghij'
 
 t.test('no secret reaches the log', async (t) => {
   const out: string[] = []
@@ -80,7 +81,7 @@ t.test('no secret reaches the log', async (t) => {
     deep: { list: [{ secret: canary }] },
     err: new Error(`failed with ${canary}`, { cause: new Error(`postgres://user:${canary}@host/db`) }),
   })
-  log.child({ token: canary }).warn(`said ${canary} and ${gatewaysCanary}`)
+  log.child({ token: canary }).warn(`said ${canary} and ${gatewaysCanary}, ${jwtCanary}`)
   log.error('database', { url: 'postgres://user:CANARYword@host/db' })
   t.equal(out.length, 3)
   t.notMatch(out.join(''), /CANARY/)

@@ -102,7 +102,12 @@ await t.test('no secret is told', { timeout: 120_000 }, async (t) => {
     machineId: 'm',
     version: '0',
   })
-  const edge = server.client(String(joined.json['credential']))
+  const exchanged = await call(
+    server.client(String(joined.json['credential'])),
+    'POST',
+    '/api/gateway/v1/token',
+  )
+  const edge = server.client(String(exchanged.json['token']))
 
   // Every call that changes something, with a canary in each text, in its path, its query, and where none belongs.
   const clients = [ada, edge, server.client()]

@@ -194,7 +194,10 @@ await t.test('gateways tell who came to whose workspace, and owners see it', asy
       machineId: 'm',
       version: '0',
     })
-  const edge = server.client(joined.json.credential)
+  const exchanged = await server
+    .client(joined.json.credential)
+    .call<{ token: string }>('POST', '/api/gateway/v1/token')
+  const edge = server.client(exchanged.json.token)
   const userId = (await eve.call('GET', '/api/v1/me')).json.id
   const note = (kind: string, count: number) => ({
     kind,

@@ -96,8 +96,17 @@ t.test('the server believes what a gateway says of its visitor’s address, and 
   const forged = { 'X-Postern-Visitor': 'psg_nobodys 9.9.9.9', 'X-Forwarded-For': '9.9.9.9' }
   t.match(await addressOf(gateway.port, '127.0.0.8', forged), /127\.0\.0\.8/)
   t.match(await addressOf(product.port, '127.0.0.8', forged), /127\.0\.0\.8/)
-  const proven = { 'X-Postern-Visitor': `${credential} 9.9.9.9` }
+  const { token } = await product
+    .client(credential)
+    .must<{ token: string }>('POST', '/api/gateway/v1/token', undefined)
+  const proven = { 'X-Postern-Visitor': `${token} 9.9.9.9` }
   t.match(await addressOf(product.port, '127.0.0.8', proven), /9\.9\.9\.9/)
+  const long = { 'X-Postern-Visitor': `${credential} 9.9.9.9` }
+  t.match(
+    await addressOf(product.port, '127.0.0.8', long),
+    /127\.0\.0\.8/,
+    'the credential itself proves nothing here',
+  )
 })
 
 t.test(

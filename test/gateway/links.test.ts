@@ -7,7 +7,7 @@ import type { LinkView } from '../../control/wire/index.ts'
 import { type Answer, rawClient, webSocketBytes } from '../support/gateway-bytes.ts'
 import { startPostgres } from '../support/control-postgres.ts'
 import { hashOf } from '../support/gateway-control.ts'
-import { joinControl, remoteControl } from '../../gateway/replica/remote-control.ts'
+import { exchangeCredential, joinControl, remoteControl } from '../../gateway/replica/remote-control.ts'
 import {
   ask,
   exchange,
@@ -361,7 +361,8 @@ t.test('a gateway in a process of its own asks for the same', async (t) => {
   const made = await world.api(world.ada, 'POST', '/api/v1/gateways/tokens', { name: 'edge' })
   const self = { name: 'edge', machineId: 'machine-two', version: '0' }
   const joined = await joinControl(url, String(made.json['token']), self, AbortSignal.timeout(60_000))
-  const remote = remoteControl(url, joined.credential ?? '')
+  const { token } = await exchangeCredential(url, joined.credential ?? '', AbortSignal.timeout(60_000))
+  const remote = remoteControl(url, () => token)
   t.teardown(() => remote.close())
   const given = { secret, workspaceId: shop.id, label: 'shop' }
   const session = await remote.redeemLink(given, origin)
