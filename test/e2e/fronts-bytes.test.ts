@@ -33,6 +33,9 @@ interface Scene {
 const ok = (body: string, more = ''): string =>
   `HTTP/1.1 200 OK\r\n${more}Content-Length: ${body.length}\r\n\r\n${body}`
 
+/** As a program sets them that keeps a whole sign-in in its cookies. */
+const manyCookies = Array.from({ length: 6 }, (_, n) => `part${n}=${'x'.repeat(2000)}`)
+
 function answerTo({ head, socket }: SeenRequest): void {
   const path = head.split(' ')[1] ?? ''
   if (/\r\nupgrade: websocket/i.test(head)) socket.write(`${ACCEPTED}early from the program`)
@@ -40,6 +43,8 @@ function answerTo({ head, socket }: SeenRequest): void {
     socket.write('HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: one\n\n')
   else if (path === '/steer')
     socket.write(ok('own', 'X-Accel-Redirect: /.postern/decision\r\nX-Accel-Expires: 60\r\n'))
+  else if (path === '/cookies')
+    socket.write(ok('signed in', manyCookies.map((cookie) => `Set-Cookie: ${cookie}\r\n`).join('')))
   else if (path !== '/upload') socket.write(ok('ok'))
 }
 
@@ -99,6 +104,15 @@ async function earlyBytes(t: Test, at: Scene): Promise<void> {
   socket.send('and back')
   await until(() => at.upstream.bytes().endsWith('and back'), { timeoutMs: LONG })
   socket.socket.destroy()
+}
+
+async function longHeads(t: Test, at: Scene): Promise<void> {
+  const answer = await ask(at.port, { host: at.host, path: '/cookies', headers: at.mine })
+  t.match(answer, { status: 200, body: /signed in/ })
+  t.same(
+    answer.all('set-cookie').map((cookie) => cookie.split(';')[0]),
+    manyCookies,
+  )
 }
 
 /** A program may not make the front do anything, nor leave HTTP for a protocol in which nobody decides. */
@@ -224,6 +238,7 @@ for (const front of exampleFronts)
     const at = await scene(t, front)
     await t.test('streams', (t) => streams(t, at))
     await t.test('early bytes', (t) => earlyBytes(t, at))
+    await t.test('long heads', (t) => longHeads(t, at))
     await t.test('steering', (t) => steering(t, at))
     await t.test('claims', (t) => claims(t, at))
     await t.test('nobody home', (t) => nobodyHome(t, at))
