@@ -43,6 +43,7 @@ export type {
   PublicListener,
 } from './seams.ts'
 export { renderMetrics, type MetricsSnapshot } from './seen/snapshot.ts'
+export { SharedUses } from './limits/shared-uses.ts'
 export { forgetSocketFile } from './listeners/server.ts'
 export { endedMetrics } from './seen/snapshot.ts'
 export { sameSiteWarning } from './host/same-site.ts'
@@ -225,6 +226,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     suspend: (isSuspended) => edge.table.suspend(isSuspended),
     addresses,
     authzAddress,
+    caps: edge.caps,
     snapshot: doors.own,
     warnings,
     reloadCertificates: async () => certificates?.reload(),

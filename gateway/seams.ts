@@ -3,13 +3,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Logger } from '@postern/plugin'
 import type { MetricsSnapshot } from './seen/snapshot.ts'
-import type { CapLimits } from './limits/caps.ts'
+import type { CapLimits, Caps } from './limits/caps.ts'
 import type { LineSink } from './seen/tell.ts'
 import type { Tracing } from './seen/tracing.ts'
 import type { EdgeControl, EdgeSink, Identity, Origin } from '../control/wire/index.ts'
 import type { CertificateFiles } from './tls/certificates.ts'
 
 export type { CapLimits } from './limits/caps.ts'
+export type { HeldUse } from './limits/shared-uses.ts'
 export type { Tracing } from './seen/tracing.ts'
 export type { LineSink } from './seen/tell.ts'
 export type { MetricsSnapshot } from './seen/snapshot.ts'
@@ -86,6 +87,8 @@ export interface Gateway {
   /** What it really listens on, ports filled in. */
   readonly addresses: readonly ListenAddress[]
   readonly authzAddress: ListenAddress | null
+  /** What is capped: told to, and heard from, the other workers of this gateway. */
+  readonly caps: Pick<Caps, 'hear' | 'tell'>
   /** The metrics of this process now, as plain data; `renderMetrics` sums several. */
   snapshot(): Promise<MetricsSnapshot>
   /** Sentences for the operator on what was set, such as a certificate for other names. */

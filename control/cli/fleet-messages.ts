@@ -1,5 +1,5 @@
 /** What the process of a gateway and its workers say to each other; both sides are of one version. */
-import type { CapLimits, ListenAddress, MetricsSnapshot } from '../../gateway/seams.ts'
+import type { CapLimits, HeldUse, ListenAddress, MetricsSnapshot } from '../../gateway/seams.ts'
 import type { EdgeFact } from '../wire/index.ts'
 import type { AccessLogChoice } from './access-log.ts'
 import type { Listening } from './listeners.ts'
@@ -37,7 +37,7 @@ export interface Held extends WholeSet {
 
 export type ToWorker =
   /** The first. */
-  | ({ readonly type: 'begin'; readonly settings: WorkerSettings } & Held)
+  | ({ readonly type: 'begin'; readonly settings: WorkerSettings; readonly workers: number } & Held)
   | ({ readonly type: 'reset' } & WholeSet)
   | ({ readonly type: 'apply' } & WholeSet)
   /** Control said that all is as it was. */
@@ -46,6 +46,8 @@ export type ToWorker =
   | { readonly type: 'token'; readonly token: string }
   /** Whether every worker can decide. */
   | { readonly type: 'ready'; readonly isReady: boolean }
+  /** What all others hold of what is capped, where that is new. */
+  | { readonly type: 'others'; readonly rows: readonly HeldUse[] }
   /** Asks for its counts. */
   | { readonly type: 'count'; readonly id: number }
   /** The text that it asked for. */
@@ -74,5 +76,7 @@ export type FromWorker =
   /** It decides by this revision, and whether it decides at all. */
   | { readonly type: 'decides'; readonly revision: number; readonly isReady: boolean }
   | { readonly type: 'counted'; readonly id: number; readonly counts: MetricsSnapshot }
+  /** What it holds of what is capped, where that is new. */
+  | { readonly type: 'holds'; readonly rows: readonly HeldUse[] }
   /** Asks for the metrics of all. */
   | { readonly type: 'metrics'; readonly id: number }

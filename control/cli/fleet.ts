@@ -2,7 +2,8 @@
 import cluster, { type Worker } from 'node:cluster'
 import { fileURLToPath } from 'node:url'
 import type { Logger } from '@postern/plugin'
-import type { ListenAddress } from '../../gateway/seams.ts'
+import { SharedUses } from '../../gateway/index.ts'
+import type { HeldUse, ListenAddress } from '../../gateway/seams.ts'
 import type { EdgeFact } from '../wire/index.ts'
 import { CountSum } from './fleet-counts.ts'
 import { heapFlags } from './heap.ts'
@@ -53,6 +54,7 @@ export class Fleet {
   readonly #options: FleetOptions
   readonly #members = new Set<Member>()
   readonly #counts: CountSum
+  readonly #uses = new SharedUses<Member>()
   #settings: WorkerSettings
   #workers: number
   #failures = 0
@@ -160,7 +162,8 @@ export class Fleet {
         if (message.type === 'hello') {
           member.hears = true
           const settings = { ...made, log: this.#logOf(member) }
-          send(member, { type: 'begin', settings, ...this.#options.held() })
+          send(member, { type: 'begin', settings, workers: this.#workers, ...this.#options.held() })
+          this.#tellUses([[member, this.#uses.all(member)]])
         } else if (message.type === 'failed')
           failure = Object.assign(new Error(message.error.message), message.error)
         else if (message.type === 'listening') {
@@ -200,6 +203,8 @@ export class Fleet {
         this.#tellReady()
         this.#tellDecided()
         return
+      case 'holds':
+        return this.#tellUses(this.#uses.said(member, message.rows, this.#members))
       case 'counted':
         return this.#counts.counted(member, message.id, message.counts)
       case 'metrics': {
@@ -213,6 +218,10 @@ export class Fleet {
         )
       }
     }
+  }
+
+  #tellUses(told: Iterable<readonly [Member, readonly HeldUse[]]>): void {
+    for (const [member, rows] of told) if (rows.length > 0) send(member, { type: 'others', rows })
   }
 
   #tellReady(): void {
@@ -238,6 +247,7 @@ export class Fleet {
     const { state } = member
     this.#members.delete(member)
     this.#counts.retire(member)
+    this.#tellUses(this.#uses.retire(member, this.#members))
     this.#tellReady()
     this.#tellDecided()
     if (state !== 'serving' || this.#drainMs !== null) return

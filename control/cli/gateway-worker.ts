@@ -12,6 +12,8 @@ import { findProduct } from './product.ts'
 import { openTracing } from './tracing.ts'
 
 const STALE_LOOK_MS = 250
+/** So long may one worker not know of what another has let in. */
+const SHARE_MS = 250
 
 /** Whether what is held is still good: true while control was heard within the stated time. */
 class Freshness {
@@ -70,6 +72,7 @@ async function serve(begin: Extract<ToWorker, { type: 'begin' }>): Promise<void>
     decides()
   }
   setInterval(look, STALE_LOOK_MS)
+  if (begin.workers > 1) setInterval(() => share(gateway, begin.workers), SHARE_MS)
   const take = (message: ToWorker): void => {
     switch (message.type) {
       case 'reset':
@@ -88,6 +91,8 @@ async function serve(begin: Extract<ToWorker, { type: 'begin' }>): Promise<void>
       case 'ready':
         areAllReady = message.isReady
         return
+      case 'others':
+        return gateway.caps.hear(message.rows, Date.now())
       case 'count':
         return void count(gateway, message.id)
       case 'metrics':
@@ -132,6 +137,12 @@ function start(
     ...(tracing === null ? {} : { tracing }),
     now: Date.now,
   })
+}
+
+/** Tells the others what is held here of what is capped. */
+function share(gateway: Gateway, workers: number): void {
+  const rows = gateway.caps.tell(workers)
+  if (rows.length > 0) say({ type: 'holds', rows })
 }
 
 async function count(gateway: Gateway, id: number): Promise<void> {

@@ -18,7 +18,7 @@ export class Guest {
     this.#use = use
     this.#end = end
     use.connections++
-    this.isOver = use.connections > most
+    this.isOver = use.connections + use.elsewhere.connections > most
     if (!this.isOver) return
     this.#timer = setTimeout(end, PATIENCE_MS).unref()
     ;(use.over ??= new Set()).add(this)

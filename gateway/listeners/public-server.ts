@@ -85,9 +85,9 @@ function asGuest({ edge }: Doors, socket: Socket, peer: Peer): Peer {
   if (peer.trusted) return peer
   const use = edge.caps.address(peer.ip)
   const most = edge.caps.limits.addressConnections
-  if (use.over !== null && use.over.size >= most) {
-    count(edge.counters.capped, 'address_capped')
+  if (use.over !== null && use.connections + use.elsewhere.connections >= 2 * most) {
     for (const oldest of use.over) {
+      count(edge.counters.capped, 'address_capped')
       oldest.end()
       break
     }

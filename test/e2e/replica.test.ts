@@ -172,3 +172,23 @@ t.test('it starts again without a token; a revoked one ends, and says what to do
   gateway.launch()
   t.equal((await gateway.cli.ended).code, 2, 'nor does it start again')
 })
+
+t.test('a cap holds for all workers together, whichever of them a connection comes to', async (t) => {
+  const many = await startGatewayProcess(t, product, { workers: 3, args: ['--max-sockets-per-user=5'] })
+  const visitor = many.client()
+  await visitor.must('POST', '/api/v1/sessions', { username: adminName, password: adminPassword })
+  const open = async () => visitor.socket('/api/v1/events').catch(() => null)
+  const held: Awaited<ReturnType<typeof open>>[] = []
+  while (held.filter((socket) => socket !== null).length < 5) held.push(await open())
+  // One more may come to a worker that hasn't heard yet; then none does, anywhere.
+  let refused = 0
+  const isFull = async (): Promise<boolean> => {
+    const socket = await open()
+    refused = socket === null ? refused + 1 : 0
+    socket?.terminate()
+    return refused === 30
+  }
+  await until(isFull, { timeoutMs: 60_000, everyMs: 20, what: 'every worker to refuse' })
+  for (const socket of held) socket?.terminate()
+  await until(async () => (await open()) !== null, { timeoutMs: 60_000, what: 'room for another' })
+})

@@ -1,6 +1,7 @@
 // Caps by user, workspace and address: each answers with its code through every door, shows in the metrics, and hits nobody else.
 import t from 'tap'
-import { addressKey, Caps, usualCaps } from '../../gateway/limits/caps.ts'
+import { addressKey, Caps, type CapLimits, usualCaps } from '../../gateway/limits/caps.ts'
+import { SharedUses } from '../../gateway/limits/shared-uses.ts'
 import { apiCodes } from '../../control/wire/index.ts'
 import {
   type Answer,
@@ -272,3 +273,76 @@ t.test('what is counted is forgotten when it is over', async (t) => {
   t.type(caps.take('u', '', 'w', false, 0), 'object')
   t.equal(caps.take('u', '', 'w', false, 0), 'user_requests_capped', 'given back twice, it counts once')
 })
+
+/** Workers that tell each other what they hold. */
+function workersWith(count: number, limits: Partial<CapLimits>) {
+  const caps = Array.from({ length: count }, () => new Caps({ ...usualCaps, ...limits }))
+  const shared = new SharedUses<Caps>()
+  const share = (nowMs = 0): number => {
+    let rows = 0
+    for (const each of caps)
+      for (const [other, told] of shared.said(each, each.tell(count), caps)) {
+        other.hear(told, nowMs)
+        rows += told.length
+      }
+    return rows
+  }
+  return { caps: caps as [Caps, Caps, ...Caps[]], shared, share }
+}
+
+t.test('workers of one gateway count together', async (t) => {
+  const takes = [
+    [
+      'requests',
+      { userRequests: 4 },
+      'user_requests_capped',
+      (caps: Caps, n: number) => caps.take('u', '', `w${n}`, false, 0),
+    ],
+    [
+      'sockets',
+      { workspaceSockets: 4 },
+      'workspace_sockets_capped',
+      (caps: Caps, n: number) => caps.take(`u${n}`, '', 'w', true, 0),
+    ],
+    [
+      'an address',
+      { userRequests: 4 },
+      'address_capped',
+      (caps: Caps, n: number) => caps.take('', '::1', `w${n}`, false, 0),
+    ],
+  ] as const
+  for (const [what, limits, code, take] of takes) {
+    const { caps, share } = workersWith(2, limits)
+    const seats = [0, 1, 2, 3].map((n) => take(caps[n % 2 === 0 ? 0 : 1], n))
+    share()
+    for (const each of caps) t.equal(take(each, 9), code, what)
+    t.equal(share(), 0, 'nothing new is nothing said')
+    if (typeof seats[0] !== 'string') seats[0]?.leave()
+    share()
+    t.type(take(caps[1], 9), 'object', 'a place is given back everywhere')
+  }
+})
+
+t.test('upgrades that began in one worker are taken from the others’ too', async (t) => {
+  const { caps, share } = workersWith(2, { userUpgrades: 1 })
+  const open = (each: Caps, nowMs: number) => each.take('u', '', 'w', true, nowMs)
+  for (let i = 0; i < 10; i++) t.type(open(caps[0], 0), 'object')
+  share()
+  t.equal(open(caps[1], 0), 'user_upgrades_capped')
+  t.type(open(caps[1], 1000), 'object', 'a second later')
+})
+
+t.test(
+  'what hardly counts is not told; who goes takes along what it held, who comes hears of it',
+  async (t) => {
+    const { caps, shared, share } = workersWith(4, { userRequests: 160 })
+    const seats = Array.from({ length: 9 }, () => caps[0].take('u', '', 'w', false, 0))
+    t.equal(share(), 0)
+    seats.push(caps[0].take('u', '', 'w', false, 0))
+    t.equal(share(), 3)
+    const born = new Caps(usualCaps)
+    t.match(shared.all(born), [{ of: 'user', key: 'u', requests: 10 }])
+    t.match([...shared.retire(caps[0], [caps[1]]).values()], [[{ of: 'user', key: 'u', requests: 0 }]])
+    t.same(shared.all(born), [])
+  },
+)
