@@ -18,7 +18,7 @@ export const sharingOperations: Readonly<Record<string, Operation>> = {
   [`POST ${paths.workspaceTransfer}`]: {
     summary: 'Give it to another person, or to a group.',
     body: wire.transferSchema,
-    answers: { 202: wire.workspaceViewSchema },
+    answers: { 202: wire.transferredSchema },
   },
   [`GET ${paths.accessRequests}`]: {
     summary: 'Requests for access: those that I may answer, and those that I made.',

@@ -8,7 +8,7 @@ import { removePassword, setPassword } from '../service/workspace-passwords.ts'
 import type { Link } from '../store/links.ts'
 import { listLinks } from '../store/links.ts'
 import { listUsers } from '../store/users.ts'
-import { listWorkspacePasswords } from '../store/workspace-passwords.ts'
+import { listWorkspacePasswords, NO_HASH } from '../store/workspace-passwords.ts'
 import { createLinkSchema, paths, removePasswordSchema, setPasswordSchema } from '../wire/index.ts'
 import type { LinkView, PasswordView } from '../wire/index.ts'
 
@@ -68,7 +68,11 @@ export function linkRoutes(deployment: Deployment, passwords: Passwords): Route[
       path: paths.workspacePassword,
       async run({ workspace }) {
         const rows = await listWorkspacePasswords(deployment.feed.db, [workspace.id])
-        const items = rows.map(({ port, setAtMs }): PasswordView => ({ port, setAtMs }))
+        const items = rows.map(({ port, setAtMs, hash }): PasswordView => ({
+          port,
+          setAtMs,
+          lapsed: hash === NO_HASH,
+        }))
         return { status: 200, body: { items } }
       },
     },

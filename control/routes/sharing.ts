@@ -6,7 +6,9 @@ import { accessRequestRoutes } from './access-requests.ts'
 import { addAlias, removeAlias } from '../service/aliases.ts'
 import { patchSettings } from '../service/settings.ts'
 import { transferWorkspace } from '../service/transfer.ts'
+import { listGrants } from '../store/grants.ts'
 import { readSettings } from '../store/settings.ts'
+import { grantViews } from '../views/views-grants.ts'
 import { workspaceViews } from '../views/views.ts'
 import { roleIn } from '../authorization/whose.ts'
 import { newAliasSchema, patchSettingsSchema, paths, transferSchema } from '../wire/index.ts'
@@ -44,10 +46,15 @@ export function sharingRoutes(deployment: Deployment): Route[] {
       path: paths.workspaceTransfer,
       async run({ workspace, person, body }) {
         const given = parseBody(transferSchema, body)
-        const after = await transferWorkspace(deployment, person, workspace.id, given)
-        const reply = await shown(after, 202, await roleIn(feed.db, after, person, deployment.now()))
+        const { workspace: after, ended } = await transferWorkspace(deployment, person, workspace.id, given)
+        const role = await roleIn(feed.db, after, person, deployment.now())
+        const [view] = await workspaceViews(deployment, feed.db, [after], () => role)
         const { to = null, toGroup = null, keep = null } = given
-        return { ...reply, audit: { details: { to, toGroup, keep } } }
+        const stays = await listGrants(feed.db, { object: { kind: 'workspace', id: after.id } })
+        const grants = await grantViews(feed.db, stays)
+        const { links, passwords } = ended
+        const details = { to, toGroup, keep, links, passwords, grants: grants.length }
+        return { status: 202, body: { ...view, ended, grants }, audit: { details } }
       },
     },
     {

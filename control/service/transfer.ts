@@ -7,16 +7,19 @@ import { listAccessRequests } from '../store/access-requests.ts'
 import type { Grant } from '../store/grants.ts'
 import { deleteGrants, insertGrant, listGrants } from '../store/grants.ts'
 import { findGroup, listMemberships } from '../store/groups.ts'
+import { deleteLink, listLinks } from '../store/links.ts'
 import type { Db } from '../store/open.ts'
 import { findUser } from '../store/users.ts'
 import type { User } from '../store/users.ts'
+import { listWorkspacePasswords, NO_HASH, replaceWorkspacePassword } from '../store/workspace-passwords.ts'
 import type { Workspace } from '../store/workspaces.ts'
 import { findWorkspace } from '../store/workspaces.ts'
 import { newId } from '../credentials/tokens.ts'
 import { roleIn } from '../authorization/whose.ts'
 import { ApiError, paths } from '../wire/index.ts'
-import type { Transfer } from '../wire/index.ts'
+import type { Transfer, Transferred } from '../wire/index.ts'
 import { accessChanged } from './grants.ts'
+import { endGuestsOf } from './guests.ts'
 import { checkTransfer } from './ledger.ts'
 import { admitWaiting, settle } from './settle.ts'
 
@@ -77,16 +80,44 @@ async function keepFor(
   })
 }
 
+/** How many of each are worth nothing now. */
+export type Ended = Transferred['ended']
+
+/**
+ * Whoever knows a link or a password was let in by the former owner. Links go, with their guests. A password stays as
+ * one that nobody can give: a port that it stood before must not open by changing hands.
+ */
+async function endSecrets(w: Writer, workspaceId: string): Promise<Ended> {
+  const links = await listLinks(w.db, { workspaceId })
+  await endGuestsOf(w, { workspaceId })
+  for (const { id } of links) await deleteLink(w.db, id)
+  const passwords = (await listWorkspacePasswords(w.db, [workspaceId])).filter(({ hash }) => hash !== NO_HASH)
+  for (const password of passwords)
+    await replaceWorkspacePassword(w.db, { ...password, version: newId(), hash: NO_HASH })
+  return { links: links.length, passwords: passwords.length }
+}
+
+const counted = (count: number, one: string): string => `${count} ${one}${count === 1 ? '' : 's'}`
+
+/** `gave it to eve`, and what ended by that. */
+function verbOf(name: string, { links, passwords }: Ended): string {
+  const parts = [
+    ...(links > 0 ? [counted(links, 'link')] : []),
+    ...(passwords > 0 ? [counted(passwords, 'password')] : []),
+  ]
+  return `gave it to ${name}${parts.length > 0 ? `, and ended ${parts.join(' and ')}` : ''}`
+}
+
 /**
  * Gives a workspace to another person or to a group. What the former owner had open ends, as they have no right to it
- * any more, unless they keep one. @throws ApiError not_found, forbidden, invalid_body, cap_reached
+ * any more, unless they keep one; so do links and passwords. Grants stay. @throws ApiError not_found, forbidden, invalid_body, cap_reached
  */
 export async function transferWorkspace(
   deployment: Deployment,
   person: Person,
   id: string,
   asked: Transfer,
-): Promise<Workspace> {
+): Promise<{ workspace: Workspace; ended: Ended }> {
   const now = deployment.now()
   return deployment.feed.write(async (w) => {
     const before = await findWorkspace(w.db, { id })
@@ -97,17 +128,19 @@ export async function transferWorkspace(
       need === undefined ? 'forbidden' : barrier(need, person, await roleIn(w.db, before, person, now))
     if (barred !== null) throw new ApiError(barred)
     const { ownerId, ownerGroupId, name } = await next(w.db, before, asked)
-    if (ownerId === before.ownerId && ownerGroupId === before.ownerGroupId) return before
+    if (ownerId === before.ownerId && ownerGroupId === before.ownerGroupId)
+      return { workspace: before, ended: { links: 0, passwords: 0 } }
     await checkTransfer(deployment, w, before, { ownerId, ownerGroupId })
     if (asked.keep !== undefined) await keepFor(w, before, asked.keep, person.id, now)
+    const ended = await endSecrets(w, id)
     const draft = { ...before, ownerId, ownerGroupId }
-    const event = { code: 'transferred', verb: `gave it to ${name}` } as const
+    const event = { code: 'transferred', verb: verbOf(name, ended) } as const
     const after = await settle(deployment, w, before, draft, { told: { event, actor: person.username } })
     await accessChanged(w, id)
     for (const request of await listAccessRequests(w.db, { workspaceId: id, open: true }))
       await w.changed('access-request', request.id, request.userId)
     // A place of the former owner is free.
     if (before.admitted && ownerId !== before.ownerId) await admitWaiting(deployment, w)
-    return after
+    return { workspace: after, ended }
   })
 }

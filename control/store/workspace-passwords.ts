@@ -11,6 +11,9 @@ export interface WorkspacePassword {
   readonly setAtMs: number
 }
 
+/** The hash of none: whatever is given, it isn't that. */
+export const NO_HASH = ''
+
 interface Row {
   version: string
   workspace_id: string

@@ -43,5 +43,7 @@ export const passwordViewSchema = z.object({
   /** Null: the whole workspace. */
   port: z.int().nullable(),
   setAtMs: z.number(),
+  /** It was the former owner's: nobody can give it, and it keeps visitors out until it is set anew or removed. */
+  lapsed: z.boolean(),
 })
 export type PasswordView = z.infer<typeof passwordViewSchema>

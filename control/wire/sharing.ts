@@ -1,6 +1,5 @@
-/** Sharing as the users' API takes and gives it: aliases, the settings of the deployment, a workspace's next owner. */
+/** Sharing as the users' API takes and gives it: aliases, the settings of the deployment. */
 import { z } from 'zod'
-import { grantRoles } from './access.ts'
 import { aliasProblem } from './names.ts'
 import { portNumber, visibilitySchema } from './ports.ts'
 
@@ -16,20 +15,6 @@ export type NewAlias = z.output<typeof newAliasSchema>
 
 export const aliasSchema = z.object({ name: z.string(), port: z.int().nullable() })
 export type AliasView = z.infer<typeof aliasSchema>
-
-/** The next owner: a person, by user name, or a group, for which a person of it may answer. */
-export const transferSchema = z
-  .strictObject({
-    to: z.string().min(1).max(64).optional(),
-    toGroup: z.string().min(1).max(80).optional(),
-    /** What the former owner keeps; without, nothing. */
-    keep: z.enum(grantRoles).optional(),
-  })
-  .refine(({ to, toGroup }) => to !== undefined || toGroup !== undefined, {
-    path: ['to'],
-    message: 'name a person, or a group as toGroup',
-  })
-export type Transfer = z.infer<typeof transferSchema>
 
 /** What administrators set for the whole deployment. */
 export const settingsSchema = z.object({

@@ -103,6 +103,95 @@ t.test('a link is made, told once, used, listed and revoked', async (t) => {
   t.notMatch(world.said.join('\n'), secret.slice(4), 'the secret is in no log')
 })
 
+t.test(
+  'who gets a workspace gets no secret that others know: links and passwords end with its owner',
+  async (t) => {
+    const check = async (t: Test, databaseUrl: string | null): Promise<void> => {
+      const world = await linksWorld(t, databaseUrl)
+      const [bob, eve, mia] = [
+        await world.member('bob'),
+        await world.member('eve'),
+        await world.member('mia'),
+      ]
+      const shop = await world.workspace('shop', 'link', 'public')
+      const path = `/api/v1/workspaces/${shop.id}`
+      const open = `shop-${world.apps[1].port}`
+      const { secret } = await world.link(shop.id)
+      await world.link(shop.id, { maxUses: 3 })
+      const password = { password: 'open sesame', port: world.apps[1].port }
+      t.equal((await world.api(world.ada, 'PUT', `${path}/password`, password)).status, 204)
+      const grant = { subject: { kind: 'user', id: mia.id }, object: { kind: 'workspace', id: shop.id } }
+      t.equal(
+        (await world.api(world.ada, 'POST', '/api/v1/grants', { ...grant, role: 'manager' })).status,
+        201,
+      )
+
+      const [byLink, byWord] = [new Visitor(world), new Visitor(world, '198.51.100.2')]
+      await byLink.redeem('shop', secret)
+      const give = (who: Visitor) =>
+        who.post(open, '/.postern/password', { password: password.password, to: '/' })
+      t.equal((await give(byWord)).status, 303)
+      const bobs = [`Cookie: ${await world.cookieOf(bob, shop.id, open)}`]
+      const known = new Visitor(world, '198.51.100.3')
+      known.jar.set(open, new Map([['postern_workspace', bobs[0]?.split('=')[1] ?? '']]))
+      t.equal((await give(known)).status, 303, 'somebody with an account gives it, too')
+      const managers = [`Cookie: ${await world.cookieOf(mia, shop.id, open)}`]
+      const sockets = [
+        await openSocket(world, 'shop', byLink.fields('shop')),
+        await openSocket(world, open, byWord.fields(open)),
+        await openSocket(world, open, bobs),
+      ]
+      const staying = await openSocket(world, open, managers)
+
+      const transferredAt = Date.now()
+      const gone = Promise.all(sockets.map(async (socket) => socket.closed(60_000)))
+      const told = await world.api(world.ada, 'POST', `${path}/transfer`, { to: 'eve' })
+      await gone
+      const tookMs = Date.now() - transferredAt
+      t.comment(`live sockets were closed ${tookMs} ms after it was asked for`)
+      t.match(told, {
+        status: 202,
+        json: { ended: { links: 2, passwords: 1 }, grants: [{ subject: { name: 'mia' }, role: 'manager' }] },
+      })
+      t.equal(staying.socket.destroyed, false, 'who was granted something keeps what they have open')
+      staying.socket.destroy()
+      t.equal((await byLink.get('shop')).status, 303)
+      t.equal((await byLink.post('shop', '/.postern/link', { token: secret })).status, 404)
+      t.equal((await ask(world.port, { host: hostOf(open), headers: bobs })).status, 401)
+      t.equal((await give(known)).status, 403, 'the word that they know lets nobody in')
+      t.equal(
+        (await ask(world.port, { host: hostOf(open) })).status,
+        401,
+        'nor is a public port open without',
+      )
+      t.equal((await ask(world.port, { host: hostOf(open), headers: managers })).status, 200)
+      t.match((await world.api(eve, 'GET', `${path}/links`)).json, { items: [] })
+      const listed = await world.api(eve, 'GET', `${path}/password`)
+      t.match(listed.json, { items: [{ port: world.apps[1].port, lapsed: true }] })
+      const events = await world.api(eve, 'GET', `${path}/events`)
+      t.match(events.json.items[0], { message: 'ada gave it to eve, and ended 2 links and 1 password.' })
+      const audit = await world.api(world.ada, 'GET', '/api/v1/audit?action=workspace.transfer')
+      t.match(audit.json.items[0], { details: { to: 'eve', links: 2, passwords: 1, grants: 1 } })
+
+      const other = { ...password, password: 'quite another word' }
+      t.equal((await world.api(eve, 'PUT', `${path}/password`, other)).status, 204)
+      const anew = await known.post(open, '/.postern/password', { password: other.password, to: '/' })
+      t.equal(anew.status, 303)
+      t.match((await world.api(eve, 'GET', `${path}/password`)).json, { items: [{ lapsed: false }] })
+      const again = await world.api(eve, 'POST', `${path}/transfer`, { to: 'eve' })
+      t.match(again.json, { ended: { links: 0, passwords: 0 } }, 'to oneself nothing ends')
+      t.match((await world.api(eve, 'GET', `${path}/password`)).json, { items: [{ lapsed: false }] })
+    }
+    await t.test('SQLite', (t) => check(t, null))
+    const postgres = await startPostgres()
+    t.teardown(() => postgres?.stop())
+    const skip = postgres === null ? 'no PostgreSQL' : false
+    await t.test('PostgreSQL', { skip }, async (t) =>
+      check(t, (await postgres?.database('transfer')) ?? null),
+    )
+  },
+)
+
 t.test('a use is counted once, on SQLite and on PostgreSQL', async (t) => {
   const count = async (t: Test, databaseUrl: string | null): Promise<void> => {
     const world = await linksWorld(t, databaseUrl)

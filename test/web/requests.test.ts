@@ -110,6 +110,7 @@ t.test('eve asks, bob grants; then an alias, the cap, and another owner', async 
   await atAdmin.getByRole('radio', { name: /^public/ }).check()
   await until(async () => !(await select.locator('option[value=public]').isDisabled()))
 
+  await bob.must('PUT', '/api/v1/workspaces/shop/password', { password: 'open sesame' })
   await atBob.getByRole('button', { name: 'Give it away' }).click()
   const dialog = atBob.getByRole('dialog', { name: 'Give shop away' })
   await dialog.getByLabel('User name').fill('nobody')
@@ -118,10 +119,13 @@ t.test('eve asks, bob grants; then an alias, the cap, and another owner', async 
   await picture(atBob, 'transfer')
   await dialog.getByLabel('User name').fill('eve')
   await dialog.getByRole('button', { name: 'Give it away' }).click()
+  await atBob.getByText('shop is eve’s now. Ended: 1 password').waitFor()
   await atBob.waitForURL(`${product.url}/workspaces`)
   await until(async () => (await atBob.getByRole('link', { name: /shop/ }).count()) === 0)
   await atEve.goto(`${product.url}/workspaces/shop/sharing`)
   await atEve.getByRole('region', { name: 'Aliases' }).waitFor()
+  await atEve.getByText('the former owner’s: it lets nobody in any more').waitFor()
+  await picture(atEve, 'lapsed')
   t.same(
     complaints.filter((text) => !/status of 4(?:01|04|09|22)/.test(text)),
     [],

@@ -2,7 +2,8 @@
 import type { GrantRole, RestrictedKind } from '../../../control/wire/access.ts'
 import type { GrantView } from '../../../control/wire/grants.ts'
 import { paths } from '../../../control/wire/paths.ts'
-import type { Settings, Transfer } from '../../../control/wire/sharing.ts'
+import type { Settings } from '../../../control/wire/sharing.ts'
+import type { Transfer, Transferred } from '../../../control/wire/transfer.ts'
 import type { WorkspaceView } from '../../../control/wire/workspace.ts'
 import { type Call, fill, type Page } from './call.ts'
 
@@ -15,7 +16,7 @@ export const shareApi = (call: Call) => ({
       fill(paths.workspaceAlias, id).replace(':alias', encodeURIComponent(alias)),
     ),
   transfer: (id: string, given: Transfer) =>
-    call<WorkspaceView>('POST', fill(paths.workspaceTransfer, id), given),
+    call<Transferred>('POST', fill(paths.workspaceTransfer, id), given),
   /** For an hour, a day, or, with null, for ever. */
   grantRequest: (id: string, given: { role: GrantRole; forHours: 1 | 24 | null }) =>
     call<void>('POST', fill(paths.accessRequestGrant, id), given),
