@@ -81,7 +81,8 @@ export class Exchange extends Relay implements Dispatcher.DispatchHandler {
   }
 
   onData(chunk: Buffer): boolean {
-    if (this.finished) return true
+    // Read on after a pause, undici's parser gives an empty piece: writing that takes a system call.
+    if (this.finished || chunk.length === 0) return true
     const { res, seen } = this.visit
     seen.sent += chunk.length
     if (!this.#wrote && chunk.length === this.#contentLength) {
