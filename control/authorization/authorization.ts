@@ -190,6 +190,7 @@ export const messageNeeds: Readonly<Record<StreamKind, Need>> = {
   'access-request-gone': { who: 'workspace', level: 'manager' },
   'my-access-request': { who: 'signed-in' },
   limits: { who: 'signed-in' },
+  audit: { who: 'reads-all' },
   live: { who: 'signed-in' },
   resync: { who: 'signed-in' },
 }

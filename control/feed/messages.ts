@@ -231,7 +231,7 @@ function isWithin(message: StreamMessage, { token }: Person): boolean {
 }
 
 /** The message as this reader is to have it; null: it is not for them. */
-function forReader(given: LoadedMessage, reader: Audience, nowMs: number): StreamMessage | null {
+export function forReader(given: LoadedMessage, reader: Audience, nowMs: number): StreamMessage | null {
   const { message } = given
   switch (messageNeeds[message.type].who) {
     case 'workspace':

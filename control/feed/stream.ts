@@ -5,8 +5,9 @@ import type { Duplex } from 'node:stream'
 import { WebSocket, WebSocketServer } from 'ws'
 import { authorize, realtimeNeeds } from '../authorization/authorization.ts'
 import type { Deployment } from '../deployment.ts'
+import { AuditTail } from './audit-tail.ts'
 import type { Batch } from './feed.ts'
-import { loadChanges, loadEverything, messagesFor } from './messages.ts'
+import { forReader, loadChanges, loadEverything, messagesFor } from './messages.ts'
 import type { Audience, Loaded } from './messages.ts'
 import { changesAfter, readRevisions } from '../store/changes.ts'
 import type { Change } from '../store/changes.ts'
@@ -14,8 +15,8 @@ import { listGroups } from '../store/groups.ts'
 import { listTokens } from '../store/tokens.ts'
 import { findUser } from '../store/users.ts'
 import { listWorkspaces } from '../store/workspaces.ts'
-import { ApiError } from '../wire/index.ts'
-import type { Identity, Origin, StreamMessage } from '../wire/index.ts'
+import { ApiError, watchSchema } from '../wire/index.ts'
+import type { Identity, Origin, StreamMessage, Watch } from '../wire/index.ts'
 
 /** Bytes that may wait for a slow reader before it is cut off. */
 const BUFFER_MAX = 4 * 1024 * 1024
@@ -75,15 +76,29 @@ async function readerOf(deployment: Deployment, req: IncomingMessage, identity: 
   }
 }
 
+/** What a reader wants to be told of beside the rest; null: it said nothing that is known. */
+function watchOf(text: string): Watch['watch'] | null {
+  try {
+    return watchSchema.safeParse(JSON.parse(text)).data?.watch ?? null
+  } catch {
+    // No JSON: nothing was said.
+    return null
+  }
+}
+
 class EventStreams implements Streams {
   readonly #deployment: Deployment
   readonly #server = new WebSocketServer({ noServer: true, maxPayload: 1024, perMessageDeflate: false })
   readonly #alive = new WeakSet<WebSocket>()
   readonly #loaded = new WeakMap<Batch, Promise<Loaded>>()
   readonly #pings: NodeJS.Timeout
+  readonly #tail: AuditTail<WebSocket>
 
   constructor(deployment: Deployment) {
     this.#deployment = deployment
+    this.#tail = new AuditTail<WebSocket>(deployment.feed.db, deployment.log, (ws) =>
+      this.#send(ws, [{ type: 'audit' }]),
+    )
     this.#pings = setInterval(() => this.#ping(), PING_MS)
     this.#pings.unref()
   }
@@ -104,6 +119,8 @@ class EventStreams implements Streams {
     this.#alive.add(ws)
     ws.on('pong', () => this.#alive.add(ws))
     ws.on('error', () => ws.terminate())
+    ws.on('message', (data, isBinary) => this.#heard(ws, reader, isBinary ? '' : String(data)))
+    ws.once('close', () => this.#tail.leave(ws))
     const sent = { limits: '' }
     const start = (revision: number): Promise<void> => this.#catchUp(ws, reader, revision, sent)
     const consume = (batch: Batch): Promise<void> => this.#deliver(ws, reader, batch, sent)
@@ -117,6 +134,16 @@ class EventStreams implements Streams {
         ws.close(1011)
       },
     )
+  }
+
+  /** Who may not read the audit is not told of it; they hear no more of that than of what isn't a wish at all. */
+  #heard(ws: WebSocket, reader: Reader, text: string): void {
+    const watch = watchOf(text)
+    if (watch === null) return
+    const news = { message: { type: 'audit' }, of: null, audience: null } as const
+    const isTheirs = forReader(news, reader, this.#deployment.now()) !== null
+    if (isTheirs && watch.includes('audit')) this.#tail.watch(ws)
+    else this.#tail.leave(ws)
   }
 
   /** A reader that is behind or gone must never hold up the others. */
@@ -220,6 +247,7 @@ class EventStreams implements Streams {
 
   close(): void {
     clearInterval(this.#pings)
+    this.#tail.close()
     for (const ws of this.#server.clients) {
       ws.close(closeCodes.stopping, 'the server stops')
       setTimeout(() => ws.terminate(), 500).unref()

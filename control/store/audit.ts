@@ -196,6 +196,12 @@ export async function listAudit(
   return (await query.orderBy('id', 'desc').limit(page.limit)).map(fromRow)
 }
 
+/** The newest 50 rows as one text: another where there is a new one, or where one of them has ended or is counted higher. */
+export async function newestAudit(db: Db): Promise<string> {
+  const rows = await db<Row>('audit').orderBy('id', 'desc').limit(50).select(['id', 'outcome', 'count'])
+  return `rows ${rows.map(({ id, outcome, count }) => `${id} ${outcome} ${count}`).join(',')}`
+}
+
 /** Oldest first, a page at a time, up to the newest row that is there when it begins. */
 export async function* everyAudit(db: Db, choice: AuditChoice, pageSize = 1000): AsyncGenerator<AuditRow[]> {
   const newest = Number((await db<Row>('audit').max({ id: 'id' }).first())?.['id'] ?? 0)

@@ -1,4 +1,5 @@
 /** `GET /api/v1/events` (WebSocket): what a person may see, by revision; each message is a level, never a delta. */
+import { z } from 'zod'
 import type { AccessRequestView } from './access-requests.ts'
 import type { HostView } from './account.ts'
 import type { Limits, TimelineEvent, WorkspaceView } from './workspace.ts'
@@ -25,6 +26,12 @@ export type StreamMessage =
     }
   | { readonly type: 'limits'; readonly revision: number; readonly limits: Limits }
   | { readonly type: 'live'; readonly revision: number; readonly version: string }
+  /** To who watches the audit: its newest rows are others now; they are read as ever. */
+  | { readonly type: 'audit' }
   | { readonly type: 'resync' }
+
+/** What a reader may send: of what else they want to be told. What isn't one of these is not heard. */
+export const watchSchema = z.strictObject({ watch: z.array(z.enum(['audit'])).max(1) })
+export type Watch = z.infer<typeof watchSchema>
 
 export type StreamKind = StreamMessage['type']

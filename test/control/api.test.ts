@@ -52,7 +52,7 @@ await t.test(
       /no row/,
     )
     t.ok(realtimeNeeds[paths.events])
-    t.equal(Object.keys(messageNeeds).length, 11)
+    t.equal(Object.keys(messageNeeds).length, 12)
     const users = mounted.filter((key) => !key.includes('/api/agent/'))
     t.same(Object.keys(operations).sort(), users.sort(), 'and all that users call is described')
     const described = openApi('1', 'http://localhost:8090') as { paths: Record<string, object> }

@@ -219,3 +219,37 @@ await t.test('a reader that does not read is cut off and holds up nobody', async
   t.ok(n < 60)
   reader.ws.terminate()
 })
+
+await t.test('the audit is told of to who asks and may read it, as long as they ask', async (t) => {
+  const server = await serve(t)
+  const ada = await server.setUp()
+  const [bob, eve] = [await server.member(ada, 'bob'), await server.member(ada, 'eve')]
+  const { id } = (await eve.call<UserView>('GET', '/api/v1/me')).json
+  await ada.call('PATCH', `/api/v1/users/${id}`, { role: 'auditor' })
+  await eve.call('POST', '/api/v1/sessions', { username: 'eve', password })
+  const readers = {
+    asked: await listen(server, ada).live(),
+    auditor: await listen(server, eve).live(),
+    member: await listen(server, bob).live(),
+    silent: await listen(server, ada).live(),
+  }
+  const told = (reader: Reader): number => reader.heard.filter(({ type }) => type === 'audit').length
+  for (const text of ['', '{', '{"watch":"audit"}', '{"watch":["workspaces"]}']) readers.silent.ws.send(text)
+  for (const name of ['asked', 'auditor', 'member'] as const) readers[name].ws.send('{"watch":["audit"]}')
+  await readers.asked.next('audit')
+  await readers.auditor.next('audit')
+  for (const name of ['one', 'two']) {
+    const before = [told(readers.asked), told(readers.auditor)] as const
+    await ada.call('POST', '/api/v1/groups', { name })
+    await until(() => told(readers.asked) > before[0] && told(readers.auditor) > before[1], { what: name })
+  }
+  readers.auditor.ws.send('{"watch":[]}')
+  readers.auditor.ws.ping()
+  await new Promise((heard) => readers.auditor.ws.once('pong', heard))
+  const [before, last] = [told(readers.asked), told(readers.auditor)]
+  await ada.call('POST', '/api/v1/groups', { name: 'three' })
+  await until(() => told(readers.asked) > before, { what: 'the third' })
+  t.equal(told(readers.auditor), last, 'who asks no more is told no more')
+  t.same([told(readers.member), told(readers.silent)], [0, 0], 'nor is a member, nor who asked for nothing')
+  for (const { ws } of Object.values(readers)) ws.close()
+})

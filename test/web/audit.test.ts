@@ -6,8 +6,10 @@ import {
   actWords,
   auditGroups,
   auditQuery,
+  countNewer,
   outcomeLook,
   outcomeWords,
+  withNewest,
 } from '../../web/src/lib/audit.ts'
 import { activityOf, hrefOf, placeOf } from '../../web/src/lib/routes.ts'
 
@@ -51,4 +53,24 @@ t.test('the page’s URL is the query, and its places have URLs', async (t) => {
     t.same(placeOf(hrefOf({ page })), { page })
     t.equal(activityOf({ page }), 'audit')
   }
+})
+
+t.test('the newest page over what is shown', async (t) => {
+  const pages = (ids: readonly number[], next?: string, outcome = 'ok') => ({
+    rows: ids.map((id) => row({ id, outcome: outcome as AuditRow['outcome'] })),
+    next,
+  })
+  const after = (before: ReturnType<typeof pages>, newest: ReturnType<typeof pages>) => {
+    const { rows, next } = withNewest(before, newest)
+    return { ids: rows.map(({ id }) => id), next }
+  }
+  t.same(after(pages([5, 4, 3, 2], '2'), pages([6, 5, 4], '4')), { ids: [6, 5, 4, 3, 2], next: '2' })
+  t.same(after(pages([5, 4, 3], '3'), pages([6, 4, 3], '3')), { ids: [6, 4, 3], next: '3' }, 'one is gone')
+  t.same(after(pages([3, 2], '2'), pages([9, 8, 7], '7')), { ids: [9, 8, 7], next: '7' }, 'no gap')
+  t.same(after(pages([3, 2, 1]), pages([4, 3, 2])), { ids: [4, 3, 2], next: undefined }, 'and all there is')
+  t.same(after(pages([]), pages([1])), { ids: [1], next: undefined })
+  const ended = withNewest(pages([2, 1], '1', 'begun'), pages([2, 1], '1'))
+  t.same(ended.rows.map(outcomeWords), ['done', 'done'], 'what has ended says so')
+  t.equal(countNewer(pages([5, 4]).rows, pages([8, 7, 5]).rows), 2)
+  t.equal(countNewer([], pages([8, 7]).rows), 2)
 })

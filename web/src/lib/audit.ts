@@ -21,6 +21,31 @@ export function auditQuery(given: URLSearchParams): string {
   return query.toString()
 }
 
+/** Rows that are shown, with what came newest first from the server after them. */
+export interface AuditPages {
+  readonly rows: readonly AuditRow[]
+  /** The cursor of what is older; undefined: nothing is. */
+  readonly next: string | undefined
+}
+
+/**
+ * What is shown after the newest page was read again: rows of it replace those of the same id, what it no longer has is
+ * gone, older ones stay. Where more is new than fits a page, only that page is left, so that nothing is missing between.
+ */
+export function withNewest(before: AuditPages, newest: AuditPages): AuditPages {
+  const last = newest.rows.at(-1)
+  if (newest.next === undefined || last === undefined) return newest
+  const older = before.rows.filter(({ id }) => id < last.id)
+  const touches = before.rows.some(({ id }) => id >= last.id)
+  return touches && older.length > 0 ? { rows: [...newest.rows, ...older], next: before.next } : newest
+}
+
+/** How many rows of the newest page are newer than all that is shown. */
+export function countNewer(shown: readonly AuditRow[], newest: readonly AuditRow[]): number {
+  const first = shown[0]?.id ?? 0
+  return newest.filter(({ id }) => id > first).length
+}
+
 /** `workspace.break-glass` → `workspace: break glass`. */
 export function actWords(action: string): string {
   const [object = '', verb = ''] = action.split('.')

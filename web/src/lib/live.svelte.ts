@@ -1,6 +1,6 @@
 /** What is so right now: the event stream in, one snapshot out. Connects again by itself and says since when it is stale. */
 import { paths } from '../../../control/wire/paths.ts'
-import type { StreamMessage } from '../../../control/wire/events.ts'
+import type { StreamMessage, Watch } from '../../../control/wire/events.ts'
 import type { WorkspaceView } from '../../../control/wire/workspace.ts'
 import { clock } from './clock.svelte.ts'
 import { api, session } from './session.svelte.ts'
@@ -46,6 +46,8 @@ class Live {
   /** What the whole state is built on while it comes anew; null while changes go straight in. */
   #anew: Snapshot | null = null
   #stopped = true
+  /** How many parts of the page want to be told of the audit. */
+  #watching = 0
 
   start(): void {
     this.#stopped = false
@@ -74,6 +76,21 @@ class Live {
     if (workspace !== undefined) this.snapshot = withWorkspace(this.snapshot, workspace)
   }
 
+  /** Counts `snapshot.auditTold` up while the audit has news, until the function that it gives is called. */
+  watchAudit = (): (() => void) => {
+    this.#watching++
+    this.#wish()
+    return () => {
+      this.#watching--
+      this.#wish()
+    }
+  }
+
+  #wish(): void {
+    const wish: Watch = { watch: this.#watching > 0 ? ['audit'] : [] }
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(wish))
+  }
+
   /** The workspace of a name or an id. */
   named(name: string): WorkspaceView | undefined {
     return this.workspaces.find((w) => w.name === name) ?? this.snapshot.workspaces.get(name)
@@ -92,6 +109,9 @@ class Live {
     this.#anew = this.snapshot.revision === 0 ? nothingYet : null
     const socket = new WebSocket(url)
     this.#socket = socket
+    socket.onopen = () => {
+      if (this.#watching > 0) this.#wish()
+    }
     socket.onmessage = (event) => this.#take(event.data)
     socket.onclose = () => this.#lost()
   }

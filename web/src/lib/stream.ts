@@ -15,6 +15,8 @@ export interface Snapshot {
   /** By workspace; newest first; only what came while this page was open. */
   readonly timelines: ReadonlyMap<string, readonly TimelineEvent[]>
   readonly version: string
+  /** How often it was told that the audit has other newest rows. */
+  readonly auditTold: number
 }
 
 export const nothingYet: Snapshot = {
@@ -26,6 +28,7 @@ export const nothingYet: Snapshot = {
   myRequests: new Map(),
   timelines: new Map(),
   version: '',
+  auditTold: 0,
 }
 
 const TIMELINE_KEPT = 200
@@ -46,9 +49,9 @@ export function applied(before: Snapshot, messages: readonly StreamMessage[]): S
   const timelines = new Map(before.timelines)
   const requests = new Map(before.requests)
   const myRequests = new Map(before.myRequests)
-  let { revision, limits, version } = before
+  let { revision, limits, version, auditTold } = before
   for (const message of messages) {
-    if (message.type !== 'resync') revision = Math.max(revision, message.revision)
+    if ('revision' in message) revision = Math.max(revision, message.revision)
     switch (message.type) {
       case 'workspace':
         workspaces.set(message.workspace.id, message.workspace)
@@ -86,11 +89,14 @@ export function applied(before: Snapshot, messages: readonly StreamMessage[]): S
       case 'live':
         version = message.version
         break
+      case 'audit':
+        auditTold++
+        break
       case 'resync':
         break
     }
   }
-  return { revision, workspaces, hosts, limits, requests, myRequests, timelines, version }
+  return { revision, workspaces, hosts, limits, requests, myRequests, timelines, version, auditTold }
 }
 
 /** Puts one answer of the API in at once, unless the stream has told of a later one. */
