@@ -37,6 +37,8 @@ export interface Edge extends Witness {
   /** Null: no spans. */
   readonly tracing: Tracing | null
   readonly trusted: Blocks
+  /** Apps get `Forwarded` (RFC 7239) too. */
+  readonly saysForwarded: boolean
   /** The value of Strict-Transport-Security, for connections whose TLS ends here; null: not said. */
   readonly hsts: string | null
   readonly log: Logger

@@ -84,6 +84,7 @@ function build(options: GatewayOptions, certificates: CertificateStore | null): 
     counters: new Counters(),
     accessLog: options.accessLog ?? null,
     trusted,
+    saysForwarded: options.forwardedHeader ?? false,
     hsts: options.hstsMs === undefined ? null : `max-age=${Math.floor(options.hstsMs / 1000)}`,
     log: options.log,
     flowKey: options.flowKey ?? randomBytes(32),

@@ -57,6 +57,8 @@ export interface GatewayOptions {
   readonly baseDomain: string
   /** CIDR blocks whose forwarded headers are believed; empty: nobody's. */
   readonly trustedProxies: readonly string[]
+  /** Apps get `Forwarded` (RFC 7239) beside `X-Forwarded-…`. Default: no. */
+  readonly forwardedHeader?: boolean
   readonly control: EdgeControl
   readonly app: InnerApp
   /** Used where the route's reach isn't an address; absent: only direct dials. */

@@ -12,6 +12,7 @@ export interface WorkerSettings {
   readonly caps: CapLimits
   readonly authzListen: ListenAddress | null
   readonly trustedProxies: readonly string[]
+  readonly forwardedHeader: boolean
   readonly baseDomain: string
   /** base64url */
   readonly flowKey: string

@@ -127,6 +127,7 @@ function start(
     authzListen: settings.authzListen,
     baseDomain: settings.baseDomain,
     trustedProxies: settings.trustedProxies,
+    forwardedHeader: settings.forwardedHeader,
     control: remoteControl(settings.serverUrl, token),
     app: passOn(settings.serverUrl, token, log),
     flowKey: Buffer.from(settings.flowKey, 'base64url'),

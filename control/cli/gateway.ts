@@ -203,6 +203,7 @@ class Replica {
       caps: capsOf(config),
       authzListen: config.authzListen,
       trustedProxies: config.trustedProxies ?? [],
+      forwardedHeader: config.forwardedHeader === 'on',
       baseDomain,
       flowKey,
       serverUrl: config.serverUrl,

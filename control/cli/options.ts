@@ -9,6 +9,7 @@ import {
   readDomain,
   readDuration,
   readMapping,
+  readOneOf,
   readOrigin,
   readPath,
   readPathDashOrOff,
@@ -96,6 +97,11 @@ export const serverOptions = {
     array: true,
     defaultDescription: 'nobody',
     read: readBlocks,
+  },
+  'forwarded-header': {
+    describe: 'Tell programs the way of a request by Forwarded (RFC 7239) too: on or off',
+    initial: 'off',
+    read: readOneOf('on', 'off'),
   },
   'state-directory': {
     describe: 'Folder of the database, keys and runtime state (0700)',
@@ -204,6 +210,7 @@ export const gatewayOptions = {
   ...tracingOptions,
   'authz-listen': { ...serverOptions['authz-listen'], initial: '127.0.0.1:8093' },
   'trusted-proxies': serverOptions['trusted-proxies'],
+  'forwarded-header': serverOptions['forwarded-header'],
   workers: {
     describe: 'Processes that share the work',
     initial: () => String(availableParallelism()),

@@ -74,6 +74,7 @@ export async function startCore(config: ServerConfig, root: RootLog, local?: Loc
       authzListen: config.authzListen,
       baseDomain: config.baseDomain,
       trustedProxies: config.trustedProxies ?? [],
+      forwardedHeader: config.forwardedHeader === 'on',
       caps: capsOf(config),
       control: control.edge,
       app: control.app,

@@ -3,6 +3,7 @@ import { type EdgeUser, type Identity, userOf } from '../../control/wire/index.t
 import { nominated } from './connection.ts'
 import { isOurAuthorization, readCookies } from './cookies.ts'
 import { Field, type FieldKind, fieldKind, isOurField } from './fields.ts'
+import { forwardedOf } from './forwarded.ts'
 import { withoutTokens } from './protocols.ts'
 import { type Scan, VIA_NAME } from './scan.ts'
 import { narrowedCookie } from './set-cookie.ts'
@@ -11,6 +12,8 @@ import { narrowedCookie } from './set-cookie.ts'
 export interface Forwarding {
   readonly forwardedFor: string
   readonly proto: 'http' | 'https'
+  /** The same again as `Forwarded` (RFC 7239). */
+  readonly isSaidTwice: boolean
   readonly identity: Identity
   /** The same, signed, for programs that check it; '' where nobody is known. */
   readonly assertion: string
@@ -140,6 +143,8 @@ function addForwarding(out: string[], scan: Scan, forwarding: Forwarding): void 
     'Via',
     `${forwarding.httpVersion} ${VIA_NAME}`,
   )
+  if (forwarding.isSaidTwice)
+    out.push('Forwarded', forwardedOf(forwarding.forwardedFor, scan.host, forwarding.proto))
   if (scan.requestId === null) out.push('X-Request-Id', forwarding.requestId)
   if (forwarding.trace !== null) out.push('traceparent', forwarding.trace.traceparent)
   out.push(...identityHeaders(forwarding.identity), 'X-Postern-Assertion', forwarding.assertion)

@@ -77,6 +77,7 @@ export abstract class Relay implements LiveStream {
     this.headers = upstreamHeaders(req.rawHeaders, scan, {
       forwardedFor: visit.chain.forwardedFor,
       proto: visit.peer.trusted && (proto === 'http' || proto === 'https') ? proto : edge.site.scheme,
+      isSaidTwice: edge.saysForwarded,
       identity: allowed.identity,
       assertion: edge.assertions.of(allowed.identity, allowed.place.label, this.workspaceId, edge.now()),
       httpVersion: req.httpVersion,

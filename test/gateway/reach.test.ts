@@ -9,6 +9,7 @@ import { Duplex } from 'node:stream'
 import { join } from 'node:path'
 import { createServer as createTlsServer } from 'node:tls'
 import { createServer as createVite } from 'vite'
+import { forwardedOf } from '../../gateway/headers/forwarded.ts'
 import { type EdgePort, portDefaults } from '../../control/wire/index.ts'
 import {
   ACCEPTED,
@@ -76,6 +77,33 @@ const webAndSocket: Script = ({ head, socket }) =>
   void socket.write(/\r\nupgrade: websocket/i.test(head) ? `${ACCEPTED}early` : OK)
 
 for (const { name, lenient } of engines) {
+  t.test(`${name}: Forwarded is ours or absent, never the visitor’s`, async (t) => {
+    const claims = [
+      'Forwarded: for=6.6.6.6;host=evil',
+      'X-Forwarded-For: 6.6.6.6, 2001:db8::7',
+      'X-Forwarded-Proto: https',
+    ]
+    for (const forwardedHeader of [true, false]) {
+      const trustedProxies = ['127.0.0.0/8']
+      const edge = await startEdge(t, { forwardedHeader, trustedProxies, script: webAndSocket })
+      const { port } = edge.upstream
+      const route = edge.workspace('shop', { ports: [{ ...portDefaults, port, lenient }], defaultPort: port })
+      const headers = [`Cookie: ${edge.cookie('alice', route)}`, ORIGIN, ...claims]
+      await ask(edge.port, { host: HOST, headers })
+      const client = await rawClient(edge.port)
+      client.send(webSocketBytes({ host: HOST, headers }))
+      await client.received(/early$/)
+      client.socket.destroy()
+      const said = `Forwarded: for="[2001:db8::7]";host="${HOST}";proto=https, for=127.0.0.1`
+      for (const { fields } of edge.upstream.requests)
+        t.same(
+          fields.filter((field) => /^forwarded:/i.test(field)),
+          forwardedHeader ? [said] : [],
+        )
+      t.equal(edge.upstream.requests.length, 2)
+    }
+  })
+
   t.test(`${name}: Host is the public one, or the program’s own`, async (t) => {
     const { edge, as, port } = await shop(
       t,
@@ -312,4 +340,12 @@ t.test('a front is sent to Postern for a port that it could not serve as it is',
   t.same(await upstreamFor({}), [`127.0.0.1:${port}`, false])
   for (const options of [{ lenient: true }, { scheme: 'https' }, { hostHeader: 'local' }] as const)
     t.same(await upstreamFor(options), [`127.0.0.1:${edge.port}`, true], JSON.stringify(options))
+})
+
+t.test('Forwarded: a client of each family, hops after it, nobody known', async (t) => {
+  const said = (hops: string) => forwardedOf(hops, 'a.ws.localhost:8090', 'https')
+  const rest = 'host="a.ws.localhost:8090";proto=https'
+  t.equal(said('192.0.2.1'), `for=192.0.2.1;${rest}`)
+  t.equal(said('2001:db8::1, 192.0.2.1, ::1'), `for="[2001:db8::1]";${rest}, for=192.0.2.1, for="[::1]"`)
+  t.equal(said(''), `for=unknown;${rest}`)
 })
