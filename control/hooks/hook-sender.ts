@@ -6,22 +6,16 @@ import type { Deployment } from '../deployment.ts'
 import { addressBarrier } from './hook-address.ts'
 import { signedHeaders } from './hook-signature.ts'
 import type { Claimed } from '../store/deliveries.ts'
-import {
-  claimDeliveries,
-  dueHooks,
-  freeAllClaims,
-  freeClaims,
-  pruneDeliveries,
-  settleDelivery,
-} from '../store/deliveries.ts'
+import { claimDeliveries, dueHooks, freeAllClaims, freeClaims, settleDelivery } from '../store/deliveries.ts'
 import { findHook } from '../store/hooks.ts'
 import { listHosts } from '../store/hosts.ts'
 import { newId } from '../credentials/tokens.ts'
 import type { Posted } from './hook-post.ts'
 import { hookPost, POST_MS } from './hook-post.ts'
+import { keepDeliveries } from './hook-keeping.ts'
 import { hookKey } from './hooks.ts'
 
-const [SECOND, MINUTE, HOUR, DAY] = [1000, 60_000, 3_600_000, 86_400_000]
+const [SECOND, MINUTE, HOUR] = [1000, 60_000, 3_600_000]
 /** How long until the next try, after each that failed, in ms; after the last of them it is dead. */
 export const BACK_OFF_MS = [
   10 * SECOND,
@@ -36,8 +30,6 @@ export const BACK_OFF_MS = [
 ] as const
 /** A claim is its server's for so long, in ms: longer than any post takes. */
 export const CLAIM_MS = 2 * POST_MS
-/** Delivered and dead ones are kept for so long, in ms. */
-const KEPT_MS = 30 * DAY
 const AT_ONCE = 4
 const LOOK_MS = 1000
 
@@ -46,6 +38,7 @@ export interface HookSender {
   start(): Promise<void>
   /** Sends all that is due now, and resolves when it is settled. */
   round(): Promise<void>
+  /** Once a minute: gives up what is too much or too old. */
   sweep(): Promise<void>
   close(): Promise<void>
 }
@@ -59,6 +52,7 @@ class Sender implements HookSender {
   #subnets: readonly string[] = []
   #timer: NodeJS.Timeout | undefined
   #isFailing = false
+  #keptAtMs = -Infinity
 
   constructor(deployment: Deployment) {
     this.#deployment = deployment
@@ -152,7 +146,10 @@ class Sender implements HookSender {
   }
 
   async sweep(): Promise<void> {
-    await pruneDeliveries(this.#deployment.feed.db, this.#deployment.now() - KEPT_MS)
+    const nowMs = this.#deployment.now()
+    if (nowMs - this.#keptAtMs < MINUTE) return
+    this.#keptAtMs = nowMs
+    await keepDeliveries(this.#deployment)
   }
 
   async close(): Promise<void> {

@@ -29,7 +29,7 @@ export async function createHook(
 ): Promise<{ hook: Hook; secret: string }> {
   const [id, key] = [newId(), randomBytes(32)]
   const secret = vault.seal(placeOf(id), key.toString('base64'))
-  const hook: Hook = { ...given, id, secret, createdAtMs: now() }
+  const hook: Hook = { ...given, id, secret, createdAtMs: now(), dropped: 0 }
   await feed.write(async (w) => {
     if ((await listHooks(w.db)).length >= HOOKS_MAX)
       throw new ApiError('limit_exceeded', `At most ${HOOKS_MAX} hooks; delete one first.`)

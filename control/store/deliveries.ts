@@ -197,3 +197,30 @@ export async function deleteDeliveries(db: Db, hookId: string): Promise<void> {
 export async function pruneDeliveries(db: Db, endedBeforeMs: number): Promise<void> {
   await db<Row>('deliveries').where('ended_at_ms', '<', endedBeforeMs).delete()
 }
+
+/** Deletes the oldest `count` of a hook in one state, but what somebody is at; gives how many went. */
+export async function dropOldest(
+  db: Db,
+  { hookId, state }: { readonly hookId: string; readonly state: DeliveryState },
+  count: number,
+  nowMs: number,
+): Promise<number> {
+  const those = (): Knex.QueryBuilder<Row> =>
+    db<Row>('deliveries').where({ hook_id: hookId, state }).where('claimed_until_ms', '<=', nowMs)
+  const last = (await those()
+    .orderBy('seq')
+    .offset(count - 1)
+    .first('seq')) as Pick<Row, 'seq'> | undefined
+  const query = those()
+  if (last !== undefined) query.where('seq', '<=', last.seq)
+  return query.delete()
+}
+
+/** Deletes those of a hook that have waited since before, but what somebody is at; gives how many went. */
+export async function dropOlder(db: Db, hookId: string, beforeMs: number, nowMs: number): Promise<number> {
+  return db<Row>('deliveries')
+    .where({ hook_id: hookId, state: 'waiting' })
+    .where('created_at_ms', '<', beforeMs)
+    .where('claimed_until_ms', '<=', nowMs)
+    .delete()
+}

@@ -12,6 +12,8 @@ export interface Hook {
   /** The signing key, sealed by the vault. */
   readonly secret: string
   readonly createdAtMs: number
+  /** Deliveries that were given up. */
+  readonly dropped: number
 }
 
 interface Row {
@@ -22,6 +24,7 @@ interface Row {
   enabled: number
   secret: string
   created_at_ms: number
+  dropped: number
 }
 
 const fromRow = (row: Row): Hook => ({
@@ -32,6 +35,7 @@ const fromRow = (row: Row): Hook => ({
   enabled: row.enabled !== 0,
   secret: row.secret,
   createdAtMs: row.created_at_ms,
+  dropped: Number(row.dropped),
 })
 
 export async function insertHook(db: Db, hook: Hook): Promise<void> {
@@ -43,7 +47,13 @@ export async function insertHook(db: Db, hook: Hook): Promise<void> {
     enabled: hook.enabled ? 1 : 0,
     secret: hook.secret,
     created_at_ms: hook.createdAtMs,
+    dropped: hook.dropped,
   })
+}
+
+/** Counts deliveries that were given up. */
+export async function countDropped(db: Db, id: string, count: number): Promise<void> {
+  await db<Row>('hooks').where({ id }).increment('dropped', count)
 }
 
 /** In the order in which they were made. */
@@ -97,4 +107,5 @@ export const hookView = (hook: Hook, deliveries: HookView['deliveries']): HookVi
   enabled: hook.enabled,
   createdAtMs: hook.createdAtMs,
   deliveries,
+  dropped: hook.dropped,
 })

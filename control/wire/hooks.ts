@@ -60,6 +60,8 @@ export const hookViewSchema = z.object({
   createdAtMs: z.number(),
   /** Deliveries by what became of them, as far as they are kept. */
   deliveries: z.object({ waiting: z.int(), delivered: z.int(), dead: z.int() }),
+  /** Never delivered and no longer kept: there were too many of them, or they had waited too long. */
+  dropped: z.int(),
 })
 export type HookView = z.infer<typeof hookViewSchema>
 

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { addressBarrier } from '../../control/hooks/hook-address.ts'
+import { DELIVERED_MAX, KEPT_MS, OWED_MAX } from '../../control/hooks/hook-keeping.ts'
 import { BACK_OFF_MS, CLAIM_MS } from '../../control/hooks/hook-sender.ts'
 import type { Delivery, HookView } from '../../control/wire/index.ts'
 import { pretendAgent } from '../support/control-agent.ts'
@@ -103,6 +104,90 @@ for (const database of databases)
       422,
     )
   })
+
+for (const database of databases)
+  await t.test(
+    `${database}: a receiver that is away fills no disk, and what is given up is counted`,
+    async (t) => {
+      const [server, to] = [await serve(t, database), await receiver(t)]
+      const ada = await server.setUp()
+      const { db } = server.deployment.feed
+      const away = await hook(ada, `${to.url}/away`, { events: ['host.away'] })
+      const other = await hook(ada, `${to.url}/other`, { events: ['host.away'] })
+      const nowMs = server.clock.now
+      const row = (hookId: string, state: string, n: number, more = {}) => ({
+        id: `msg_${hookId.slice(0, 8)}_${state}_${n}`,
+        hook_id: hookId,
+        event: 'host.away',
+        body: '{}',
+        state,
+        attempts: 0,
+        next_at_ms: nowMs,
+        claim: null,
+        claimed_until_ms: 0,
+        error: '',
+        answer: '',
+        created_at_ms: nowMs,
+        ended_at_ms: state === 'waiting' ? null : nowMs,
+        ...more,
+      })
+      const fill = (hookId: string, state: string, count: number, more = {}) =>
+        db.batchInsert(
+          'deliveries',
+          Array.from({ length: count }, (_, n) => row(hookId, state, n, more)),
+          50,
+        )
+      await fill(away.id, 'waiting', OWED_MAX - 100)
+      await fill(away.id, 'dead', 150)
+      await fill(away.id, 'delivered', DELIVERED_MAX + 20)
+      await fill(other.id, 'dead', 3)
+      const counts = async (id: string) => {
+        const { items } = (await ada.call<{ items: HookView[] }>('GET', '/api/v1/hooks')).json
+        const found = items.find((each) => each.id === id)
+        return [...Object.values(found?.deliveries ?? {}), found?.dropped]
+      }
+      await server.hooks.sweep()
+      t.same(await counts(away.id), [OWED_MAX - 100, DELIVERED_MAX, 100, 50])
+      t.same(await counts(other.id), [0, 0, 3, 0])
+      const dead = await deliveries(ada, away.id, '?state=dead&limit=200')
+      t.same(
+        [dead.at(0)?.id, dead.at(-1)?.id].map((id) => id?.split('_').at(-1)),
+        ['149', '50'],
+        'the oldest dead ones went first',
+      )
+      await db.batchInsert(
+        'deliveries',
+        Array.from({ length: 130 }, (_, n) => row(away.id, 'waiting', OWED_MAX + n)),
+        50,
+      )
+      // One that is being sent at the moment is not taken from under who sends it.
+      const first = { hook_id: away.id, state: 'waiting' }
+      const [oldest] = await db('deliveries').where(first).orderBy('seq').limit(1)
+      await db('deliveries')
+        .where({ id: oldest.id })
+        .update({ claim: 'x', claimed_until_ms: nowMs + 120_000 })
+      await server.hooks.sweep()
+      t.equal((await counts(away.id))[3], 50, 'once a minute')
+      server.clock.now += 60_001
+      await server.hooks.sweep()
+      t.same(
+        await counts(away.id),
+        [OWED_MAX, DELIVERED_MAX, 0, 180],
+        'and when none is dead, the longest waiting',
+      )
+      const left = await db('deliveries').where(first).orderBy('seq').limit(2)
+      t.same(
+        left.map(({ id }) => String(id).split('_').at(-1)),
+        ['0', '31'],
+      )
+      server.clock.now += KEPT_MS
+      await server.hooks.sweep()
+      t.equal((await db('deliveries').limit(1)).length, 0, 'what rests for a month goes too')
+      const [{ dropped }] = await db('hooks').where({ id: away.id })
+      t.equal(Number(dropped), 180 + OWED_MAX)
+      t.equal(to.got.length, 0)
+    },
+  )
 
 for (const database of databases)
   await t.test(

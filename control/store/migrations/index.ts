@@ -17,6 +17,7 @@ import { up as tokenBounds } from './0014-token-bounds.ts'
 import { up as restrictions } from './0015-restrictions.ts'
 import { up as accessRequests } from './0016-access-requests.ts'
 import { up as signingPurpose } from './0017-signing-purpose.ts'
+import { up as hooksDropped } from './0018-hooks-dropped.ts'
 
 export interface Migration {
   readonly name: string
@@ -41,4 +42,5 @@ export const migrations: readonly Migration[] = [
   { name: '0015-restrictions', up: restrictions },
   { name: '0016-access-requests', up: accessRequests },
   { name: '0017-signing-purpose', up: signingPurpose },
+  { name: '0018-hooks-dropped', up: hooksDropped },
 ]
