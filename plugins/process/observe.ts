@@ -7,6 +7,7 @@ import type { WorkspaceId } from '@postern/plugin'
 import type { Finding, Meta } from './convert.ts'
 import type { Quarry } from './finish.ts'
 import { openHoldings } from './holdings.ts'
+import { openListenerLook } from './listening.ts'
 import { allListeners, bootId, censusTaker, isLeaderAlive, unwrittenLeader } from './processes.ts'
 import type { Process } from './processes.ts'
 import { portsOnLoopback, targetOf } from './sockets.ts'
@@ -39,6 +40,7 @@ export function openObserver(store: Store): Observer {
   const census = censusTaker()
   const boot = bootId()
   const holdings = openHoldings()
+  const listenersAt = openListenerLook()
 
   /** Of every workspace: a census of one would forget the others. */
   function allProcesses(metas: readonly Meta[], isQuick: boolean): Map<WorkspaceId, readonly Process[]> {
@@ -55,8 +57,9 @@ export function openObserver(store: Store): Observer {
   }
 
   function look(metas: readonly Meta[]): Seen[] {
+    if (metas.length === 0) return []
     const everybody = allProcesses(metas, true)
-    const listeners = allListeners()
+    const listeners = listenersAt([...everybody.values()].flat())
     holdings.refresh(listeners, listeners, () => everybody, LOOK_AGE_MS)
     return metas.map((record) => {
       const processes = everybody.get(record.id) ?? []

@@ -9,6 +9,8 @@ import type { Listener } from './sockets.ts'
 export interface Process {
   readonly pid: number
   readonly startTicks: number
+  /** Processor time that all its threads have used. */
+  readonly cpuTicks: number
   readonly session: number
 }
 
@@ -47,7 +49,8 @@ export function findProcess(pid: number): Process | undefined {
   // The name is in parentheses and may hold anything, so fields are counted from the last parenthesis.
   const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ')
   if (fields === undefined || fields[0] === 'Z' || fields[0] === 'X') return undefined
-  return { pid, startTicks: Number(fields[19]), session: Number(fields[3]) }
+  const cpuTicks = Number(fields[11]) + Number(fields[12])
+  return { pid, startTicks: Number(fields[19]), cpuTicks, session: Number(fields[3]) }
 }
 
 /** This boot of the machine: pids and start times mean nothing in another one. */
@@ -136,15 +139,22 @@ function uidsOf(pid: number): number[] {
 
 /** The sockets that processes hold: inode → a path in /proc that leads to it. */
 export function socketsOf(processes: readonly Process[]): Map<string, string> {
-  const paths = new Map<string, string>()
-  for (const { pid } of processes) {
-    for (const fd of entries(`/proc/${pid}/fd`)) {
-      const path = `/proc/${pid}/fd/${fd}`
-      const inode = /^socket:\[(\d+)\]$/.exec(link(path))?.[1]
-      if (inode !== undefined) paths.set(inode, path)
-    }
+  return new Map(processes.flatMap(({ pid }) => [...socketsAmong(descriptorsOf(pid))]))
+}
+
+/** The paths of a process's open descriptors; none where it has ended, or isn't ours to look at. */
+export function descriptorsOf(pid: number): string[] {
+  return entries(`/proc/${pid}/fd`).map((fd) => `/proc/${pid}/fd/${fd}`)
+}
+
+/** The sockets among paths of descriptors: inode → path. */
+export function socketsAmong(paths: readonly string[]): Map<string, string> {
+  const found = new Map<string, string>()
+  for (const path of paths) {
+    const inode = /^socket:\[(\d+)\]$/.exec(link(path))?.[1]
+    if (inode !== undefined) found.set(inode, path)
   }
-  return paths
+  return found
 }
 
 /** True when the path of a socket still leads to it. */
