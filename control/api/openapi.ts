@@ -31,7 +31,7 @@ export const operations: Readonly<Record<string, Operation>> = {
   [`DELETE ${paths.session}`]: { summary: 'End one of my sessions.', answers: { 204: null } },
   [`GET ${paths.me}`]: { summary: 'Who I am.', answers: { 200: wire.userViewSchema } },
   [`POST ${paths.password}`]: {
-    summary: 'Change my password.',
+    summary: 'Change my password; my other sessions end, and my API tokens unless I keep them.',
     body: wire.changePasswordSchema,
     answers: { 204: null },
   },

@@ -95,8 +95,9 @@ export function sessionRoutes(
       method: 'POST',
       path: paths.password,
       async run({ person, body, origin }) {
-        await accounts.changePassword(person, parseBody(changePasswordSchema, body), origin)
-        return { status: 204 }
+        const given = parseBody(changePasswordSchema, body)
+        await accounts.changePassword(person, given, origin)
+        return { status: 204, audit: { details: { keepTokens: given.keepTokens } } }
       },
     },
   ]

@@ -56,7 +56,7 @@ export interface Accounts {
   deleteUser(id: string): Promise<void>
   changePassword(
     who: { id: string; sessionHash: string | null },
-    given: { currentPassword: string; newPassword: string },
+    given: { currentPassword: string; newPassword: string; keepTokens: boolean },
     origin: Origin,
   ): Promise<void>
 }
@@ -253,7 +253,7 @@ class LocalAccounts implements Accounts {
 
   async changePassword(
     who: { id: string; sessionHash: string | null },
-    given: { currentPassword: string; newPassword: string },
+    given: { currentPassword: string; newPassword: string; keepTokens: boolean },
     origin: Origin,
   ): Promise<void> {
     const user = await findUser(this.#deployment.feed.db, { id: who.id })
@@ -268,7 +268,7 @@ class LocalAccounts implements Accounts {
     await this.#deployment.feed.write(async (w) => {
       await updateUser(w.db, user.id, { passwordHash })
       await deleteResetLinks(w.db, user.id)
-      await endAllOf(w, user.id, { tokens: false, but: who.sessionHash })
+      await endAllOf(w, user.id, { tokens: !given.keepTokens, but: who.sessionHash })
     })
   }
 }

@@ -53,10 +53,11 @@ export const patchUserSchema = z.strictObject({
   disabled: z.boolean().optional(),
   password: passwordSchema.optional(),
 })
-/** Ends the user's other sessions. */
+/** Ends the user's other sessions, and their API tokens unless they say otherwise: whoever knew the old one may have made some. */
 export const changePasswordSchema = z.strictObject({
   currentPassword: z.string().max(1024),
   newPassword: passwordSchema,
+  keepTokens: z.boolean().default(false),
 })
 
 /** `workspaces:read` sees; `workspaces:write` changes; `connect` opens ports; `admin` all that the user may. */

@@ -6,7 +6,7 @@ import { hashToken } from '../../control/credentials/tokens.ts'
 import type { EdgeFact, SessionView, TokenView, UserView } from '../../control/wire/index.ts'
 import { startPostgres } from '../support/control-postgres.ts'
 import { controlServer, factTable, listeningLog, password, roomy } from '../support/control-server.ts'
-import type { ControlServer } from '../support/control-server.ts'
+import type { Client, ControlServer } from '../support/control-server.ts'
 
 const root = t.testdir({})
 let count = 0
@@ -247,22 +247,43 @@ await t.test(
   },
 )
 
-await t.test('a new password ends the other sessions', async (t) => {
+await t.test('a new password ends the other sessions, and API tokens unless they are kept', async (t) => {
   const server = await serve(t)
   const ada = await server.setUp()
   const other = server.client()
   await other.call('POST', '/api/v1/sessions', { username: 'ada', password })
+  const tokenOf = async () => {
+    const made = await other.call<{ token: string }>('POST', '/api/v1/tokens', { name: 'laptop' })
+    return server.client(made.json.token)
+  }
+  const bob = await server.member(ada, 'bob')
+  const bobs = server.client((await bob.call('POST', '/api/v1/tokens', { name: 'ci' })).json.token)
+  const byToken = await tokenOf()
+  const look = async (who: Client) => (await who.call('GET', '/api/v1/workspaces')).status
+  t.equal(await look(byToken), 200)
   const change = { currentPassword: 'wrong', newPassword: 'another good one' }
   t.match(await ada.call('POST', '/api/v1/me/password', change), {
     status: 401,
     json: { code: 'invalid_credentials' },
   })
+  t.equal(await look(byToken), 200, 'a refused change ends nothing')
   t.equal(
     (await ada.call('POST', '/api/v1/me/password', { ...change, currentPassword: password })).status,
     204,
   )
   t.equal((await ada.call('GET', '/api/v1/me')).status, 200)
   t.equal((await other.call('GET', '/api/v1/me')).status, 401)
+  t.equal(await look(byToken), 401)
+  t.match((await ada.call('GET', '/api/v1/tokens')).json, { items: [] })
+  t.equal(await look(bobs), 200, 'and nobody else’s')
+  await other.call('POST', '/api/v1/sessions', { username: 'ada', password: change.newPassword })
+  const kept = await tokenOf()
+  const again = { currentPassword: change.newPassword, newPassword: 'yet another good one', keepTokens: true }
+  t.equal((await ada.call('POST', '/api/v1/me/password', again)).status, 204)
+  t.equal((await other.call('GET', '/api/v1/me')).status, 401)
+  t.equal(await look(kept), 200, 'who says so keeps them')
+  const audit = await ada.call<{ items: object[] }>('GET', '/api/v1/audit?action=password.change&outcome=ok')
+  t.match(audit.json.items, [{ details: { keepTokens: true } }, { details: { keepTokens: false } }])
 })
 
 await t.test(

@@ -86,7 +86,7 @@ export function createApi(options: ApiOptions) {
     ...toldApi(call),
     ...shareApi(call),
     me: (signal?: AbortSignal) => call<UserView>('GET', paths.me, undefined, signal),
-    changePassword: (given: { currentPassword: string; newPassword: string }) =>
+    changePassword: (given: { currentPassword: string; newPassword: string; keepTokens: boolean }) =>
       call<void>('POST', paths.password, given),
     /** Where the browser then signs out at the provider that it came by; null: nowhere. */
     async signOut(): Promise<string | null> {
