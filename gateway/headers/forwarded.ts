@@ -5,8 +5,10 @@
  * says, whose value `hops` is. What isn't a token is quoted: IPv6 addresses, in brackets (§6), and the host.
  */
 export function forwardedOf(hops: string, host: string, proto: 'http' | 'https'): string {
-  const [client = '', ...others] = hops.split(', ').map(nodeOf)
-  return [`for=${client};host="${host}";proto=${proto}`, ...others.map((hop) => `for=${hop}`)].join(', ')
+  const end = hops.indexOf(', ')
+  let said = `for=${nodeOf(end < 0 ? hops : hops.slice(0, end))};host="${host}";proto=${proto}`
+  if (end >= 0) for (const hop of hops.slice(end + 2).split(', ')) said += `, for=${nodeOf(hop)}`
+  return said
 }
 
 const nodeOf = (ip: string): string => (ip === '' ? 'unknown' : ip.includes(':') ? `"[${ip}]"` : ip)
