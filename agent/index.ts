@@ -4,10 +4,12 @@
  */
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
+import { isDeepStrictEqual } from 'node:util'
 import { RuntimeError, type Runtime } from '@postern/plugin'
 import { ApiError, type Registered } from '../control/wire/index.ts'
 import { connectTo, type Target } from './connect.ts'
 import { ownDirectory } from './durable-file.ts'
+import { lawfulSpec, noLaw, offeredBy } from './host-law.ts'
 import { openIdentity, type HostIds } from './identity.ts'
 import { startLoop, type Loop } from './loop.ts'
 import { defaultLimits } from './plan.ts'
@@ -28,12 +30,17 @@ interface Room {
  */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const identity = await openIdentity(options.stateDirectory)
-  const parts: RegistrationParts = { ...options, identity, random: options.random ?? Math.random }
+  const parts: RegistrationParts = {
+    ...options,
+    identity,
+    law: options.law ?? noLaw,
+    random: options.random ?? Math.random,
+  }
   const config = options.plugin.config.parse(options.pluginConfig)
   let first: Registered | null = null
   let ids = identity.ids()
   if (ids === null) {
-    first = await register(parts, [], options.signal ?? new AbortController().signal)
+    first = await register(parts, null, options.signal ?? new AbortController().signal)
     ids = { deploymentId: first.deploymentId, hostId: first.hostId }
     await identity.keepIds(ids)
   }
@@ -95,10 +102,13 @@ class OpenAgent implements Agent {
     const host = { ...ids, stateDirectory, log: log.child({ plugin: plugin.name }), now: () => clock.now() }
     const runtime = await plugin.open(this.#config, host)
     log.info('the runtime is open', { runtime: plugin.name, ...ids })
+    const { law } = this.#parts
+    const offered = offeredBy(plugin.capabilities, runtime, law)
     const loop = startLoop({
       control,
       clock,
       runtime,
+      lawful: (spec) => lawfulSpec(spec, law, runtime, offered),
       log,
       limits: { ...defaultLimits, ...limits },
       random: this.#parts.random,
@@ -110,12 +120,15 @@ class OpenAgent implements Agent {
 
   /** Makes control know this agent and follows it from then on; `first` is an answer that was given already. */
   join(first: Registered | null): Promise<void> {
-    // A register before the runtime was open could not tell the subnets.
-    const subnets = this.#open.runtime.workspaceSubnets ?? []
-    const told = subnets.length === 0 ? first : null
+    // A register before the runtime was open could not tell its subnets, nor all that it can do.
+    const { runtime } = this.#open
+    const { plugin, law } = this.#parts
+    const before = offeredBy(plugin.capabilities, null, law)
+    const isAll = isDeepStrictEqual(before, offeredBy(plugin.capabilities, runtime, law))
+    const told = (runtime.workspaceSubnets ?? []).length === 0 && isAll ? first : null
     const { signal } = this.#ending
     this.#joining = (async (): Promise<void> => {
-      await this.#settle(told ?? (await register(this.#parts, subnets, signal)))
+      await this.#settle(told ?? (await register(this.#parts, runtime, signal)))
     })().catch((err: unknown) => {
       if (!signal.aborted) this.#end(err instanceof Error ? err : new Error(String(err)))
     })

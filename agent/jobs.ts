@@ -1,5 +1,5 @@
 /** What is at work: actions in, their outcomes out, one at a time for each workspace. */
-import type { Logger, Progress, Runtime, WorkspaceId } from '@postern/plugin'
+import type { Logger, Progress, Runtime, WorkspaceId, WorkspaceSpec } from '@postern/plugin'
 import { print, subject, type Action } from './action.ts'
 import { execute } from './execute/index.ts'
 import type { Outcome } from './failures.ts'
@@ -8,6 +8,7 @@ import type { Clock } from './seams.ts'
 
 export interface JobsParts {
   readonly runtime: Runtime
+  readonly lawful: (spec: WorkspaceSpec) => Promise<WorkspaceSpec>
   readonly clock: Clock
   readonly log: Logger
   /** Called once for each action, when nothing of it is at work any more. */
@@ -37,7 +38,7 @@ interface Job {
 
 /** Nothing is at work at first. */
 export function createJobs(parts: JobsParts): Jobs {
-  const { runtime, clock, log } = parts
+  const { runtime, lawful, clock, log } = parts
   const jobs = new Map<WorkspaceId, Job>()
   const each = <T>(of: (job: Job) => T): Map<WorkspaceId, T> =>
     new Map([...jobs].map(([id, job]) => [id, of(job)]))
@@ -54,7 +55,7 @@ export function createJobs(parts: JobsParts): Jobs {
         job.progress = progress
         parts.onProgress(isNewStep)
       }
-      const outcome = execute(action, { runtime, clock, log, signal: abort.signal, onProgress })
+      const outcome = execute(action, { runtime, lawful, clock, log, signal: abort.signal, onProgress })
       const done = outcome.then((result) => {
         jobs.delete(id)
         parts.onEnd(action, result)

@@ -3,7 +3,7 @@
  * on four occasions that all do the same: a new desired set, a look at the runtime, an action that ended, and the
  * plan's own `wakeAt`.
  */
-import type { EpochMs, Health, Instance, Logger, Runtime, WorkspaceId } from '@postern/plugin'
+import type { EpochMs, Health, Instance, Logger, Runtime, WorkspaceId, WorkspaceSpec } from '@postern/plugin'
 import type { AgentControl, Desired } from '../control/wire/index.ts'
 import { print, subject, type Action, type Verb } from './action.ts'
 import { createBell, type Bell } from './bell.ts'
@@ -20,6 +20,8 @@ import type { Clock } from './seams.ts'
 export interface LoopParts {
   readonly control: AgentControl
   readonly runtime: Runtime
+  /** See `Execution`; default: every spec is. */
+  readonly lawful?: (spec: WorkspaceSpec) => Promise<WorkspaceSpec>
   readonly clock: Clock
   readonly random: () => number
   readonly log: Logger
@@ -68,6 +70,7 @@ class Reconciler implements Loop {
     this.#memory = createMemory(() => clock.now(), limits)
     this.#jobs = createJobs({
       runtime,
+      lawful: parts.lawful ?? ((spec) => Promise.resolve(spec)),
       clock,
       log,
       onEnd: (action, outcome) => this.#ended(action, outcome),

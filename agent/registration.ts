@@ -1,7 +1,8 @@
 /** Makes this agent known to control: an identity and a runtime in, the ids and the heartbeat that control gives out. */
-import type { Logger, RuntimePlugin } from '@postern/plugin'
+import type { Logger, Runtime, RuntimePlugin } from '@postern/plugin'
 import { ApiError, type AgentControl, type Register, type Registered } from '../control/wire/index.ts'
 import { backoffMs, jittered } from './backoff.ts'
+import { offeredBy, type HostLaw } from './host-law.ts'
 import type { Identity } from './identity.ts'
 import type { Clock } from './seams.ts'
 
@@ -9,6 +10,7 @@ export interface RegistrationParts {
   readonly control: AgentControl
   readonly identity: Identity
   readonly plugin: RuntimePlugin
+  readonly law: HostLaw
   readonly name: string
   readonly machineId: string
   readonly version: string
@@ -20,18 +22,18 @@ export interface RegistrationParts {
 const bounds = { firstMs: 250, maxMs: 30_000 }
 
 /**
- * Registers, again and again until control has answered.
+ * Registers, again and again until control has answered; before the runtime is open only what surely holds is told.
  * @throws ApiError for an answer that no later try would change, such as a join token that isn't known
  */
 export async function register(
   parts: RegistrationParts,
-  workspaceSubnets: readonly string[],
+  runtime: Runtime | null,
   signal: AbortSignal,
 ): Promise<Registered> {
   const { clock, log } = parts
   for (let failures = 1; ; failures += 1) {
     try {
-      const answer = await parts.control.register(bodyOf(parts, workspaceSubnets), { signal })
+      const answer = await parts.control.register(bodyOf(parts, runtime), { signal })
       if (failures > 1) log.info('registered after waiting for control', { failures: failures - 1 })
       return answer
     } catch (err) {
@@ -43,7 +45,7 @@ export async function register(
   }
 }
 
-function bodyOf(parts: RegistrationParts, workspaceSubnets: readonly string[]): Register {
+function bodyOf(parts: RegistrationParts, runtime: Runtime | null): Register {
   const issuedAtMs = parts.clock.now()
   const { name, capabilities } = parts.plugin
   return {
@@ -53,8 +55,8 @@ function bodyOf(parts: RegistrationParts, workspaceSubnets: readonly string[]): 
     issuedAtMs,
     proof: parts.identity.prove(parts.machineId, issuedAtMs),
     runtime: name,
-    capabilities,
-    workspaceSubnets: [...workspaceSubnets],
+    capabilities: offeredBy(capabilities, runtime, parts.law),
+    workspaceSubnets: [...(runtime?.workspaceSubnets ?? [])],
     version: parts.version,
   }
 }

@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream'
 import type { Logger, Runtime, RuntimePlugin } from '@postern/plugin'
 import type { AgentControl } from '../control/wire/index.ts'
+import type { HostLaw } from './host-law.ts'
 import type { PlanLimits } from './plan.ts'
 
 /** Time as an argument; `sleep` rejects with `signal.reason` on abort. */
@@ -26,6 +27,8 @@ export interface AgentOptions {
   readonly random?: () => number
   /** Changes of the defaults, `defaultLimits`. */
   readonly limits?: Partial<PlanLimits>
+  /** What the host's owner gives away of it; default: nothing. */
+  readonly law?: HostLaw
   /** Gives up a start that still waits for control's first answer. */
   readonly signal?: AbortSignal
 }

@@ -4,7 +4,16 @@ import { basename, join } from 'node:path'
 import type { SeedFile } from '@postern/plugin'
 import { parse } from 'yaml'
 import { z } from 'zod'
-import { edgePortSchema, pathsSchema, portDefaults, portNumber, visibilitySchema } from './wire/index.ts'
+import {
+  edgePortSchema,
+  gpuCount,
+  mountsSchema,
+  networksSchema,
+  pathsSchema,
+  portDefaults,
+  portNumber,
+  visibilitySchema,
+} from './wire/index.ts'
 import type { TemplateView } from './wire/index.ts'
 import { lacking } from './lifecycle/spec.ts'
 import type { Template } from './lifecycle/spec.ts'
@@ -36,6 +45,17 @@ const templateSchema = z
     cpu: z.number().positive().optional(),
     memory_bytes: z.int().positive().optional(),
     pids: z.int().positive().optional(),
+    gpus: gpuCount.default(0),
+    mounts: z
+      .array(
+        z.strictObject({ source: z.string(), target: z.string(), read_only: z.boolean().default(false) }),
+      )
+      .transform((mounts): z.input<typeof mountsSchema> =>
+        mounts.map(({ read_only: readOnly, ...mount }) => ({ ...mount, readOnly })),
+      )
+      .pipe(mountsSchema)
+      .default([]),
+    networks: networksSchema.default([]),
     container: z.strictObject({ image: z.string().min(1), command: words.optional() }).optional(),
     host: z
       .union([
@@ -106,6 +126,9 @@ async function loadTemplate(folder: string): Promise<Template> {
     cpu: body.cpu ?? null,
     memoryBytes: body.memory_bytes ?? null,
     pids: body.pids ?? null,
+    gpus: body.gpus,
+    mounts: body.mounts,
+    networks: body.networks,
     container:
       body.container === undefined
         ? null
@@ -161,6 +184,9 @@ export function templateView(
     cpu: template.cpu,
     memoryBytes: template.memoryBytes,
     pids: template.pids,
+    gpus: template.gpus,
+    mounts: template.mounts.map((mount) => ({ ...mount })),
+    networks: [...template.networks],
     available: lacks === null,
     restricted,
     lacks: isElsewhere

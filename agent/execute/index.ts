@@ -1,5 +1,5 @@
 /** Carries out one action: plugin calls with a deadline in, the outcome as data out. It decides nothing. */
-import type { Instance, Logger, Progress, Runtime } from '@postern/plugin'
+import type { Instance, Logger, Progress, Runtime, WorkspaceSpec } from '@postern/plugin'
 import { RuntimeError } from '@postern/plugin'
 import { subject, type Action } from '../action.ts'
 import { withDeadline } from '../deadline.ts'
@@ -18,6 +18,8 @@ const removeMs = 2 * 60_000
 /** What an execution needs; it calls one runtime verb. */
 export interface Execution {
   readonly runtime: Runtime
+  /** The spec as this host's owner lets it run. @throws RuntimeError where they don't */
+  readonly lawful: (spec: WorkspaceSpec) => Promise<WorkspaceSpec>
   readonly clock: Clock
   readonly log: Logger
   /** Aborts the action; the outcome is then `cancelled`. */
@@ -47,12 +49,12 @@ export async function execute(action: Action, execution: Execution): Promise<Out
 
 function call(
   action: Action,
-  { runtime, onProgress }: Execution,
+  { runtime, lawful, onProgress }: Execution,
   signal: AbortSignal,
 ): Promise<Instance | null> {
   switch (action.do) {
     case 'start':
-      return start(runtime, action, { signal, onProgress })
+      return start(runtime, action, { signal, lawful, onProgress })
     case 'stop':
       return stop(runtime, action, { signal })
     case 'remove':

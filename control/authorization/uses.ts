@@ -1,4 +1,5 @@
 /** Restrictions and grants go in, with a person; which hosts, templates and images they may use comes out. Pure. */
+import type { Beyond } from '../lifecycle/spec.ts'
 import type { Grant } from '../store/grants.ts'
 import type { Restriction } from '../store/restrictions.ts'
 import { counts } from '../wire/index.ts'
@@ -12,8 +13,21 @@ export interface Uses {
   readonly nowMs: number
 }
 
-/** What a workspace needs of its host beyond room. The spec's `gpus`, `mounts` and `networks` will be named here. */
+/** What every workspace needs of its host beyond room. */
 export const hostNeeds: readonly HostCapability[] = ['create']
+
+/** What a workspace of this shape needs of its host beyond room. */
+export function needsOf({ gpus, mounts, networks }: Beyond): readonly HostCapability[] {
+  return [
+    ...hostNeeds,
+    ...(gpus > 0 ? (['gpu'] as const) : []),
+    ...(mounts.length > 0 ? (['bind-mounts'] as const) : []),
+    ...(networks.includes('host') ? (['host-network'] as const) : []),
+  ]
+}
+
+/** True where that is more than a place to run. */
+export const reachesBeyond = (it: Beyond): boolean => needsOf(it).length > hostNeeds.length
 
 function held(uses: Uses, kind: ObjectKind, id: string, person: Accessing): readonly Grant[] {
   return uses.grants.filter(

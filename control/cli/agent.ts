@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { systemClock } from './clock.ts'
 import { Closing } from './closing.ts'
 import { readJoinToken } from './join-token.ts'
+import { lawOf, ownDirectories } from './law-options.ts'
 import type { RootLog } from './log.ts'
 import type { AgentConfig } from './options.ts'
 import { findProduct } from './product.ts'
@@ -29,6 +30,7 @@ export async function startAgentProcess(
   // Plugins ask the system for its temporary folder; this is how they are told of another.
   process.env['TMPDIR'] = config.buildDirectory
   const runtime = await chooseRuntime(config.runtime, config.runtimeConfig, process.env)
+  const law = await lawOf(config, ownDirectories(config))
   const closing = new Closing()
   return closing.guard(async () => {
     const held = await holdStateDirectory(config.stateDirectory)
@@ -49,6 +51,7 @@ export async function startAgentProcess(
       version: findProduct().version,
       log: root.log.child({ room: 'agent' }),
       clock: systemClock,
+      law,
       signal,
     })
     closing.add(() => agent.close())

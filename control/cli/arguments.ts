@@ -122,7 +122,7 @@ function flagsOf(table: OptionTable): Record<string, object> {
           name,
           {
             type: 'string',
-            requiresArg: true,
+            requiresArg: row.bare !== true,
             describe: row.describe,
             ...(row.alias === undefined ? {} : { alias: row.alias }),
             ...(row.array === true ? { array: true, nargs: 1 } : {}),

@@ -130,6 +130,13 @@ export function readTcpAddresses(raw: unknown): readonly ListenAddress[] {
   return addresses
 }
 
+/** A bare flag, or `on` and `off`. @throws Error */
+export function readSwitch(raw: unknown): boolean {
+  if (raw === '' || raw === true || raw === 'on' || raw === 'true') return true
+  if (raw === false || raw === 'off' || raw === 'false') return false
+  throw new Error(`${JSON.stringify(raw)} is neither on nor off`)
+}
+
 /** One or more paths. @throws Error */
 export function readPaths(raw: unknown): readonly string[] {
   const paths = readList(raw).map(readPath)

@@ -18,6 +18,7 @@ import {
   readWorkers,
 } from './option-values.ts'
 import { auditOptions } from './audit-options.ts'
+import { lawOptions } from './law-options.ts'
 import { logOptions } from './log-options.ts'
 import { oidcOptions } from './oidc-options.ts'
 import { capOptions } from './cap-options.ts'
@@ -30,6 +31,8 @@ export interface OptionRow<T = unknown> {
   readonly describe: string
   readonly alias?: string
   readonly array?: boolean
+  /** As a flag it needs no value. */
+  readonly bare?: boolean
   readonly defaultDescription?: string
   /** Turns what was written into a value. @throws Error that says what is wrong, without the option's name. */
   readonly read: (raw: unknown) => T
@@ -64,6 +67,7 @@ const runtimeOptions = {
     from: 'file',
     read: readMapping,
   },
+  ...lawOptions,
 } as const satisfies OptionTable
 
 /** Of `postern server`. */

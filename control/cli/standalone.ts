@@ -7,6 +7,7 @@ import { systemClock } from './clock.ts'
 import type { RootLog } from './log.ts'
 import type { StandaloneConfig } from './options.ts'
 import { chooseRuntime } from './runtime-choice.ts'
+import { lawOf, ownDirectories } from './law-options.ts'
 import { startCore, type Started } from './server.ts'
 
 /** Starts `postern standalone`. @throws StartupError or the error of a room, which `explain` makes into one */
@@ -16,6 +17,7 @@ export async function startStandalone(
   signal: AbortSignal = new AbortController().signal,
 ): Promise<Started> {
   const runtime = await chooseRuntime(config.runtime, config.runtimeConfig, process.env)
+  const law = await lawOf(config, ownDirectories(config))
   let agent: Agent | undefined
   const core = await startCore(config, root, {
     connect: (target, port, call) => {
@@ -36,6 +38,7 @@ export async function startStandalone(
       version: core.product.version,
       log: root.log.child({ room: 'agent' }),
       clock: systemClock,
+      law,
       signal,
     })
     return { ...core, ended: agent.ended, warnings: [...runtime.warnings, ...core.warnings] }

@@ -4,7 +4,8 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { SeedFile, WorkspaceSpec } from '@postern/plugin'
-import type { EdgePath, PortView, Register, SpecView } from '../wire/index.ts'
+import { isUnder } from '../wire/index.ts'
+import type { EdgePath, Mount, NetworkName, PortView, Register, SpecView } from '../wire/index.ts'
 
 type Capabilities = Register['capabilities']
 
@@ -28,10 +29,24 @@ export interface StoredSpec {
   readonly command: readonly string[] | null
   readonly ports: readonly StoredPort[] | null
   readonly paths: readonly EdgePath[] | null
+  readonly gpus: number | null
+  readonly mounts: readonly Mount[] | null
+  readonly networks: readonly NetworkName[] | null
 }
 
+/** What it has beyond its own walls. */
+export interface Beyond {
+  readonly gpus: number
+  readonly mounts: readonly Mount[]
+  readonly networks: readonly NetworkName[]
+}
+
+/** Specs that were stored before there was such a thing have nothing of it. */
+export const beyondUnsaid = { gpus: null, mounts: null, networks: null } as const
+export const beyondNothing: Beyond = { gpus: 0, mounts: [], networks: [] }
+
 /** A template as it was read from its folder. */
-export interface Template {
+export interface Template extends Beyond {
   readonly name: string
   readonly title: string
   readonly summary: string
@@ -50,7 +65,7 @@ export interface Template {
 }
 
 /** The whole shape, both for hosts with images and for hosts without. */
-export interface Resolved {
+export interface Resolved extends Beyond {
   readonly cpu: number
   readonly memoryBytes: number
   readonly pids: number
@@ -95,6 +110,14 @@ function defaultPortOf(
   return ports[0]?.port ?? null
 }
 
+function beyondOf(spec: StoredSpec, template: Beyond): Beyond {
+  return {
+    gpus: spec.gpus ?? template.gpus,
+    mounts: spec.mounts ?? template.mounts,
+    networks: spec.networks ?? template.networks,
+  }
+}
+
 /** Fills in what the user left to the template and the server. */
 export function resolve(spec: StoredSpec, template: Template | null, defaults: Defaults): Resolved {
   const ports = spec.ports ?? template?.ports ?? []
@@ -105,6 +128,7 @@ export function resolve(spec: StoredSpec, template: Template | null, defaults: D
     pids: spec.pids ?? template?.pids ?? defaults.pids,
     ports,
     paths: spec.paths ?? template?.paths ?? [],
+    ...beyondOf(spec, template ?? beyondNothing),
     defaultPort: defaultPortOf(spec, template, ports),
     container: containerOf(spec, template),
     host,
@@ -113,13 +137,24 @@ export function resolve(spec: StoredSpec, template: Template | null, defaults: D
 }
 
 /** Why a host with these abilities cannot take it, or null. */
-export function lacking(
-  shape: Pick<Resolved, 'container' | 'host' | 'lacks'>,
-  host: Capabilities,
-): string | null {
-  if (host.images === true)
-    return shape.container === null ? 'It has no image for a runtime that takes images.' : null
-  return shape.host === null ? (shape.lacks ?? NO_IMAGES) : null
+export function lacking(shape: Shape, host: Capabilities): string | null {
+  if (host.images === true && shape.container === null)
+    return 'It has no image for a runtime that takes images.'
+  if (host.images !== true && shape.host === null) return shape.lacks ?? NO_IMAGES
+  return lackingBeyond(shape, host)
+}
+
+/** The part of a shape that decides on where it can be. */
+export type Shape = Pick<Resolved, 'container' | 'host' | 'lacks' | keyof Beyond>
+
+function lackingBeyond({ gpus, mounts, networks }: Beyond, host: Capabilities): string | null {
+  if (gpus > (host.gpus ?? 0)) return `It asks for ${gpus} GPUs, and the host gives out ${host.gpus ?? 0}.`
+  const given = host.mounts ?? []
+  const barred = mounts.find(({ source }) => !isUnder(source, given))
+  if (barred !== undefined) return `The host’s owner doesn’t let ${barred.source} be mounted.`
+  if (networks.includes('host') && host.hostNetwork !== true)
+    return 'The host’s owner doesn’t let workspaces have its network.'
+  return null
 }
 
 /** The spec as it is given back; limits that no host holds are null, values of secrets are absent. */
@@ -134,6 +169,9 @@ export function specView(spec: StoredSpec, resolved: Resolved): SpecView {
     command: spec.command === null ? null : [...spec.command],
     ports: resolved.ports.map((port) => ({ ...port })),
     paths: resolved.paths.map((path) => ({ ...path })),
+    gpus: resolved.gpus,
+    mounts: resolved.mounts.map((mount) => ({ ...mount })),
+    networks: [...resolved.networks],
   }
 }
 
@@ -185,5 +223,8 @@ export function runtimeSpec(
     ...(host.limits?.cpu === true ? { cpuMillis: Math.max(10, Math.round(resolved.cpu * 1000)) } : {}),
     ...(host.limits?.memory === true ? { memoryBytes: resolved.memoryBytes } : {}),
     ...(host.limits?.pids === true ? { pids: resolved.pids } : {}),
+    ...(resolved.gpus > 0 ? { gpus: resolved.gpus } : {}),
+    ...(resolved.mounts.length > 0 ? { mounts: resolved.mounts } : {}),
+    ...(resolved.networks.includes('host') ? { hostNetwork: true } : {}),
   }
 }

@@ -6,7 +6,7 @@ import type { Host } from '../store/hosts.ts'
 import type { Uses } from '../authorization/uses.ts'
 import { mayUseHost } from '../authorization/uses.ts'
 import { PATHS_MAX } from '../wire/index.ts'
-import type { Accessing, FieldProblem, Limits, Settings } from '../wire/index.ts'
+import type { Accessing, FieldProblem, HostCapability, Limits, Settings } from '../wire/index.ts'
 
 const MIB = 1024 * 1024
 const smallest = { cpu: 0.05, memoryBytes: 32 * MIB, pids: 16 } as const
@@ -85,6 +85,7 @@ export function limitsOf(
         }
       : {}),
     ...(holds.pids ? { pids: { min: smallest.pids, max: bounds.maxPids, default: defaults.pids } } : {}),
+    hostNetwork: false,
     images: offers.some((host) => host.capabilities.images === true),
     isolation: offers.length > 0 && offers.every((host) => host.capabilities.isolation === true),
     mayCreate,
@@ -108,9 +109,20 @@ export function limitsFor(
   uses: Uses,
 ): Limits {
   const open = hosts.filter(({ id }) => mayUseHost(uses, id, person))
+  const may = (need: HostCapability): readonly Host[] =>
+    offering(open).filter(({ id }) => mayUseHost(uses, id, person, [need]))
+  const gpus = Math.max(0, ...may('gpu').map(({ capabilities }) => capabilities.gpus ?? 0))
+  const under = new Set(may('bind-mounts').flatMap(({ capabilities }) => capabilities.mounts ?? []))
   const limits = limitsOf(bounds, open, ledger, person, settings)
   const refusal = person.role === 'auditor' ? READS_ONLY : (shutProblem(hosts, open) ?? limits.refusal)
-  return { ...limits, mayCreate: refusal === null, refusal }
+  return {
+    ...limits,
+    ...(gpus > 0 ? { gpus: { max: gpus } } : {}),
+    ...(under.size > 0 ? { mounts: { under: [...under].sort() } } : {}),
+    hostNetwork: may('host-network').some(({ capabilities }) => capabilities.hostNetwork === true),
+    mayCreate: refusal === null,
+    refusal,
+  }
 }
 
 interface Asked {

@@ -1,6 +1,6 @@
 /** A workspace's needs and the hosts go in; the host that takes it comes out, or why none does. Pure. */
 import { lacking } from '../lifecycle/spec.ts'
-import type { Resolved } from '../lifecycle/spec.ts'
+import type { Shape } from '../lifecycle/spec.ts'
 import type { Register } from '../wire/index.ts'
 
 export interface Candidate {
@@ -19,13 +19,14 @@ export type Placement =
   { readonly kind: 'placed'; readonly hostId: string } | { readonly kind: 'waiting'; readonly why: string }
 
 /** Why nothing is placed for who may use no host. */
-export const NONE_OPEN = 'No host here is open to its owner; an administrator can grant one.'
+export const NONE_OPEN =
+  'No host here is open to its owner for all that it asks; an administrator can grant one.'
 
 /** Where it goes: data never moves, so a host once chosen stays; else a healthy one before others, then the emptiest. */
 export function place(
   workspace: {
     readonly hostId: string | null
-    readonly resolved: Pick<Resolved, 'container' | 'host' | 'lacks'>
+    readonly resolved: Shape
   },
   hosts: readonly Candidate[],
 ): Placement {

@@ -5,7 +5,7 @@ import { openApi } from '../api/openapi.ts'
 import { readLimits } from '../service/workspaces.ts'
 import { listHosts } from '../store/hosts.ts'
 import { templateView } from '../templates.ts'
-import { isRestricted, mayUseHost, mayUseTemplate } from '../authorization/uses.ts'
+import { isRestricted, mayUseHost, mayUseTemplate, needsOf } from '../authorization/uses.ts'
 import { readUses } from '../authorization/whose.ts'
 import { paths } from '../wire/index.ts'
 
@@ -19,16 +19,17 @@ export function offerRoutes(deployment: Deployment): Route[] {
       async run({ person }) {
         const uses = await readUses(feed.db, now())
         const all = await listHosts(feed.db)
-        const open = all.filter(({ id }) => person.readsAll || mayUseHost(uses, id, person))
         const seen = [...templates.values()].filter(
           ({ name }) => person.readsAll || mayUseTemplate(uses, name, person),
         )
         return {
           status: 200,
           body: {
-            items: seen.map((each) =>
-              templateView(each, { all, open }, isRestricted(uses, 'template', each.name)),
-            ),
+            items: seen.map((each) => {
+              const needs = needsOf(each)
+              const open = all.filter(({ id }) => person.readsAll || mayUseHost(uses, id, person, needs))
+              return templateView(each, { all, open }, isRestricted(uses, 'template', each.name))
+            }),
           },
         }
       },

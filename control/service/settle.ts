@@ -29,8 +29,9 @@ import { listSessions } from '../store/sessions.ts'
 import { listTokens } from '../store/tokens.ts'
 import { endGuestsOf } from './guests.ts'
 import { tellHooks } from '../hooks/hook-events.ts'
+import { barredBeyond } from './beyond.ts'
 import { readLedger } from './ledger.ts'
-import { mayUseHost } from '../authorization/uses.ts'
+import { mayUseHost, needsOf } from '../authorization/uses.ts'
 import { accessingOf, readUses } from '../authorization/whose.ts'
 import { endSessions } from './sessions.ts'
 import { endTokens } from './tokens.ts'
@@ -181,11 +182,16 @@ export async function settle(
   return draft
 }
 
-/** The hosts as placement weighs them, for the workspaces of an owner. */
-export async function candidates(w: Writer, ownerId: string, nowMs: number): Promise<Candidate[]> {
+/** The hosts as placement weighs them, for a workspace of that owner and shape. */
+export async function candidates(
+  w: Writer,
+  { ownerId, resolved }: Pick<Workspace, 'ownerId' | 'resolved'>,
+  nowMs: number,
+): Promise<Candidate[]> {
   const counts = await countByHost(w.db)
   const owner = await accessingOf(w.db, ownerId)
   const uses = await readUses(w.db, nowMs)
+  const needs = needsOf(resolved)
   return (await listHosts(w.db)).map((host) => ({
     id: host.id,
     name: host.name,
@@ -193,14 +199,24 @@ export async function candidates(w: Writer, ownerId: string, nowMs: number): Pro
     healthy: host.health.status === 'healthy',
     capabilities: host.capabilities,
     workspaces: counts.get(host.id) ?? 0,
-    open: owner !== null && mayUseHost(uses, host.id, owner),
+    open: owner !== null && mayUseHost(uses, host.id, owner, needs),
   }))
 }
 
 /** Places that became free go to those who wait longest, as far as the quotas of their accounts go. */
 export async function admitWaiting(deployment: Deployment, w: Writer): Promise<void> {
-  for (const workspace of await admissible(deployment, w.db))
-    await settle(deployment, w, workspace, { ...workspace, admitted: true })
+  for (const workspace of await admissible(deployment, w.db)) {
+    const why = await barredBeyond(w.db, workspace, deployment.now())
+    if (why === null) await settle(deployment, w, workspace, { ...workspace, admitted: true })
+    else
+      await settle(
+        deployment,
+        w,
+        workspace,
+        { ...workspace, want: 'stopped' },
+        { told: { event: { code: 'not_granted', verb: `did not start it: ${why}` }, actor: null } },
+      )
+  }
 }
 
 async function admissible(deployment: Deployment, db: Db): Promise<Workspace[]> {
@@ -225,7 +241,7 @@ export async function admitByTime(deployment: Deployment): Promise<void> {
 export async function placeWaiting(deployment: Deployment, w: Writer): Promise<void> {
   const waiting = await listWorkspaces(w.db, { unplaced: true })
   for (const workspace of waiting) {
-    const placement = place(workspace, await candidates(w, workspace.ownerId, deployment.now()))
+    const placement = place(workspace, await candidates(w, workspace, deployment.now()))
     const hostId = placement.kind === 'placed' ? placement.hostId : null
     await settle(
       deployment,

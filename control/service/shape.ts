@@ -2,12 +2,13 @@
 import { boundsProblems, defaultsOf, offering, shutProblem } from '../placement/limits.ts'
 import type { ControlLimits } from '../seams.ts'
 import { lacking, resolve } from '../lifecycle/spec.ts'
-import type { Resolved, StoredSpec, Template } from '../lifecycle/spec.ts'
+import type { Beyond, Resolved, StoredSpec, Template } from '../lifecycle/spec.ts'
 import type { Host } from '../store/hosts.ts'
 import type { Uses } from '../authorization/uses.ts'
-import { mayUseHost, mayUseImage, mayUseTemplate } from '../authorization/uses.ts'
+import { mayUseHost, mayUseImage, mayUseTemplate, needsOf } from '../authorization/uses.ts'
 import { ApiError } from '../wire/index.ts'
 import type { Accessing, CreateWorkspace, Limits, PatchWorkspace } from '../wire/index.ts'
+import { checkGranted } from './beyond.ts'
 
 /** The template of those who name neither a template nor an image. */
 const PLAIN_TEMPLATE = 'blank'
@@ -33,12 +34,11 @@ export function checkBounds(asked: CreateWorkspace | PatchWorkspace, limits: Lim
     throw new ApiError('unsupported', 'No host here can hold that limit.', { errors: unheld })
 }
 
-/** Fills in what is left open. @throws ApiError invalid_body, unsupported */
+/** Fills in what is left open. @throws ApiError invalid_body */
 export function shape(
   limits: ControlLimits,
   templates: Templates,
   spec: StoredSpec,
-  hosts: readonly Host[],
   before: Resolved | null = null,
 ): Resolved {
   const resolved = resolve(spec, templateOf(templates, spec, before), defaultsOf(limits))
@@ -46,8 +46,6 @@ export function shape(
     throw new ApiError('invalid_body', resolved.lacks ?? undefined, {
       errors: [{ path: 'template', message: 'name a template or an image' }],
     })
-  const lacks = offering(hosts).map((host) => lacking(resolved, host.capabilities))
-  if (lacks.length > 0 && !lacks.includes(null)) throw new ApiError('unsupported', lacks[0] ?? undefined)
   // A template's own wish bends to the operator's bounds; a user's beyond them was refused.
   return {
     ...resolved,
@@ -55,6 +53,12 @@ export function shape(
     memoryBytes: Math.min(resolved.memoryBytes, limits.maxMemoryBytes),
     pids: Math.min(resolved.pids, limits.maxPids),
   }
+}
+
+/** @throws ApiError unsupported where none of these hosts can take it */
+export function checkTaken(resolved: Resolved, hosts: readonly Host[]): void {
+  const lacks = offering(hosts).map((host) => lacking(resolved, host.capabilities))
+  if (lacks.length > 0 && !lacks.includes(null)) throw new ApiError('unsupported', lacks[0] ?? undefined)
 }
 
 /** What this person may create from. Of a template that isn't for them they hear nothing. */
@@ -68,12 +72,21 @@ export function checkImage(image: string | null | undefined, uses: Uses, person:
   throw new ApiError('forbidden', 'This image is for the holders of a grant on it.')
 }
 
-/** The hosts on which this person's workspaces may be placed. @throws ApiError forbidden when none of several is */
-export function hostsFor(hosts: readonly Host[], uses: Uses, person: Accessing): readonly Host[] {
+/**
+ * The hosts on which this person's workspaces may be placed; those that reach beyond themselves only where a grant carries
+ * it. @throws ApiError forbidden when none of several is open, grant_missing
+ */
+export function hostsFor(
+  hosts: readonly Host[],
+  uses: Uses,
+  person: Accessing,
+  resolved: Beyond,
+): readonly Host[] {
   const open = hosts.filter(({ id }) => mayUseHost(uses, id, person))
   const problem = shutProblem(hosts, open)
   if (problem !== null) throw new ApiError('forbidden', problem)
-  return open
+  checkGranted(hosts, uses, person, resolved, 'You have')
+  return open.filter(({ id }) => mayUseHost(uses, id, person, needsOf(resolved)))
 }
 
 /** @throws ApiError invalid_body where a port is declared twice */

@@ -19,6 +19,7 @@ import { roleIn } from '../authorization/whose.ts'
 import { ApiError, paths } from '../wire/index.ts'
 import type { Transfer, Transferred } from '../wire/index.ts'
 import { accessChanged } from './grants.ts'
+import { checkStart } from './beyond.ts'
 import { endGuestsOf } from './guests.ts'
 import { checkTransfer } from './ledger.ts'
 import { admitWaiting, settle } from './settle.ts'
@@ -131,6 +132,7 @@ export async function transferWorkspace(
     if (ownerId === before.ownerId && ownerGroupId === before.ownerGroupId)
       return { workspace: before, ended: { links: 0, passwords: 0 } }
     await checkTransfer(deployment, w, before, { ownerId, ownerGroupId })
+    await checkStart(w.db, { ...before, ownerId }, now, 'The next owner has')
     if (asked.keep !== undefined) await keepFor(w, before, asked.keep, person.id, now)
     const ended = await endSecrets(w, id)
     const draft = { ...before, ownerId, ownerGroupId }

@@ -7,7 +7,6 @@ import { limitsFor } from '../placement/limits.ts'
 import { place } from '../placement/placement.ts'
 import { NOTHING, usageOf } from '../placement/quotas.ts'
 import { isSameProgram } from '../lifecycle/spec.ts'
-import type { StoredSpec } from '../lifecycle/spec.ts'
 import { listHosts } from '../store/hosts.ts'
 import { takeName } from '../store/names.ts'
 import type { Db } from '../store/open.ts'
@@ -16,11 +15,12 @@ import type { Workspace } from '../store/workspaces.ts'
 import { findWorkspace, listWorkspaces } from '../store/workspaces.ts'
 import { newId } from '../credentials/tokens.ts'
 import { readUses } from '../authorization/whose.ts'
-import { ApiError, filledPort, nameProblem, nameProblemText } from '../wire/index.ts'
+import { ApiError, nameProblem, nameProblemText } from '../wire/index.ts'
 import type { Accessing, CreateWorkspace, Limits, PatchWorkspace } from '../wire/index.ts'
 import { admitWaiting, candidates, settle } from './settle.ts'
-import { sealEnv } from './environment.ts'
-import { checkBounds, checkImage, hostsFor, shape, templatesFor, uniquePorts } from './shape.ts'
+import { specOfCreate, specOfPatch } from './asked.ts'
+import { checkBounds, checkImage, checkTaken, hostsFor, shape, templatesFor, uniquePorts } from './shape.ts'
+import { checkAsked, checkStart } from './beyond.ts'
 import { checkResize, checkRoom, readLedger } from './ledger.ts'
 import { checkName } from './names.ts'
 import { checkCap } from './settings.ts'
@@ -69,27 +69,17 @@ export async function createWorkspace(
     })
   uniquePorts(body.ports)
   const id = newId()
-  const spec: StoredSpec = {
-    template: body.template ?? null,
-    image: body.image ?? null,
-    cpu: body.cpu ?? null,
-    memoryBytes: body.memoryBytes ?? null,
-    pids: body.pids ?? null,
-    env: sealEnv(deployment.vault, id, body.env ?? [], []),
-    command: body.command ?? null,
-    ports: body.ports?.map(filledPort) ?? null,
-    paths: body.paths ?? null,
-  }
+  const spec = specOfCreate(deployment.vault, id, body)
   return deployment.feed.write(async (w) => {
     const uses = await readUses(w.db, deployment.now())
-    const hosts = hostsFor(await listHosts(w.db), uses, actor)
     checkImage(spec.image, uses, actor)
     const ownerGroupId = ownGroup(actor, body.ownerGroup)
     const limits = await readLimits(deployment, w.db, actor)
     if (limits.refusal !== null) throw new ApiError('forbidden', limits.refusal)
     checkBounds(body, limits)
     const templates = templatesFor(deployment.templates, uses, actor)
-    const resolved = shape(deployment.options.limits, templates, spec, hosts)
+    const resolved = shape(deployment.options.limits, templates, spec)
+    checkTaken(resolved, hostsFor(await listHosts(w.db), uses, actor, resolved))
     await checkCap(w.db, spec.ports, [])
     await checkName(w.db, deployment.options, body.name, actor.id)
     const ledger = await readLedger(deployment, w.db)
@@ -100,7 +90,10 @@ export async function createWorkspace(
     )
     await takeName(w.db, body.name, actor.id, deployment.now())
     const now = deployment.now()
-    const placement = place({ hostId: null, resolved }, await candidates(w, actor.id, now))
+    const placement = place(
+      { hostId: null, resolved },
+      await candidates(w, { ownerId: actor.id, resolved }, now),
+    )
     const draft: Workspace = {
       id,
       name: body.name,
@@ -152,7 +145,7 @@ async function withHost(
   draft: Workspace,
 ): Promise<{ draft: Workspace; waiting: string | null }> {
   if (draft.hostId !== null || draft.want !== 'running') return { draft, waiting: null }
-  const placement = place(draft, await candidates(w, draft.ownerId, deployment.now()))
+  const placement = place(draft, await candidates(w, draft, deployment.now()))
   return placement.kind === 'placed'
     ? { draft: { ...draft, hostId: placement.hostId }, waiting: null }
     : { draft, waiting: placement.why }
@@ -184,6 +177,11 @@ async function obey(
     trashMs: deployment.options.limits.trashMs,
   })
   if (outcome.kind === 'refused') throw new ApiError(outcome.code, outcome.detail)
+  const programGeneration = programGenerationOf(before, outcome.wish.generation, change)
+  const isStart =
+    outcome.wish.want === 'running' &&
+    (before.want !== 'running' || programGeneration !== before.programGeneration)
+  if (isStart) await checkStart(w.db, { ...before, ...change }, deployment.now())
   // What comes back from the trash counts again.
   if (before.want === 'removed' && outcome.wish.want !== 'removed') {
     const ledger = await readLedger(deployment, w.db)
@@ -193,7 +191,7 @@ async function obey(
     ...before,
     ...outcome.wish,
     ...change,
-    programGeneration: programGenerationOf(before, outcome.wish.generation, change),
+    programGeneration,
   })
   const { draft, waiting } = await withHost(deployment, w, wished)
   const after = await settle(deployment, w, before, draft, {
@@ -239,23 +237,6 @@ export async function emptyTrash(deployment: Deployment): Promise<void> {
   })
 }
 
-function patched(deployment: Deployment, before: Workspace, body: PatchWorkspace): StoredSpec {
-  const { spec } = before
-  const or = <T>(given: T | null | undefined, kept: T | null): T | null =>
-    given === undefined ? kept : given
-  return {
-    template: spec.template,
-    image: or(body.image, spec.image),
-    cpu: or(body.cpu, spec.cpu),
-    memoryBytes: or(body.memoryBytes, spec.memoryBytes),
-    pids: or(body.pids, spec.pids),
-    env: body.env === undefined ? spec.env : sealEnv(deployment.vault, before.id, body.env, spec.env),
-    command: or(body.command, spec.command),
-    ports: body.ports?.map(filledPort) ?? spec.ports,
-    paths: body.paths ?? spec.paths,
-  }
-}
-
 /** A part of the spec, and a new generation. @throws ApiError not_found, invalid_body, limit_exceeded, unsupported, not_trashed */
 export async function patchWorkspace(
   deployment: Deployment,
@@ -270,12 +251,14 @@ export async function patchWorkspace(
     const hosts = (await listHosts(w.db)).filter(
       ({ id: hostId }) => before.hostId === null || hostId === before.hostId,
     )
-    const spec = patched(deployment, before, body)
+    const spec = specOfPatch(deployment.vault, before, body)
     checkBounds(body, await readLimits(deployment, w.db, actor))
     if (body.ports !== undefined) await checkCap(w.db, spec.ports, before.resolved.ports)
     if (body.image !== before.spec.image)
       checkImage(body.image, await readUses(w.db, deployment.now()), actor)
-    const resolved = shape(deployment.options.limits, deployment.templates, spec, hosts, before.resolved)
+    const resolved = shape(deployment.options.limits, deployment.templates, spec, before.resolved)
+    await checkAsked(w.db, before, resolved, actor, deployment.now())
+    checkTaken(resolved, hosts)
     checkResize(await readLedger(deployment, w.db), before, resolved)
     return obey(deployment, w, before, 'patch', actor.username, { spec, resolved })
   })

@@ -1,6 +1,7 @@
 /** Workspaces at rest: row ⇄ object. */
 import type { Knex } from 'knex'
 import type { Phase, ReasonCode, Status } from '../wire/index.ts'
+import { beyondNothing, beyondUnsaid } from '../lifecycle/spec.ts'
 import type { Resolved, StoredSpec } from '../lifecycle/spec.ts'
 import type { Holder } from './grants.ts'
 import { grantedWorkspaces } from './grants.ts'
@@ -91,8 +92,8 @@ const fromRow = (row: Row): Workspace => ({
   wantedAtMs: row.wanted_at_ms,
   generation: row.generation,
   programGeneration: row.program_generation,
-  spec: JSON.parse(row.spec) as StoredSpec,
-  resolved: JSON.parse(row.resolved) as Resolved,
+  spec: { ...beyondUnsaid, ...(JSON.parse(row.spec) as StoredSpec) },
+  resolved: { ...beyondNothing, ...(JSON.parse(row.resolved) as Resolved) },
   hostId: row.host_id,
   desiredRevision: row.desired_revision,
   status: parsed<Status>(row.status),

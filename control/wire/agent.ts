@@ -1,5 +1,6 @@
 /** The contract with agents: register, desired state by long-poll, report. State travels as whole sets. */
 import { z } from 'zod'
+import { mountSchema } from './mounts.ts'
 import { reasonCodeList } from './reasons.ts'
 import { progressSchema } from './workspace.ts'
 
@@ -13,6 +14,11 @@ export const capabilitiesSchema = z.object({
   volumes: z.boolean().optional(),
   isolation: z.boolean().optional(),
   workspaceUsers: z.boolean().optional(),
+  /** How many GPUs there are to give out. */
+  gpus: z.int().min(0).optional(),
+  /** The directories that the host's owner lets be mounted, with all below them. */
+  mounts: z.array(z.string().max(1024)).max(64).optional(),
+  hostNetwork: z.boolean().optional(),
   limits: z
     .object({
       cpu: z.boolean().optional(),
@@ -67,6 +73,9 @@ export const runtimeSpecSchema = z.object({
   memoryBytes: z.int().optional(),
   pids: z.int().optional(),
   tmpBytes: z.int().optional(),
+  gpus: z.int().positive().optional(),
+  mounts: z.array(mountSchema).optional(),
+  hostNetwork: z.boolean().optional(),
 })
 
 export const desiredEntrySchema = z.discriminatedUnion('want', [

@@ -99,6 +99,11 @@ export const apiCodes = {
     hint: 'Ask whoever sent it for a new one.',
   },
   forbidden: { status: 403, summary: 'You may not do that.', hint: 'Ask an administrator.' },
+  grant_missing: {
+    status: 403,
+    summary: 'That takes a grant on a host.',
+    hint: 'Ask an administrator for a grant that carries what is named, or leave it out of the spec.',
+  },
   wrong_origin: {
     status: 403,
     summary: 'The request came from another site.',

@@ -34,6 +34,10 @@ export const reasonCodes = {
     text: 'The host’s runtime lacks what it asks for.',
     hint: 'Change the spec, or use another host.',
   },
+  not_granted: {
+    text: 'Its owner has no grant for what it asks of the host.',
+    hint: 'Ask an administrator for the grant, or take it out of the spec; then start it.',
+  },
   conflict: {
     text: 'Something else stands in its place on the host.',
     hint: 'Remove what is named in the message.',

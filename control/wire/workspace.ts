@@ -1,6 +1,7 @@
 /** Workspaces as users see them: bodies of DESIGN 5.4 and the answers. Schemas first; types derive from them. */
 import { z } from 'zod'
 import { accessRoles } from './access.ts'
+import { gpuCount, mountSchema, mountsSchema, networkNames, networksSchema } from './mounts.ts'
 import { pathSchema, pathsSchema, portSchema, portViewSchema, visibilitySchema } from './ports.ts'
 import { standingSchema } from './quota.ts'
 import { reasonCodeList } from './reasons.ts'
@@ -51,6 +52,11 @@ const specShape = {
   ports: z.array(portSchema).max(32).optional(),
   /** The composition of the workspace's default host; without one, all of it is the default port's. */
   paths: pathsSchema.optional(),
+  /** Beyond its own walls: each takes a grant on a host that carries it, and a host whose owner lets it. */
+  gpus: gpuCount.optional(),
+  mounts: mountsSchema.optional(),
+  /** `host`: the host's network in place of one of its own. */
+  networks: networksSchema.optional(),
 }
 
 export const createWorkspaceSchema = z.strictObject({
@@ -75,6 +81,9 @@ export const patchWorkspaceSchema = z.strictObject({
   command: specShape.command.nullable(),
   ports: specShape.ports,
   paths: specShape.paths,
+  gpus: specShape.gpus.nullable(),
+  mounts: specShape.mounts.nullable(),
+  networks: specShape.networks.nullable(),
 })
 export type PatchWorkspace = z.infer<typeof patchWorkspaceSchema>
 
@@ -89,6 +98,9 @@ export const specViewSchema = z.object({
   command: z.array(z.string()).nullable(),
   ports: z.array(portViewSchema),
   paths: z.array(pathSchema),
+  gpus: z.int(),
+  mounts: z.array(mountSchema),
+  networks: z.array(z.enum(networkNames)),
 })
 export type SpecView = z.infer<typeof specViewSchema>
 
@@ -164,6 +176,9 @@ export const templateViewSchema = z.object({
   cpu: z.number().nullable(),
   memoryBytes: z.number().nullable(),
   pids: z.number().nullable(),
+  gpus: z.int(),
+  mounts: z.array(mountSchema),
+  networks: z.array(z.enum(networkNames)),
   available: z.boolean(),
   /** Only who holds a grant on it sees it. */
   restricted: z.boolean(),
@@ -185,6 +200,12 @@ export const limitsSchema = z.object({
   cpu: z.object({ min: z.number(), max: z.number(), default: z.number() }).optional(),
   memoryBytes: z.object({ min: z.int(), max: z.int(), default: z.int() }).optional(),
   pids: z.object({ min: z.int(), max: z.int(), default: z.int() }).optional(),
+  /** Absent: on no host may the person who asks have any. */
+  gpus: z.object({ max: z.int() }).optional(),
+  /** Absent likewise; `under`: the directories that may be mounted, with all below them. */
+  mounts: z.object({ under: z.array(z.string()) }).optional(),
+  /** True where the host's network may be had. */
+  hostNetwork: z.boolean(),
   images: z.boolean(),
   isolation: z.boolean(),
   /** The person may create: false where nothing keeps workspaces apart, and where no host is open to them. */

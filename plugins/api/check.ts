@@ -1,10 +1,10 @@
 /** What a loader and a plugin can check about each other: a spec's bounds, a plugin's shape, declared against implemented. */
 import { RuntimeError } from './errors.ts'
 import { API_VERSION } from './runtime.ts'
-import type { Capabilities } from './runtime.ts'
+import type { Capabilities, Runtime } from './runtime.ts'
 import type { WorkspaceSpec } from './spec.ts'
 
-const SPEC_LIMITS = { cpuMillis: 10, memoryBytes: 1, pids: 1, tmpBytes: 1 } as const
+const SPEC_LIMITS = { cpuMillis: 10, memoryBytes: 1, pids: 1, tmpBytes: 1, gpus: 1 } as const
 
 /**
  * Every way in which a spec breaks its own bounds, as sentences that name no value of its environment; empty: none.
@@ -22,7 +22,7 @@ export function specProblems(spec: WorkspaceSpec): string[] {
     if (!Number.isInteger(port) || port < 1 || port > 65535)
       problems.push(`port ${String(port)} is not in 1 to 65535`)
   for (const { path } of spec.files ?? []) if (!isInside(path)) problems.push(`file path ${path} leaves home`)
-  problems.push(...limitProblems(spec))
+  problems.push(...limitProblems(spec), ...mountProblems(spec))
   return problems
 }
 
@@ -42,6 +42,30 @@ function limitProblems(spec: WorkspaceSpec): string[] {
     if (value !== undefined && !(Number.isSafeInteger(value) && value >= least))
       problems.push(`${key} must be a whole number of ${least} or more`)
   }
+  return problems
+}
+
+/** Absolute, not the root, and written in the one plain way: what a path means must not depend on who reads it. */
+function isPlain(path: string): boolean {
+  return (
+    /^(?:\/[^/\x00-\x1f\x7f]+)+$/.test(path) && path.split('/').every((part) => part !== '.' && part !== '..')
+  )
+}
+
+/** Where a kernel's own file systems are in any workspace. */
+const KERNELS = /^\/(?:proc|sys|dev)(?:\/|$)/
+
+function mountProblems({ mounts = [] }: WorkspaceSpec): string[] {
+  const problems: string[] = []
+  mounts.forEach(({ source, target }, at) => {
+    if (!isPlain(source)) problems.push('a mount’s source must be an absolute, plain path')
+    if (!isPlain(target) || KERNELS.test(target))
+      problems.push('a mount’s target must be an absolute, plain path outside of /proc, /sys and /dev')
+    const isOver = (other: { readonly target: string }): boolean =>
+      `${target}/`.startsWith(`${other.target}/`)
+    if (mounts.some((other, i) => i !== at && isOver(other)))
+      problems.push(`the mount at ${target} is at or in another one`)
+  })
   return problems
 }
 
@@ -79,6 +103,17 @@ function show(value: unknown): string {
   return value === undefined ? 'absent' : JSON.stringify(value)
 }
 
+/** Abilities that a runtime may turn out to lack once it is open. */
+const ABILITIES = [
+  'images',
+  'volumes',
+  'isolation',
+  'workspaceUsers',
+  'gpus',
+  'mounts',
+  'hostNetwork',
+] as const
+
 const VERBS = ['health', 'list', 'start', 'stop', 'remove', 'close'] as const
 const OPTIONAL = ['watch', 'logs', 'connect'] as const
 
@@ -95,5 +130,11 @@ export function runtimeProblems(capabilities: Capabilities, runtime: object): st
     if (capabilities[verb] !== true && isThere)
       problems.push(`the runtime has a method ${verb} that is not declared`)
   }
+  const { capabilities: opened, gpus } = runtime as Partial<Runtime>
+  for (const ability of ABILITIES)
+    if (opened?.[ability] === true && capabilities[ability] !== true)
+      problems.push(`the opened runtime says that it can ${ability}, which is not declared`)
+  if (gpus !== undefined && gpus > 0 && capabilities.gpus !== true)
+    problems.push('the runtime has GPUs, which are not declared')
   return problems
 }

@@ -30,6 +30,12 @@ export interface Capabilities {
   readonly isolation?: boolean
   /** Runs each workspace as an operating-system user of its own, where `isolation` is not had. */
   readonly workspaceUsers?: boolean
+  /** Gives whole GPUs to a workspace, each to one at a time; how many there are is `Runtime.gpus`. */
+  readonly gpus?: boolean
+  /** Puts directories of the host into a workspace. */
+  readonly mounts?: boolean
+  /** Gives a workspace the host's own network; its declared ports, and no others, are then reached through it. */
+  readonly hostNetwork?: boolean
   /** Limits that are really held; what is absent is not offered to users. */
   readonly limits?: {
     readonly cpu?: boolean
@@ -101,6 +107,12 @@ export interface Runtime {
   connect?(id: WorkspaceId, port: number, call: Call): Promise<Duplex>
   /** CIDR blocks that the workspaces' own connections come from; Postern's listeners drop them unread. */
   readonly workspaceSubnets?: readonly string[]
+  /** What it can do as it was opened, where that is less than its plugin declares. */
+  readonly capabilities?: Capabilities
+  /** How many GPUs it has to give out; absent: none. */
+  readonly gpus?: number
+  /** Paths of this machine that no workspace may get hold of, such as the engine's own socket. */
+  readonly guarded?: readonly string[]
 }
 
 /** Five methods, so that no logger's types are part of this contract. Message constant, variables in `fields`. */

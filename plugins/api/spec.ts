@@ -27,6 +27,17 @@ export interface SeedFile {
   readonly content: string
 }
 
+/**
+ * A directory or file of the host, put into the workspace as it is; nothing is made where it isn't there. Both paths are
+ * absolute and plain: no `.`, no `..`, no empty part. Whether this host gives it away was decided before.
+ */
+export interface MountSpec {
+  readonly source: string
+  readonly target: string
+  /** Default false. */
+  readonly readOnly?: boolean
+}
+
 /** The shape that a runtime is asked to make real. All limits are hard where the runtime can hold them. */
 export interface WorkspaceSpec {
   readonly id: WorkspaceId
@@ -49,6 +60,12 @@ export interface WorkspaceSpec {
   readonly pids?: number
   /** Size of `/tmp` in bytes; absent: the runtime's default. */
   readonly tmpBytes?: number
+  /** Whole GPUs that nobody else has meanwhile; for runtimes with the capability `gpus`. */
+  readonly gpus?: number
+  /** For runtimes with the capability `mounts`. */
+  readonly mounts?: readonly MountSpec[]
+  /** It has the host's own network instead of one of its own; for runtimes with the capability `hostNetwork`. */
+  readonly hostNetwork?: boolean
 }
 
 /**

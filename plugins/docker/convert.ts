@@ -1,7 +1,8 @@
 /** A spec becomes the body of ContainerCreate; what the engine says of a container becomes an Instance. Pure. */
 import type { Instance, InstanceState, Reach, WorkspaceSpec } from '@postern/plugin'
 import type { ContainerCreateOptions, HostConfig } from 'dockerode'
-import { labelsOf, namesOf } from './labels.ts'
+import { bindMount, gpuParts } from './beyond.ts'
+import { GPUS, HOST_PORTS, labelsOf, namesOf } from './labels.ts'
 import type { Owner, Proof } from './labels.ts'
 
 /** The home of the user `dev` in every workspace: where the volume is. */
@@ -16,6 +17,8 @@ export interface Shape {
   readonly tmpBytes: number
   /** Publish the declared ports on 127.0.0.1, at ports of the kernel's choice. */
   readonly publishes: boolean
+  /** The GPUs that it gets. */
+  readonly gpus: readonly string[]
 }
 
 /** The body of ContainerCreate. Source: Docker Engine API 1.41, ContainerCreate. */
@@ -25,12 +28,19 @@ export function containerBody(
   shape: Shape,
 ): ContainerCreateOptions {
   const [program, ...rest] = spec.command ?? []
-  const ports = shape.publishes ? spec.ports.map(({ port }) => `${port}/tcp`) : []
+  const ports =
+    shape.publishes && spec.hostNetwork !== true ? spec.ports.map(({ port }) => `${port}/tcp`) : []
   return {
     Image: spec.image,
     Hostname: spec.name,
     Env: spec.env.map(({ name, value }) => `${name}=${value}`),
-    Labels: labelsOf(owner, spec.id, spec.generation, 'container'),
+    Labels: {
+      ...labelsOf(owner, spec.id, spec.generation, 'container'),
+      ...(shape.gpus.length === 0 ? {} : { [GPUS]: shape.gpus.join(',') }),
+      ...(spec.hostNetwork === true
+        ? { [HOST_PORTS]: spec.ports.map(({ port }) => String(port)).join(',') }
+        : {}),
+    },
     ...(program === undefined ? {} : { Entrypoint: [program], Cmd: rest }),
     ...(ports.length === 0 ? {} : { ExposedPorts: Object.fromEntries(ports.map((port) => [port, {}])) }),
     HostConfig: hostConfig(spec, owner, shape, ports),
@@ -42,8 +52,9 @@ function hostConfig(spec: WorkspaceSpec, owner: Owner, shape: Shape, ports: read
   const tmpBytes = spec.tmpBytes ?? shape.tmpBytes
   const binding = [{ HostIp: '127.0.0.1', HostPort: '' }]
   return {
-    NetworkMode: names.network,
-    Mounts: [{ Type: 'volume', Source: names.home, Target: HOME }],
+    NetworkMode: spec.hostNetwork === true ? 'host' : names.network,
+    Mounts: [{ Type: 'volume', Source: names.home, Target: HOME }, ...(spec.mounts ?? []).map(bindMount)],
+    ...gpuParts(shape.gpus),
     Tmpfs: { '/tmp': `rw,exec,nosuid,nodev,mode=1777,size=${tmpBytes}` },
     Init: true,
     CapDrop: ['ALL'],
@@ -72,6 +83,8 @@ export interface Facts {
   readonly address: string
   /** Workspace port → port on 127.0.0.1, where ports are published. */
   readonly published: Readonly<Record<string, number>>
+  /** Its declared ports where it has the host's network, which has all of them; undefined: it has its own. */
+  readonly hostPorts: readonly number[] | undefined
   /** Absent where a listing left it out, which is right only for what runs. */
   readonly end?: {
     readonly code: number
@@ -127,7 +140,14 @@ function stateOf({ status, end }: Facts, wasAsked: boolean): InstanceState {
   }
 }
 
-function reachOf({ address, published }: Facts, publishes: boolean): Reach {
+function reachOf({ address, published, hostPorts }: Facts, publishes: boolean): Reach {
+  // No more than what was declared: what else listens on the host is not the workspace's.
+  if (hostPorts !== undefined)
+    return {
+      kind: 'ports',
+      host: '127.0.0.1',
+      ports: Object.fromEntries(hostPorts.map((port) => [port, port])),
+    }
   if (publishes) return { kind: 'ports', host: '127.0.0.1', ports: published }
   return address === '' ? { kind: 'none' } : { kind: 'address', host: address }
 }

@@ -5,6 +5,7 @@ import { engineError, statusOf } from './errors.ts'
 import type { Firewall } from './firewall.ts'
 import type { Owner } from './labels.ts'
 import type { DockerConfig } from './options.ts'
+import type { Turnstile } from './turnstile.ts'
 
 /** What every verb works with. */
 export interface Engine {
@@ -14,6 +15,12 @@ export interface Engine {
   /** True where declared ports are published on 127.0.0.1 instead of dialled on the bridge. */
   readonly publishes: boolean
   readonly firewall: Firewall
+  /** All that may be given to workspaces. */
+  readonly gpus: readonly string[]
+  /** The engine's own parts of this machine. */
+  readonly guarded: readonly string[]
+  /** Through which each start goes that others' starts could spoil. */
+  readonly turnstile: Turnstile
   readonly log: Logger
 }
 
@@ -53,8 +60,9 @@ export async function together<T extends readonly unknown[]>(
   return results.map((result) => (result as PromiseFulfilledResult<unknown>).value) as unknown as T
 }
 
+/** What the promise gives, or the signal's reason at once. */
 // Not every call of the SDK takes a signal, and those that do reject with an error of their own.
-function orAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
+export function orAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     const onAbort = () => reject(signal.reason as Error)
     signal.addEventListener('abort', onAbort, { once: true })

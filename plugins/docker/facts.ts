@@ -1,6 +1,7 @@
 /** The engine's two ways to speak of a container, inspect and list, come in; the same Facts leave. Pure. */
 import type { ContainerInfo, ContainerInspectInfo } from 'dockerode'
 import type { Facts } from './convert.ts'
+import { HOST_PORTS } from './labels.ts'
 
 /** Facts of ContainerInspect. */
 export function inspectedFacts(info: ContainerInspectInfo, network: string): Facts {
@@ -18,6 +19,7 @@ export function inspectedFacts(info: ContainerInspectInfo, network: string): Fac
     createdAtMs: Math.floor(Date.parse(info.Created) / 1000) * 1000,
     address: info.NetworkSettings.Networks[network]?.IPAddress ?? '',
     published: publishedOf(info.NetworkSettings.Ports),
+    hostPorts: hostPortsOf(info.Config.Labels),
     end,
   }
 }
@@ -37,6 +39,7 @@ export function listedFacts(info: ContainerInfo, network: string, startedAt: str
     createdAtMs: info.Created * 1000,
     address: info.NetworkSettings.Networks[network]?.IPAddress ?? '',
     published,
+    hostPorts: hostPortsOf(info.Labels),
   }
 }
 
@@ -47,6 +50,11 @@ export function listedFacts(info: ContainerInfo, network: string, startedAt: str
 export function runKey(info: ContainerInfo, network: string): string {
   const endpoint = info.State === 'running' ? (info.NetworkSettings.Networks[network]?.EndpointID ?? '') : ''
   return endpoint === '' ? '' : `${info.Id}/${endpoint}`
+}
+
+function hostPortsOf(labels: Readonly<Record<string, string>>): readonly number[] | undefined {
+  const told = labels[HOST_PORTS]
+  return told?.split(',').flatMap((port) => (port === '' ? [] : [Number(port)]))
 }
 
 type Ports = ContainerInspectInfo['NetworkSettings']['Ports']

@@ -1,15 +1,17 @@
 /** `@postern/plugin-docker`: runs workspaces on a Docker Engine of this machine. */
 import { API_VERSION, RuntimeError } from '@postern/plugin'
-import type { Host, RuntimePlugin } from '@postern/plugin'
+import type { Capabilities, Host, RuntimePlugin } from '@postern/plugin'
 import type Docker from 'dockerode'
 import { dial } from './dial.ts'
 import { ask } from './engine.ts'
 import type { Engine } from './engine.ts'
 import { engineError } from './errors.ts'
 import { externalFirewall, managedFirewall } from './firewall.ts'
+import { findGpus } from './gpus.ts'
 import { parseConfig } from './options.ts'
 import type { DockerConfig } from './options.ts'
 import { dockerRuntime } from './runtime.ts'
+import { turnstile } from './turnstile.ts'
 
 export type { DockerConfig } from './options.ts'
 
@@ -19,7 +21,7 @@ const OPEN_DEADLINE_MS = 10_000
 async function open(config: DockerConfig, host: Host) {
   const docker = dial(config)
   const where = config.host ?? config.socketPath
-  const publishes = await reachOf(docker, config).catch((err: unknown) => {
+  const { isApart, publishes, gpus, root } = await look(docker, config).catch((err: unknown) => {
     const known = engineError(err, `open the Docker Engine at ${where}`)
     const code = known.code === 'ERR_PERMISSION' ? 'ERR_PERMISSION' : 'ERR_UNAVAILABLE'
     throw new RuntimeError(code, known.message, {
@@ -32,32 +34,61 @@ async function open(config: DockerConfig, host: Host) {
     ? managedFirewall(host.log, () => host.now(), process.getuid?.() === 0)
     : externalFirewall
   const owner = { deploymentId: host.deploymentId, hostId: host.hostId }
-  const engine: Engine = { docker, owner, config, publishes, firewall, log: host.log }
-  return dockerRuntime(engine)
+  const guarded = [config.socketPath, ...(root === '' ? [] : [root]), host.stateDirectory]
+  const engine: Engine = {
+    docker,
+    owner,
+    config,
+    publishes,
+    firewall,
+    gpus,
+    guarded,
+    turnstile: turnstile(),
+    log: host.log,
+  }
+  return dockerRuntime(engine, isApart ? { ...capabilities, ...apart } : capabilities)
 }
 
-/** Whether ports must be published: Docker Desktop keeps its bridges in a virtual machine. Fails when nobody answers. */
-async function reachOf(docker: Docker, config: DockerConfig): Promise<boolean> {
-  const deadline = AbortSignal.timeout(OPEN_DEADLINE_MS)
-  const version = (await ask(deadline, 'ask for its version', () => docker.version())) as {
+/** What the engine says of itself. Fails when nobody answers. */
+async function look(docker: Docker, config: DockerConfig) {
+  const signal = AbortSignal.timeout(OPEN_DEADLINE_MS)
+  const version = (await ask(signal, 'ask for its version', () => docker.version())) as {
     readonly Platform?: { readonly Name?: string }
   }
-  if (config.publishOnLoopback !== 'auto') return config.publishOnLoopback
-  return process.platform !== 'linux' || (version.Platform?.Name ?? '').startsWith('Docker Desktop')
+  const info = (await ask(signal, 'ask about it', () => docker.info())) as {
+    readonly DockerRootDir?: string
+    readonly Runtimes?: Readonly<Record<string, unknown>>
+  }
+  const isApart = process.platform !== 'linux' || (version.Platform?.Name ?? '').startsWith('Docker Desktop')
+  const knowsCards = info.Runtimes?.['nvidia'] !== undefined
+  return {
+    isApart,
+    publishes: config.publishOnLoopback === 'auto' ? isApart : config.publishOnLoopback,
+    gpus: config.gpus !== 'auto' ? config.gpus : knowsCards ? await findGpus(signal) : [],
+    root: info.DockerRootDir ?? '',
+  }
 }
+
+const capabilities = {
+  watch: true,
+  logs: true,
+  connect: true,
+  images: true,
+  volumes: true,
+  isolation: true,
+  gpus: true,
+  mounts: true,
+  hostNetwork: true,
+  limits: { cpu: true, memory: true, pids: true, tmp: true },
+} as const satisfies Capabilities
+
+/** An engine in a virtual machine has neither this machine's network nor its paths. */
+const apart = { mounts: false, hostNetwork: false } as const satisfies Capabilities
 
 export default {
   apiVersion: API_VERSION,
   name: 'docker',
-  capabilities: {
-    watch: true,
-    logs: true,
-    connect: true,
-    images: true,
-    volumes: true,
-    isolation: true,
-    limits: { cpu: true, memory: true, pids: true, tmp: true },
-  },
+  capabilities,
   config: { parse: parseConfig },
   open,
 } satisfies RuntimePlugin<DockerConfig>

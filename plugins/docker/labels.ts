@@ -25,6 +25,11 @@ export const ROLE = 'dev.postern.role'
 /** On a stop mark: the incarnation that was asked to end. */
 export const INCARNATION = 'dev.postern.incarnation'
 
+/** On a container: its GPUs, separated by commas. */
+export const GPUS = 'dev.postern.gpus'
+/** On a container with the host's network: its declared ports, separated by commas. */
+export const HOST_PORTS = 'dev.postern.host-ports'
+
 /** Every bridge of ours begins so, which lets one set of packet filter rules cover all. */
 export const BRIDGE_PREFIX = 'pst'
 

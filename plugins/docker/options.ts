@@ -19,6 +19,11 @@ export interface DockerConfig {
   readonly publishOnLoopback: boolean | 'auto'
   /** `managed` (default): the plugin keeps the packet filter rules; `external`: the operator does. */
   readonly firewall: 'managed' | 'external'
+  /**
+   * Ids of NVIDIA cards (`GPU-…`) or paths of other devices (`/dev/dri/renderD128`) to give to workspaces; `auto`
+   * (default): the cards that `nvidia-smi` lists, where the engine has NVIDIA's runtime.
+   */
+  readonly gpus: 'auto' | readonly string[]
 }
 
 const defaults: DockerConfig = {
@@ -30,6 +35,7 @@ const defaults: DockerConfig = {
   pull: 'missing',
   publishOnLoopback: 'auto',
   firewall: 'managed',
+  gpus: 'auto',
 }
 
 const LOOPBACK = /^tcp:\/\/(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|localhost):\d{1,5}$/
@@ -53,6 +59,17 @@ const rules: Record<keyof DockerConfig, { readonly takes: string; isGood(value: 
   pull: oneOf('missing', 'always', 'never'),
   publishOnLoopback: oneOf(true, false, 'auto'),
   firewall: oneOf('managed', 'external'),
+  gpus: {
+    takes: 'auto, or a list of ids such as GPU-… and paths in /dev, each once',
+    isGood: (v) =>
+      v === 'auto' ||
+      (Array.isArray(v) &&
+        new Set(v).size === v.length &&
+        v.every(
+          (id) =>
+            typeof id === 'string' && /^(?:\/dev\/[\w./-]+|[\w][\w.:-]*)$/.test(id) && !id.includes('..'),
+        )),
+  },
 }
 
 /** Fills in the defaults. @throws Error listing every problem, unknown keys included. */

@@ -1,7 +1,7 @@
 /** An opened engine leaves as the contract's Runtime: each verb guarded against use after close. */
 import { setMaxListeners } from 'node:events'
 import { RuntimeError } from '@postern/plugin'
-import type { Call, Runtime, WorkspaceId } from '@postern/plugin'
+import type { Call, Capabilities, Runtime, WorkspaceId } from '@postern/plugin'
 import { connect } from './connect.ts'
 import { remove, stop } from './end.ts'
 import type { Engine } from './engine.ts'
@@ -13,7 +13,7 @@ import { start } from './start.ts'
 import { watch } from './watch.ts'
 
 /** The Runtime of an engine. It holds nothing that outlives `close` but streams already handed out by `connect`. */
-export function dockerRuntime(engine: Engine): Runtime {
+export function dockerRuntime(engine: Engine, capabilities: Capabilities): Runtime {
   const closing = new AbortController()
   const starts: Starts = new Map()
 
@@ -35,6 +35,9 @@ export function dockerRuntime(engine: Engine): Runtime {
 
   return {
     workspaceSubnets: [engine.config.subnetPool],
+    capabilities,
+    gpus: engine.gpus.length,
+    guarded: engine.guarded,
     health: (call) => within(call, (inner) => health(engine, inner)),
     list: (call) => within(call, (inner) => list(engine, starts, inner)),
     start: (spec, call) => within(call, (inner) => start(engine, spec, inner)),

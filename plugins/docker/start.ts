@@ -1,15 +1,18 @@
 /** A spec comes in; its container runs when this resolves, whatever an earlier, cut-short start has left. */
 import { RuntimeError, assertSpec } from '@postern/plugin'
 import type { Instance, StartCall, WorkspaceSpec } from '@postern/plugin'
-import type { Container } from 'dockerode'
-import { containerBody } from './convert.ts'
+import type { Container, ContainerInfo } from 'dockerode'
+import { checkTargets, hasMounts } from './beyond.ts'
+import { HOME, containerBody } from './convert.ts'
 import { ask, together, unless } from './engine.ts'
 import type { Engine } from './engine.ts'
 import { sentenceOf, statusOf } from './errors.ts'
 import { findContainer, foreignError, foundInstance } from './find.ts'
 import type { Found } from './find.ts'
+import { gpusOf, neighbours, takeGpus } from './gpus.ts'
 import { ensureImage, hasImage } from './image.ts'
 import { nameOf } from './labels.ts'
+import { checkSources } from './mounts.ts'
 import { ensureNetwork } from './network.ts'
 import { putSeeds } from './seed.ts'
 import { ensureHome } from './volume.ts'
@@ -25,6 +28,7 @@ type Outcome = { readonly started: Container } | 'again'
 /** Ensures that the workspace runs at the spec's generation. See `Runtime.start`. */
 export async function start(engine: Engine, spec: WorkspaceSpec, call: StartCall): Promise<Instance> {
   assertSpec(spec)
+  checkTargets(spec, HOME)
   const { image } = spec
   if (image === undefined || image === '')
     throw new RuntimeError('ERR_INVALID_SPEC', 'The spec names no image, and this runtime runs images.')
@@ -62,24 +66,50 @@ function refuseOtherGeneration({ proof, info }: Found, spec: WorkspaceSpec): voi
 /** Network, home and container at once: the engine looks the network up only when the container starts. */
 async function make(engine: Engine, spec: ImageSpec, isHere: boolean, call: StartCall): Promise<Outcome> {
   await ensureImage(engine, spec.image, isHere, call)
-  call.onProgress?.({ step: 'starting', message: 'Making the container' })
-  const [container] = await together([
-    makeContainer(engine, spec, call),
-    ensureNetwork(engine, spec.id, spec.generation, call),
-    engine.firewall.ensure(),
-  ])
-  return container === undefined ? 'again' : launch(container, call)
+  return alone(engine, spec, call, async (gpus) => {
+    call.onProgress?.({ step: 'starting', message: 'Making the container' })
+    const [container] = await together([
+      makeContainer(engine, spec, gpus(), call),
+      prepareNetwork(engine, spec, call),
+      engine.firewall.ensure(),
+    ])
+    return container === undefined ? 'again' : launch(container, call)
+  })
+}
+
+/** A workspace on the host's network has none of its own. */
+async function prepareNetwork(engine: Engine, spec: WorkspaceSpec, call: StartCall): Promise<void> {
+  if (spec.hostNetwork !== true) await ensureNetwork(engine, spec.id, spec.generation, call)
+}
+
+/**
+ * Starts what takes something of the host that others may take or turn elsewhere: one at a time, with all of it looked at
+ * just before. `work` may ask for the GPUs that it gets. @throws RuntimeError ERR_CONFLICT, ERR_NO_CAPACITY
+ */
+async function alone(
+  engine: Engine,
+  spec: WorkspaceSpec,
+  call: StartCall,
+  work: (gpus: () => readonly string[], others: readonly ContainerInfo[]) => Promise<Outcome>,
+): Promise<Outcome> {
+  if (spec.gpus === undefined && spec.mounts === undefined) return work(() => [], [])
+  return engine.turnstile(call, async () => {
+    const others = await neighbours(engine, spec.id, call)
+    await checkSources(spec, others)
+    return work(() => takeGpus(engine, spec, others), others)
+  })
 }
 
 /** The container with its home and files, not started; undefined when one of that name has just been made. */
 async function makeContainer(
   engine: Engine,
   spec: ImageSpec,
+  gpus: readonly string[],
   call: StartCall,
 ): Promise<Container | undefined> {
   await ensureHome(engine, spec.id, spec.generation, call)
   const name = nameOf(engine.owner, spec.id, 'container')
-  const shape = { tmpBytes: engine.config.tmpBytes, publishes: engine.publishes }
+  const shape = { tmpBytes: engine.config.tmpBytes, publishes: engine.publishes, gpus }
   // Apart, because the SDK puts all that isn't told apart into the URL too: secrets, and more than a URL may hold.
   const options = { _query: { name }, _body: containerBody(spec, engine.owner, shape) }
   const container = await ask(call.signal, `make the container ${name}`, (abortSignal) =>
@@ -98,13 +128,19 @@ async function resume(engine: Engine, spec: WorkspaceSpec, found: Found, call: S
   }
   if (facts.status === 'dead' || facts.status === 'removing') return discard(container, call)
   call.onProgress?.({ step: 'starting', message: 'Starting the container' })
-  await together([
-    // Made and never started: the call that made it may have been cut short before the files.
-    facts.status === 'created' ? putSeeds(container, spec.files ?? [], call) : Promise.resolve(),
-    ensureNetwork(engine, spec.id, spec.generation, call),
-    engine.firewall.ensure(),
-  ])
-  return launch(container, call)
+  return alone(engine, spec, call, async (_gpus, others) => {
+    // Its GPUs may be another's by now, and its paths may lead elsewhere: then it is made anew.
+    const own = gpusOf(found.info.Config.Labels)
+    const lost = others.some((row) => gpusOf(row.Labels).some((id) => own.includes(id)))
+    if (lost || !hasMounts(found.info, spec)) return discard(container, call)
+    await together([
+      // Made and never started: the call that made it may have been cut short before the files.
+      facts.status === 'created' ? putSeeds(container, spec.files ?? [], call) : Promise.resolve(),
+      prepareNetwork(engine, spec, call),
+      engine.firewall.ensure(),
+    ])
+    return launch(container, call)
+  })
 }
 
 async function launch(container: Container, call: StartCall): Promise<Outcome> {

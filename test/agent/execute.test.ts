@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import t from 'tap'
-import { RuntimeError, type Instance, type Runtime } from '@postern/plugin'
+import { RuntimeError, type Instance, type Runtime, type WorkspaceSpec } from '@postern/plugin'
 import type { Action } from '../../agent/action.ts'
 import { connectTo } from '../../agent/connect.ts'
 import { execute } from '../../agent/execute/index.ts'
@@ -14,6 +14,7 @@ import { testClock } from '../support/clock.ts'
 
 const id = 'ws000012'
 const remove: Action = { do: 'remove', goal: 'keep', id, keepData: true, why: 'not-wanted' }
+const lawful = (spec: WorkspaceSpec): Promise<WorkspaceSpec> => Promise.resolve(spec)
 const bare: Runtime = {
   health: async () => ({ status: 'healthy', message: '' }),
   list: async () => [],
@@ -29,6 +30,7 @@ t.test(
     const told: Told[] = []
     const run = (fails: unknown): Promise<Outcome> =>
       execute(remove, {
+        lawful,
         runtime: { ...bare, remove: () => Promise.reject(fails) },
         clock: testClock(),
         log: keepingLog(told),
@@ -70,6 +72,7 @@ t.test(
       const { signal } = new AbortController()
       const outcome = execute(remove, {
         runtime,
+        lawful,
         clock,
         log: keepingLog(),
         signal,
@@ -96,7 +99,14 @@ t.test('an action that is given up is cancelled, before and in the middle', asyn
     const stop = new AbortController()
     const clock = testClock()
     if (when === 'before') stop.abort(new Error('enough'))
-    const call = { runtime: hang, clock, log: keepingLog(), signal: stop.signal, onProgress: () => undefined }
+    const call = {
+      runtime: hang,
+      lawful,
+      clock,
+      log: keepingLog(),
+      signal: stop.signal,
+      onProgress: () => undefined,
+    }
     const outcome = execute(remove, call)
     await clock.rest()
     stop.abort(new Error('enough'))

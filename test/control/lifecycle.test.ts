@@ -9,7 +9,7 @@ import { deriveAppearance } from '../../control/lifecycle/phase.ts'
 import type { Evidence } from '../../control/lifecycle/phase.ts'
 import { place } from '../../control/placement/placement.ts'
 import type { Candidate } from '../../control/placement/placement.ts'
-import { lacking, resolve, runtimeSpec } from '../../control/lifecycle/spec.ts'
+import { beyondNothing, beyondUnsaid, lacking, resolve, runtimeSpec } from '../../control/lifecycle/spec.ts'
 import type { StoredSpec, Template } from '../../control/lifecycle/spec.ts'
 import type { Host } from '../../control/store/hosts.ts'
 import { filledPort, phases } from '../../control/wire/index.ts'
@@ -210,7 +210,12 @@ await t.test('there is a phase for everything, and running means running', async
   t.pass()
 })
 
-const both = { container: { image: 'i', command: null }, host: { command: ['x'], files: [] }, lacks: null }
+const both = {
+  ...beyondNothing,
+  container: { image: 'i', command: null },
+  host: { command: ['x'], files: [] },
+  lacks: null,
+}
 const candidate = (id: string, over: Partial<Candidate> = {}): Candidate => ({
   id,
   name: id,
@@ -235,7 +240,7 @@ await t.test('a workspace goes to the emptiest healthy host that can, and stays'
   t.same(at([candidate('b')], 'gone'), { kind: 'placed', hostId: 'gone' }, 'its data is there')
   t.same(at([]), { kind: 'waiting', why: 'No host has joined yet.' })
   t.same(at([candidate('a', { connected: false })]), { kind: 'waiting', why: 'a: does not report.' })
-  const imageOnly = { container: both.container, host: null, lacks: 'needs an engine' }
+  const imageOnly = { ...both, host: null, lacks: 'needs an engine' }
   t.same(place({ hostId: null, resolved: imageOnly }, [candidate('p', { capabilities: {} })]), {
     kind: 'waiting',
     why: 'p: needs an engine',
@@ -252,6 +257,7 @@ const asked: StoredSpec = {
   command: null,
   ports: null,
   paths: null,
+  ...beyondUnsaid,
 }
 const template: Template = {
   name: 'web',
@@ -263,6 +269,7 @@ const template: Template = {
   cpu: 2,
   memoryBytes: null,
   pids: null,
+  ...beyondNothing,
   container: { image: 'postern/web:1', command: ['in', 'image'] },
   host: { command: ['on', 'host'], files: [{ path: 'a.js', content: '1' }] },
   lacks: null,

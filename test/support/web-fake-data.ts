@@ -48,6 +48,7 @@ export function fakeLimits(): Limits {
     cpu: { min: 0.1, max: 4, default: 1 },
     memoryBytes: { min: 64 * 1024 ** 2, max: 8 * GIB, default: 2 * GIB },
     pids: { min: 16, max: 4096, default: 512 },
+    hostNetwork: false,
     images: true,
     isolation: true,
     mayCreate: true,
@@ -63,7 +64,7 @@ export function fakeLimits(): Limits {
 
 function template(name: string, title: string, summary: string, ports: TemplateView['ports']): TemplateView {
   const defaultPort = ports[0]?.port ?? null
-  const sizes = { cpu: null, memoryBytes: null, pids: null }
+  const sizes = { cpu: null, memoryBytes: null, pids: null, gpus: 0, mounts: [], networks: [] }
   const open = { available: true, restricted: false, lacks: null }
   return { name, title, summary, ports, paths: [], defaultPort, ...sizes, ...open }
 }
@@ -95,6 +96,9 @@ const noSpec: SpecView = {
   command: null,
   ports: [],
   paths: [],
+  gpus: 0,
+  mounts: [],
+  networks: [],
 }
 
 /** The spec view after a create or a patch: nulls go back to nothing, a secret loses its value. */
@@ -139,6 +143,9 @@ export function fakeWorkspace(id: string, name: string, owner: UserView): Worksp
       command: null,
       ports: [filledPort({ port: 3000, name: 'web' })],
       paths: [],
+      gpus: 0,
+      mounts: [],
+      networks: [],
     },
     host: { id: 'h1', name: 'forge-1' },
     aliases: [],

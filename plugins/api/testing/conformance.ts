@@ -1,4 +1,5 @@
 /** The conformance kit: a factory comes in, one case a promise of the contract goes out. Framework neutral. */
+import { beyondSketches } from './cases-beyond.ts'
 import { boundSketches } from './cases-bounds.ts'
 import { lifeSketches } from './cases-life.ts'
 import type { Sketch } from './cases-life.ts'
@@ -8,7 +9,7 @@ import { openStage } from './stage.ts'
 
 /** Every promise that a runtime plugin makes; cases are independent of each other and may run side by side. */
 export function conformance(factory: ConformanceFactory): Case[] {
-  return [...reachSketches, ...lifeSketches, ...boundSketches].map((sketch) => ({
+  return [...reachSketches, ...lifeSketches, ...boundSketches, ...beyondSketches].map((sketch) => ({
     name: sketch.name,
     ...(sketch.needs === undefined ? {} : { needs: sketch.needs }),
     run: () => perform(factory, sketch),

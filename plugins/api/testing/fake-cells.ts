@@ -22,6 +22,8 @@ export interface Cell {
 export interface Cells {
   readonly all: Map<string, Cell>
   readonly watchers: Set<(hint: Hint) => void>
+  /** Fake GPUs in use, by cell. */
+  readonly gpus: Map<string, number>
 }
 
 /** That something may have changed; without an owner it is for everybody. */
@@ -41,6 +43,7 @@ export function drop(cells: Cells, cell: Cell): void {
   cell.program = undefined
   program?.kill()
   cells.all.delete(`${cell.owner} ${cell.id}`)
+  cells.gpus.delete(`${cell.owner} ${cell.id}`)
 }
 
 /** Ends a cell’s program; asked for or with code 0 it is stopped, else failed. */
@@ -50,6 +53,7 @@ export function ended(cells: Cells, cell: Cell, code: number, atMs: number, wasA
   cell.state = wasAsked || code === 0 ? 'stopped' : 'failed'
   cell.exit = { code, oom: false, atMs }
   program?.kill()
+  cells.gpus.delete(`${cell.owner} ${cell.id}`)
   tell(cells, cell)
 }
 

@@ -1,6 +1,8 @@
 /** The program in a fake workspace: a probe in memory that answers HTTP over any stream, and over loopback if asked to. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { Server } from 'node:http'
+import { join } from 'node:path'
 import { Duplex } from 'node:stream'
 import type { AddressInfo } from 'node:net'
 import type { LogLine } from '../runtime.ts'
@@ -47,7 +49,21 @@ export async function startFakeProgram(
     world.onExit(code)
   }
 
+  /** The directory of the host that is mounted as its home, if one is. */
+  const mounted = spec.mounts?.find(({ target }) => target === env.get('HOME'))
+
+  function fromHost(key: string, name: string, content: string): string | undefined {
+    if (mounted === undefined || (key === 'write' && mounted.readOnly === true)) return undefined
+    const path = join(mounted.source, name)
+    if (key === 'read') return existsSync(path) ? readFileSync(path, 'utf8') : undefined
+    writeFileSync(path, content)
+    return 'ok'
+  }
+
   function answer(key: string, value: string): string | undefined {
+    const [name = '', ...rest] = value.split('.')
+    if (mounted !== undefined && (key === 'read' || key === 'write'))
+      return fromHost(key, name, rest.join('.'))
     switch (key) {
       case 'env':
         return env.get(value)

@@ -12,7 +12,12 @@ import { openFake } from './fake-verbs.ts'
 export interface FakeOptions {
   readonly faults?: readonly Fault[]
   /** What it declares beside `watch`, `logs`, `connect` and `volumes`, such as limits. */
-  readonly capabilities?: Pick<Capabilities, 'images' | 'isolation' | 'limits'>
+  readonly capabilities?: Pick<
+    Capabilities,
+    'images' | 'isolation' | 'limits' | 'gpus' | 'mounts' | 'hostNetwork'
+  >
+  /** So many fake GPUs, which compute nothing; declare `gpus` too. */
+  readonly gpus?: number
   /** True: programs listen on 127.0.0.1 and `reach` says where; default: in memory only, `reach` is `none`. */
   readonly listen?: boolean
   /** How `late` faults and the grace period wait; default: real time. */
@@ -43,7 +48,7 @@ export interface FakeRuntime extends Pick<FaultTable, 'inject' | 'clear'> {
 export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
   const sleep: Sleep = options.sleep ?? sleepReally
   const faults = faultTable(options.faults ?? [], sleep)
-  const cells: Cells = { all: new Map(), watchers: new Set() }
+  const cells: Cells = { all: new Map(), watchers: new Set(), gpus: new Map() }
   const calls: FakeCall[] = []
   const cellOf = (id: WorkspaceId): Cell | undefined => [...cells.all.values()].find((cell) => cell.id === id)
   const world = {
@@ -53,6 +58,7 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
     sleep,
     listen: options.listen === true,
     images: options.capabilities?.images === true,
+    gpus: options.gpus ?? 0,
   }
   return {
     plugin: {

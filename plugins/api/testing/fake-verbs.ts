@@ -1,5 +1,6 @@
 /** The verbs of the fake: calls come in through the fault table, cells change. */
 import { randomUUID } from 'node:crypto'
+import { access } from 'node:fs/promises'
 import { assertSpec } from '../check.ts'
 import { RuntimeError } from '../errors.ts'
 import type { Host, LogLine, LogQuery, Runtime } from '../runtime.ts'
@@ -17,6 +18,7 @@ export interface FakeSetting {
   readonly sleep: Sleep
   readonly listen: boolean
   readonly images: boolean
+  readonly gpus: number
 }
 
 /** Opens a runtime on the shared world that sees only what carries this host's ids. */
@@ -57,6 +59,7 @@ export function openFake(world: FakeSetting, host: Host): Runtime {
     if (old !== undefined && old.state !== 'retained' && old.generation !== spec.generation)
       throw new RuntimeError('ERR_CONFLICT', `Generation ${old.generation} is there, not ${spec.generation}.`)
     if (old?.program !== undefined) return toInstance(old)
+    await takeBeyond(world, owner, spec)
     const cell = freshCell(owner, spec, old, host.now())
     await runProgram(world, host, cell, spec)
     cells.all.set(`${owner} ${spec.id}`, cell)
@@ -81,6 +84,7 @@ export function openFake(world: FakeSetting, host: Host): Runtime {
   }
 
   return {
+    gpus: world.gpus,
     health: ({ signal }) =>
       enter({ verb: 'health', signal }, () => ({ status: 'healthy', message: 'It is in memory.' })),
     list: ({ signal }) =>
@@ -102,6 +106,20 @@ export function openFake(world: FakeSetting, host: Host): Runtime {
         return cell.program.dial()
       }),
   }
+}
+
+/** Takes what a spec asks of the fake host. @throws RuntimeError ERR_NO_CAPACITY, ERR_INVALID_SPEC */
+async function takeBeyond({ cells, gpus }: FakeSetting, owner: string, spec: WorkspaceSpec): Promise<void> {
+  const taken = [...cells.gpus.values()].reduce((sum, count) => sum + count, 0)
+  if (taken + (spec.gpus ?? 0) > gpus && spec.gpus !== undefined)
+    throw new RuntimeError('ERR_NO_CAPACITY', `${gpus - taken} of ${gpus} fake GPUs are free.`)
+  // Before anything is waited for: of two at once, one gets the last.
+  if (spec.gpus !== undefined) cells.gpus.set(`${owner} ${spec.id}`, spec.gpus)
+  for (const { source } of spec.mounts ?? [])
+    await access(source).catch(() => {
+      cells.gpus.delete(`${owner} ${spec.id}`)
+      throw new RuntimeError('ERR_INVALID_SPEC', `There is no ${source} on this host.`)
+    })
 }
 
 async function runProgram(world: FakeSetting, host: Host, cell: Cell, spec: WorkspaceSpec): Promise<void> {

@@ -4,7 +4,11 @@ import { conformance, fakeRuntime, runConformance } from '@postern/plugin/testin
 
 for (const listen of [false, true]) {
   t.test(`the fake keeps every promise, ${listen ? 'on loopback' : 'in memory'}`, async (t) => {
-    const { plugin } = fakeRuntime({ listen, capabilities: { images: true } })
+    const { plugin } = fakeRuntime({
+      listen,
+      gpus: 2,
+      capabilities: { images: true, gpus: true, mounts: true, hostNetwork: true },
+    })
     for (const { name, run } of conformance({ plugin, program: {} })) t.test(name, run)
   })
 }
@@ -15,6 +19,6 @@ t.test('the runner counts what passed, failed and was skipped', async (t) => {
   const text: string[] = []
   const summary = await runConformance({ plugin, program: {} }, (line) => text.push(line))
   t.equal(summary.failed, 1)
-  t.equal(summary.skipped, 1, 'images is not declared')
-  t.match(text.at(-1), /^\d+ passed, 1 failed, 1 skipped\n$/)
+  t.equal(summary.skipped, 6, 'images, gpus, mounts and hostNetwork are not declared')
+  t.match(text.at(-1), /^\d+ passed, 1 failed, 6 skipped\n$/)
 })

@@ -20,7 +20,7 @@ import t from 'tap'
 import { quietHost } from '../../support/docker-world.ts'
 
 const owner = { deploymentId: 'Deploy-ment-1234', hostId: 'host' }
-const shape = { tmpBytes: 1_000_000, publishes: false }
+const shape = { tmpBytes: 1_000_000, publishes: false, gpus: [] }
 const spec: WorkspaceSpec & { image: string } = {
   id: 'abcdefgh',
   name: 'web',
@@ -73,6 +73,7 @@ t.test('facts become an instance', async (t) => {
     startedAt: '2026-01-01T00:00:01.5Z',
     createdAtMs: 5,
     address: '10.0.0.2',
+    hostPorts: undefined,
     published: { 80: 1234 },
     end,
   }
