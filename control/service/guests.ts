@@ -2,9 +2,10 @@
 import type { Deployment } from '../deployment.ts'
 import type { Writer } from '../feed/feed.ts'
 import type { Guest, GuestChoice } from '../store/guests.ts'
-import { deleteGuests, findGuest, insertGuest, listGuests, slideGuest } from '../store/guests.ts'
+import { findGuest, insertGuest, listGuests } from '../store/guests.ts'
 import type { Link } from '../store/links.ts'
 import { reusedAtMs } from '../store/names.ts'
+import { deleteByHash, slideEnd } from '../store/sliding.ts'
 import { deleteStrayPasses } from '../store/workspace-passwords.ts'
 import { hashToken, newToken } from '../credentials/tokens.ts'
 import { ApiError, nameOfLabel } from '../wire/index.ts'
@@ -88,7 +89,7 @@ export async function endGuests(w: Writer, guests: readonly Guest[]): Promise<vo
   for (const { hash, rootHash } of guests)
     if (hash === rootHash)
       for (const child of await listGuests(w.db, { rootHash })) all.set(child.hash, child)
-  await deleteGuests(w.db, [...all.keys()])
+  await deleteByHash(w.db, 'guests', [...all.keys()])
   for (const hash of all.keys()) await w.changed('session', hash)
 }
 
@@ -114,7 +115,7 @@ export async function guestUsed({ feed, now }: Deployment, hash: string): Promis
     if (!isDue(guest)) return
     for (const each of await listGuests(w.db, { rootHash: guest.rootHash })) {
       const expiresAtMs = Math.min(now() + GUEST_MS, each.endsAtMs)
-      await slideGuest(w.db, each.hash, { lastUsedAtMs: now(), expiresAtMs })
+      await slideEnd(w.db, 'guests', each.hash, { lastUsedAtMs: now(), expiresAtMs })
       await w.changed('session', each.hash)
     }
   })

@@ -3,14 +3,8 @@ import type { Deployment } from '../deployment.ts'
 import type { Writer } from '../feed/feed.ts'
 import { deleteAccountLinks } from '../store/account-links.ts'
 import type { Session } from '../store/sessions.ts'
-import {
-  deleteCodes,
-  deleteSessions,
-  findSession,
-  insertSession,
-  listSessions,
-  slideSession,
-} from '../store/sessions.ts'
+import { deleteCodes, findSession, insertSession, listSessions } from '../store/sessions.ts'
+import { deleteByHash, slideEnd } from '../store/sliding.ts'
 import { deleteTokens, listTokens, markTokenUsed } from '../store/tokens.ts'
 import type { NewSession, Origin } from '../wire/index.ts'
 import { hashToken, newId, newToken } from '../credentials/tokens.ts'
@@ -85,7 +79,7 @@ export async function endSessions(w: Writer, sessions: readonly Session[]): Prom
   const all = new Map(sessions.map((session) => [session.hash, session]))
   for (const session of sessions)
     for (const child of await listSessions(w.db, { parentHash: session.hash })) all.set(child.hash, child)
-  await deleteSessions(w.db, [...all.keys()])
+  await deleteByHash(w.db, 'sessions', [...all.keys()])
   for (const session of all.values()) await w.changed('session', session.hash, session.userId)
 }
 
@@ -161,7 +155,7 @@ export function keepSessions(deployment: Deployment): SessionKeeper {
         const children = await listSessions(w.db, { parentHash: hash })
         for (const each of [session, ...children]) {
           const expiresAtMs = Math.min(now + IDLE_MS, each.endsAtMs)
-          await slideSession(w.db, each.hash, { lastUsedAtMs: now, expiresAtMs })
+          await slideEnd(w.db, 'sessions', each.hash, { lastUsedAtMs: now, expiresAtMs })
           await w.changed('session', each.hash, each.userId)
         }
       })

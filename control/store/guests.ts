@@ -91,19 +91,3 @@ export async function listGuests(db: Db, choice: GuestChoice): Promise<Guest[]> 
 export async function findGuest(db: Db, hash: string): Promise<Guest | null> {
   return (await listGuests(db, { hash }))[0] ?? null
 }
-
-export async function deleteGuests(db: Db, hashes: readonly string[]): Promise<void> {
-  await db<Row>('guests')
-    .whereIn('hash', [...hashes])
-    .delete()
-}
-
-export async function slideGuest(
-  db: Db,
-  hash: string,
-  times: { lastUsedAtMs: number; expiresAtMs: number },
-): Promise<void> {
-  await db<Row>('guests')
-    .where({ hash })
-    .update({ last_used_at_ms: times.lastUsedAtMs, expires_at_ms: times.expiresAtMs })
-}

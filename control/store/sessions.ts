@@ -103,23 +103,6 @@ export async function listSessions(db: Db, choice: SessionChoice): Promise<Sessi
   return (await query).map(fromRow)
 }
 
-/** Children go with their parents. */
-export async function deleteSessions(db: Db, hashes: readonly string[]): Promise<void> {
-  await db<Row>('sessions')
-    .whereIn('hash', [...hashes])
-    .delete()
-}
-
-export async function slideSession(
-  db: Db,
-  hash: string,
-  times: { lastUsedAtMs: number; expiresAtMs: number },
-): Promise<void> {
-  await db<Row>('sessions')
-    .where({ hash })
-    .update({ last_used_at_ms: times.lastUsedAtMs, expires_at_ms: times.expiresAtMs })
-}
-
 /** Moves a session's end. */
 export async function extendSession(
   db: Db,

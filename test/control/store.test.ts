@@ -16,12 +16,12 @@ import { openDatabase } from '../../control/store/open.ts'
 import type { Database } from '../../control/store/open.ts'
 import {
   consumeCode,
-  deleteSessions,
   findSession,
   insertCode,
   insertSession,
   listSessions,
 } from '../../control/store/sessions.ts'
+import { deleteByHash } from '../../control/store/sliding.ts'
 import type { Session } from '../../control/store/sessions.ts'
 import { appendTimeline, listTimeline, TIMELINE_KEPT } from '../../control/store/timeline.ts'
 import { consumeJoinToken, insertJoinToken, insertToken, listTokens } from '../../control/store/tokens.ts'
@@ -217,7 +217,7 @@ function suite(name: string, open: (label: string) => Promise<Database>): void {
       await insertSession(db, session('p', 'u1'))
       await insertSession(db, session('c', 'u1', 'p'))
       t.same(await findSession(db, 'c'), session('c', 'u1', 'p'))
-      await deleteSessions(db, ['p'])
+      await deleteByHash(db, 'sessions', ['p'])
       t.equal(await findSession(db, 'c'), null)
       await insertSession(db, session('q', 'u1'))
       t.equal((await listSessions(db, { expiredAtMs: late })).length, 0)
