@@ -241,14 +241,17 @@ await t.test('the audit is told of to who asks and may read it, as long as they 
   for (const name of ['one', 'two']) {
     const before = [told(readers.asked), told(readers.auditor)] as const
     await ada.call('POST', '/api/v1/groups', { name })
-    await until(() => told(readers.asked) > before[0] && told(readers.auditor) > before[1], { what: name })
+    await until(() => told(readers.asked) > before[0] && told(readers.auditor) > before[1], {
+      timeoutMs: 30_000,
+      what: name,
+    })
   }
   readers.auditor.ws.send('{"watch":[]}')
   readers.auditor.ws.ping()
   await new Promise((heard) => readers.auditor.ws.once('pong', heard))
   const [before, last] = [told(readers.asked), told(readers.auditor)]
   await ada.call('POST', '/api/v1/groups', { name: 'three' })
-  await until(() => told(readers.asked) > before, { what: 'the third' })
+  await until(() => told(readers.asked) > before, { timeoutMs: 30_000, what: 'the third' })
   t.equal(told(readers.auditor), last, 'who asks no more is told no more')
   t.same([told(readers.member), told(readers.silent)], [0, 0], 'nor is a member, nor who asked for nothing')
   for (const { ws } of Object.values(readers)) ws.close()

@@ -24,8 +24,8 @@ t.test('the first load is small, and each text file has its compressed copies', 
   const index = readFileSync(join(root, 'index.html'), 'utf8')
   const first = files.filter((file) => file === 'index.html' || index.includes(`/${file}`))
   const bytes = (ending: string) => first.reduce((sum, f) => sum + statSync(join(root, f + ending)).size, 0)
-  t.ok(bytes('.br') < 80_000, `${bytes('.br')} bytes by brotli`)
-  t.ok(bytes('.gz') < 90_000, `${bytes('.gz')} bytes by gzip`)
+  t.ok(bytes('.br') < 66_000, `${bytes('.br')} bytes by brotli`)
+  t.ok(bytes('.gz') < 75_000, `${bytes('.gz')} bytes by gzip`)
   t.end()
 })
 

@@ -113,6 +113,7 @@ t.test('every place has a URL that leads back to it', (t) => {
     { page: 'templates' },
     { page: 'hosts' },
     { page: 'host', name: 'a b/c' },
+    { page: 'template', name: 'node-web' },
     { page: 'people' },
     { page: 'settings', part: 'tokens' },
   ] as const
@@ -128,6 +129,7 @@ t.test('every place has a URL that leads back to it', (t) => {
     t.same(placeOf(path), { page: 'unknown' }, path)
   t.equal(activityOf({ page: 'trash' }), 'workspaces')
   t.equal(activityOf({ page: 'host', name: 'x' }), 'hosts')
+  t.equal(activityOf({ page: 'template', name: 'x' }), 'templates')
   t.end()
 })
 

@@ -51,7 +51,7 @@ await t.test(
     await rowOf('zebra').waitFor()
     await page.getByRole('combobox').first().selectOption('group.*')
     await page.waitForURL('**/audit?action=group.*')
-    await until(async () => (await rows.count()) === 1, { what: 'the one row of a group' })
+    await until(async () => (await rows.count()) === 1, { timeoutMs: 30_000, what: 'the one row of a group' })
     const [file] = await Promise.all([
       page.waitForEvent('download'),
       page.getByRole('link', { name: 'Export' }).click(),
@@ -89,7 +89,7 @@ await t.test('what is read does not move: new rows wait for the reader', async (
   const top = async () => Math.round((await seen.boundingBox())?.y ?? 0)
   const before = await top()
   await group('late')
-  const news = page.getByRole('button', { name: /^1 new/ })
+  const news = page.getByRole('button', { name: /^\d+ new/ })
   await news.waitFor()
   t.equal(await top(), before)
   t.equal(await rows.filter({ hasText: 'late' }).count(), 0)
@@ -129,6 +129,7 @@ await t.test('a webhook: made, its secret once, what was delivered, and what is 
   receiver.secret = await make('works', '/fine')
   await group('told')
   await until(() => receiver.got.some(({ path, body }) => path === '/fine' && body.type === 'group.create'), {
+    timeoutMs: 30_000,
     what: 'the message',
   })
   t.ok(receiver.got.find(({ body }) => body.type === 'group.create')?.genuine, 'signed by that very secret')
@@ -144,6 +145,7 @@ await t.test('a webhook: made, its secret once, what was delivered, and what is 
   await until(
     () => receiver.got.some(({ path, body }) => path === '/broken' && body.type === 'group.create'),
     {
+      timeoutMs: 30_000,
       what: 'the try',
     },
   )
@@ -173,7 +175,10 @@ await t.test('a webhook: made, its secret once, what was delivered, and what is 
   receiver.script = () => ({ status: 204 })
   const before = receiver.got.length
   await dead.getByRole('button', { name: /^Send anew/ }).click()
-  await until(() => receiver.got.slice(before).some(({ path }) => path === '/broken'), { what: 'it anew' })
+  await until(() => receiver.got.slice(before).some(({ path }) => path === '/broken'), {
+    timeoutMs: 30_000,
+    what: 'it anew',
+  })
   await dialog.getByLabel('Show').selectOption('delivered')
   await dialog.getByText('delivered', { exact: true }).nth(1).waitFor()
 })
