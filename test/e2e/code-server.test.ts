@@ -1,3 +1,4 @@
+// alone: networks that come and go make browsers of other tests give up what they load
 /** VS Code in the browser, through the edge: a real code-server in a container, a real Chromium before it. */
 import Docker from 'dockerode'
 import t from 'tap'

@@ -1,3 +1,4 @@
+// alone: networks that come and go make browsers of other tests give up what they load
 /** The journey on the real Docker Engine: standalone, and as server and agent. */
 import Docker from 'dockerode'
 import t from 'tap'
