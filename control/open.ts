@@ -173,9 +173,9 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
     ...signingRoutes(deployment),
     ...auditRoutes(deployment),
     ...hookRoutes(deployment),
-    ...agentRoutes(agents),
+    ...agentRoutes(deployment, agents),
     ...gatewayRoutes(gateways, links),
-    ...gatewayCallRoutes(gateways, edge),
+    ...gatewayCallRoutes(deployment, gateways, edge),
   ]
   const api = httpApi(deployment, sessions, routes, { acknowledged: () => links.acknowledged() })
   await feed.subscribe(

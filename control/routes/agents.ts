@@ -2,7 +2,9 @@
 import { REPORT_MAX } from '../api/body.ts'
 import type { Call, Route } from '../api/call.ts'
 import { parseBody } from '../api/parse.ts'
+import type { Deployment } from '../deployment.ts'
 import type { AgentIdentity, Agents } from '../service/agents.ts'
+import { orTold, PROGRAM_MS } from '../service/told-refusals.ts'
 import { ApiError, paths, registerSchema, reportSchema } from '../wire/index.ts'
 
 function bearer({ headers }: Pick<Call, 'headers'>): string {
@@ -21,7 +23,7 @@ function wholeNumber(text: string, path: string): number {
   return Number(text)
 }
 
-export function agentRoutes(agents: Agents): Route[] {
+export function agentRoutes(deployment: Deployment, agents: Agents): Route[] {
   const identify = (call: Pick<Call, 'headers'>): Promise<AgentIdentity> =>
     agents.identify(
       bearer(call),
@@ -32,8 +34,12 @@ export function agentRoutes(agents: Agents): Route[] {
       method: 'POST',
       path: paths.agentRegister,
       async run(call) {
-        const joining = { kind: 'bearer', token: bearer(call) } as const
-        return { status: 200, body: await agents.register(parseBody(registerSchema, call.body), joining) }
+        const joined = async () => {
+          const joining = { kind: 'bearer', token: bearer(call) } as const
+          return agents.register(parseBody(registerSchema, call.body), joining)
+        }
+        const body = await orTold(deployment, { action: 'host.join' }, call.origin, joined, PROGRAM_MS)
+        return { status: 200, body }
       },
     },
     {

@@ -4,7 +4,9 @@ import type { Call, Reply, Route } from '../api/call.ts'
 import type { GatewayLinks } from '../feed/gateway-links.ts'
 import { gatewayCredential, gatewayToken } from '../credentials/gateway-bearer.ts'
 import { parseBody } from '../api/parse.ts'
+import type { Deployment } from '../deployment.ts'
 import type { Gateways } from '../service/gateways.ts'
+import { orTold, PROGRAM_MS } from '../service/told-refusals.ts'
 import * as wire from '../wire/index.ts'
 import type { EdgeControl, GatewayView } from '../wire/index.ts'
 
@@ -41,7 +43,7 @@ export function gatewayRoutes(gateways: Gateways, links: GatewayLinks): Route[] 
 }
 
 /** What a gateway asks of control, as the server's own edge does in its process. */
-export function gatewayCallRoutes(gateways: Gateways, edge: EdgeControl): Route[] {
+export function gatewayCallRoutes(deployment: Deployment, gateways: Gateways, edge: EdgeControl): Route[] {
   const identify = ({ headers }: Pick<Call, 'headers'>): void => void gateways.identify(gatewayToken(headers))
   /** Refuses before the body is read; parses it; answers with what `act` gives. */
   const post = <T extends z.ZodType>(
@@ -62,9 +64,13 @@ export function gatewayCallRoutes(gateways: Gateways, edge: EdgeControl): Route[
     {
       method: 'POST',
       path: paths.gatewayJoin,
-      async run({ headers, body }) {
-        const bearer = gatewayToken(headers)
-        return { status: 200, body: await gateways.join(parseBody(wire.gatewayJoinSchema, body), bearer) }
+      async run({ headers, body, origin }) {
+        const joined = async () => {
+          const bearer = gatewayToken(headers)
+          return gateways.join(parseBody(wire.gatewayJoinSchema, body), bearer)
+        }
+        const answer = await orTold(deployment, { action: 'gateway.join' }, origin, joined, PROGRAM_MS)
+        return { status: 200, body: answer }
       },
     },
     {

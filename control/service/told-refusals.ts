@@ -21,22 +21,27 @@ export async function tellTried(
   tried: Tried,
   outcome: ApiCode,
   origin: Origin,
+  windowMs?: number,
 ): Promise<void> {
   const key = `${tried.action} ${outcome} ${tried.object?.id ?? ''} ${networkOf(origin.ip)}`
-  await audit.count(key, { actor: NOBODY, ...tried, outcome, origin })
+  await audit.count(key, { actor: NOBODY, ...tried, outcome, origin }, windowMs)
 }
 
-/** Acts, and tells the refusal where it is refused. @throws what the act throws */
+/** Programs that are refused try again by themselves, for days: their refusals are one row in so long, in ms. */
+export const PROGRAM_MS = 3_600_000
+
+/** Acts, and tells the refusal where it is refused, once in `windowMs` (a minute). @throws what the act throws */
 export async function orTold<T>(
   deployment: Pick<Deployment, 'audit'>,
   tried: Tried,
   origin: Origin,
   act: () => Promise<T>,
+  windowMs?: number,
 ): Promise<T> {
   try {
     return await act()
   } catch (err) {
-    if (err instanceof ApiError) await tellTried(deployment, tried, err.code, origin)
+    if (err instanceof ApiError) await tellTried(deployment, tried, err.code, origin, windowMs)
     throw err
   }
 }

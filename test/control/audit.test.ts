@@ -9,7 +9,7 @@ import { auditActions } from '../../control/wire/index.ts'
 import type { AuditRow } from '../../control/wire/index.ts'
 import { pretendAgent } from '../support/control-agent.ts'
 import { startPostgres } from '../support/control-postgres.ts'
-import { controlServer, password } from '../support/control-server.ts'
+import { agentKey, controlServer, password } from '../support/control-server.ts'
 import type { ControlServer } from '../support/control-server.ts'
 
 const root = t.testdir({})
@@ -221,6 +221,16 @@ for (const database of databases)
       for (const [n, guess] of tries.entries())
         for (let i = 0; i < 40; i++) await t.rejects(guess(`2001:db8:${n}:0::${i}`))
       await link('192.0.2.9', 'psl_guessed-secret').catch(() => undefined)
+      const key = agentKey('machine-two')
+      for (let n = 0; n < 3; n++) {
+        const stranger = server.client('psj_guessed-secret-of-a-host')
+        const body = key.registration(server.clock.now)
+        t.equal((await stranger.call('POST', '/api/agent/v1/register', body)).status, 401)
+        const gateway = server.client('psi_guessed-secret-of-a-gateway')
+        const join = { name: 'g', machineId: 'm', version: '1' }
+        t.equal((await gateway.call('POST', '/api/gateway/v1/join', join)).status, 401)
+        server.clock.now += 10 * 60_000
+      }
       await server.sweep()
       const rows = (await rowsOf(server)).slice(before)
       t.same(
@@ -230,6 +240,8 @@ for (const database of databases)
           'anonymous: access.denied  shop wrong_password 2001:db8:5:0::0 5',
           'anonymous: deployment.set-up  deployment rate_limited 2001:db8:0:0::30 10',
           'anonymous: deployment.set-up  deployment setup_closed 2001:db8:0:0::0 30',
+          'anonymous: gateway.join  gateway unauthenticated 127.0.0.1 3',
+          'anonymous: host.join  host unauthenticated 127.0.0.1 3',
           'anonymous: invitation.accept  invitation forbidden 2001:db8:2:0::0 30',
           'anonymous: invitation.accept  invitation forbidden 2001:db8:3:0::0 30',
           'anonymous: invitation.accept  invitation rate_limited 2001:db8:2:0::30 10',
