@@ -42,7 +42,7 @@ export const capabilityText: Record<HostCapability, string> = {
   create: 'workspaces are placed on it',
   gpu: 'they may have its GPUs',
   'bind-mounts': 'they may mount its folders',
-  'host-network': 'they may join its networks',
+  'host-network': 'they may have its own network',
 }
 
 /** What an account is for. */
