@@ -1,29 +1,8 @@
 /** What a workspace may have of its host beyond its own walls: GPUs, directories of the host, the host's network. */
 import { z } from 'zod'
+import { isPlainPath, PLAIN_PATH, targetProblem } from './mount-rules.ts'
 
-/** Absolute, not the root, and written in the one plain way: no `.`, no `..`, no empty part, no slash at its end. */
-export function isPlainPath(path: string): boolean {
-  return (
-    /^(?:\/[^/\x00-\x1f\x7f]+)+$/.test(path) && path.split('/').every((part) => part !== '.' && part !== '..')
-  )
-}
-
-/** Where a workspace's own parts are: its kernel's file systems, its programs, `/tmp`, its home as a whole. */
-const keptInside = /^\/(?:proc|sys|dev|run|var\/run|etc|boot|bin|sbin|lib|lib32|lib64|usr)(?:\/|$)/
-const kept: readonly string[] = ['/var', '/tmp', '/home', '/home/dev']
-
-/** Why a directory can't be put there in a workspace; null: it can. */
-export function targetProblem(target: string): string | null {
-  if (!isPlainPath(target)) return 'an absolute path without . and .. and without a slash at its end'
-  if (keptInside.test(target) || kept.includes(target))
-    return 'is a place of the workspace itself; try /data, or a folder in /home/dev'
-  return null
-}
-
-const path = z
-  .string()
-  .max(1024)
-  .refine(isPlainPath, 'an absolute path without . and .. and without a slash at its end')
+const path = z.string().max(1024).refine(isPlainPath, PLAIN_PATH)
 
 /** A directory of the host, put into a workspace. */
 export const mountSchema = z.strictObject({
@@ -56,8 +35,3 @@ export const gpuCount = z.int().min(0).max(64)
 export const networkNames = ['host'] as const
 export const networksSchema = z.array(z.enum(networkNames)).max(1)
 export type NetworkName = (typeof networkNames)[number]
-
-/** True when a path is one of these directories or below one of them. */
-export function isUnder(path: string, directories: readonly string[]): boolean {
-  return directories.some((directory) => path === directory || path.startsWith(`${directory}/`))
-}

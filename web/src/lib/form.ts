@@ -10,6 +10,7 @@ import type {
 } from '../../../control/wire/workspace.ts'
 import { portDefaults, prefixProblem } from '../../../control/wire/port-rules.ts'
 import type { EdgePath, EdgePort, PortView } from '../../../control/wire/ports.ts'
+import { beyondDraft, beyondOf, beyondProblems, type BeyondDraft } from './beyond.ts'
 import { bytesText, coresText, parseBytes, parseCores, parseCount } from './units.ts'
 import { joinWords, splitWords } from './words.ts'
 
@@ -46,6 +47,7 @@ export interface Draft {
   env: EnvRow[]
   ports: PortRow[]
   paths: PathRow[]
+  beyond: BeyondDraft
 }
 
 let lastKey = 0
@@ -83,6 +85,7 @@ export function draftOf(template: TemplateView | null, limits: Limits, name = ''
     env: [],
     ports: ports.map(portRow),
     paths: (template?.paths ?? []).map(pathRow),
+    beyond: beyondDraft(template, rowKey),
   }
 }
 
@@ -105,6 +108,7 @@ export function draftOfSpec(name: string, spec: SpecView): Draft {
     })),
     ports: spec.ports.map(portRow),
     paths: spec.paths.map(pathRow),
+    beyond: beyondDraft(spec, rowKey),
   }
 }
 
@@ -193,6 +197,7 @@ export function specProblems(draft: Draft, limits: Limits): FieldProblem[] {
     ...envProblems(draft.env),
     ...portProblems(draft.ports),
     ...pathProblems(draft.paths),
+    ...beyondProblems(draft.beyond, limits),
   ]
 }
 
@@ -228,6 +233,10 @@ export function createBody(draft: Draft, limits: Limits): CreateWorkspace {
   if (memoryBytes !== null) body.memoryBytes = memoryBytes
   if (pids !== null) body.pids = pids
   if (command !== null) body.command = command
+  const { gpus, mounts, networks } = beyondOf(draft.beyond)
+  if (limits.gpus !== undefined) body.gpus = gpus
+  if (limits.mounts !== undefined) body.mounts = mounts
+  if (limits.hostNetwork) body.networks = networks
   if (draft.env.length > 0)
     body.env = draft.env.map((row) => ({ name: row.name, value: row.value, secret: row.secret }))
   return body
@@ -248,6 +257,10 @@ export function patchBody(draft: Draft, spec: SpecView, limits: Limits): PatchWo
   if (!same(was.command, now.command)) body.command = now.command
   if (!same(portsOf(before), portsOf(draft))) body.ports = portsOf(draft)
   if (!same(pathsOf(before), pathsOf(draft))) body.paths = pathsOf(draft)
+  const [had, has] = [beyondOf(before.beyond), beyondOf(draft.beyond)]
+  if (had.gpus !== has.gpus) body.gpus = has.gpus
+  if (!same(had.mounts, has.mounts)) body.mounts = has.mounts
+  if (!same(had.networks, has.networks)) body.networks = has.networks
   const env = (d: Draft) =>
     d.env.map((row) => ({
       name: row.name,
