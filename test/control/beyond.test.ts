@@ -347,7 +347,7 @@ await t.test(
   },
 )
 
-await t.test('who waits for a place or a host isn’t let in without the grant', async (t) => {
+await t.test('who waits for a place isn’t let in without the grant', async (t) => {
   const { ada, bob, agent } = await world(t, 'sqlite', { maxRunning: 1 })
   const id = await grant(ada, agent.hostId, 'bob', ['gpu'])
   const fast = (await create(bob, 'fast', wishes.gpu)).json

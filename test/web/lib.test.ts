@@ -30,6 +30,34 @@ import { fakeLimits, fakeTemplates, fakeUser, fakeWorkspace } from '../support/w
 const GIB = 1024 ** 3
 const ada = fakeUser('ada', 'member')
 
+t.test('what lies beyond a workspace’s walls is sent where it may be had, and can be taken out', (t) => {
+  const none = fakeLimits()
+  const limits = { ...none, gpus: { max: 2 }, mounts: { under: ['/srv/data'] }, hostNetwork: true }
+  const draft = draftOf(null, limits, 'shop')
+  t.match(createBody(draft, limits), { gpus: 0, mounts: [], networks: [] })
+  for (const field of ['gpus', 'mounts', 'networks']) t.notOk(field in createBody(draft, none), field)
+  draft.beyond.gpus = '3'
+  draft.beyond.mounts = ['/srv/data/set', '/srv/database', 'srv'].map((source) => ({
+    key: rowKey(),
+    source,
+    target: '/home/dev',
+    readOnly: true,
+  }))
+  const paths = ['gpus', ...[0, 1, 2].map((i) => `mounts.${i}.target`), 'mounts.1.source', 'mounts.2.source']
+  t.same(
+    specProblems(draft, limits)
+      .map(({ path }) => path)
+      .toSorted(),
+    paths.toSorted(),
+  )
+  const spec = { ...fakeWorkspace('w1', 'shop', ada).spec, gpus: 1, networks: ['host' as const] }
+  const edit = draftOfSpec('shop', spec)
+  t.same(patchBody(edit, spec, none), {})
+  edit.beyond = { ...edit.beyond, gpus: '', hostNetwork: false }
+  t.same(patchBody(edit, spec, none), { gpus: 0, networks: [] }, 'also without the grant')
+  t.end()
+})
+
 t.test('amounts are read and shown in the units of a person', (t) => {
   const shown: [number, string][] = [
     [4 * GIB, '4 GiB'],
