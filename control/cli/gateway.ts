@@ -64,6 +64,7 @@ class Replica {
   readonly #root: RootLog
   readonly #directory: string
   readonly #held = new HeldFacts()
+  readonly #closing = new AbortController()
   #config: GatewayConfig
   #logOptions: LogOptions
   #end: (err: Error) => void = () => undefined
@@ -118,6 +119,7 @@ class Replica {
   }
 
   async close(): Promise<void> {
+    this.#closing.abort(new Error('this gateway ends'))
     // The link stays until the last worker has gone, so that a revocation still ends what is draining.
     await this.#fleet?.close(this.#config.drainPeriod)
     this.#link?.close()
@@ -162,7 +164,7 @@ class Replica {
             this.#fleet?.reset(revision, facts)
             this.#root.log.info('all facts are taken anew', { revision, facts: facts.length })
             if (isFirst) resolve()
-            else void this.#settingsAgain(signal)
+            else void this.#settingsAgain()
           },
           apply: (revision, facts) => {
             this.#held.apply(revision, facts)
@@ -179,7 +181,8 @@ class Replica {
   }
 
   /** Another process of control may have other settings than the one before. */
-  async #settingsAgain(signal: AbortSignal): Promise<void> {
+  async #settingsAgain(): Promise<void> {
+    const { signal } = this.#closing
     const before = this.#joined
     const [tokens, body] = [this.#tokens, this.#body]
     if (tokens === null || body === null) return

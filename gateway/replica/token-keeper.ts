@@ -105,7 +105,10 @@ class Keeper implements TokenKeeper {
     this.#failures = 0
     const leftMs = Math.max(0, expiresInMs - (performance.now() - askedMs))
     clearTimeout(this.#over)
-    this.#over = setTimeout(() => this.#give(''), leftMs)
+    this.#over = setTimeout(() => {
+      this.#options.log.warn('this gateway’s token is over; it cannot ask control until it has another')
+      this.#give('')
+    }, leftMs)
     this.#later(leftMs * (RENEWED_AT + SPREAD * this.#options.random()))
     this.#give(token)
   }

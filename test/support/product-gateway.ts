@@ -6,6 +6,9 @@ import { freePorts } from './free-port.ts'
 import { CliProcess } from './product-process.ts'
 import type { Product } from './product.ts'
 
+/** Of the server: where it is, where its files are, and who may let a gateway in. */
+export type ServerOfGateway = Pick<Product, 'url' | 'port' | 'home' | 'admin'>
+
 export interface GatewayProcessOptions {
   readonly workers?: number
   readonly args?: readonly string[]
@@ -22,10 +25,10 @@ export class GatewayProcess {
   readonly stateDirectory: string
   readonly configFile: string
   cli!: CliProcess
-  readonly #product: Product
+  readonly #product: ServerOfGateway
   readonly #options: GatewayProcessOptions
 
-  constructor(product: Product, ports: readonly [number, number], options: GatewayProcessOptions) {
+  constructor(product: ServerOfGateway, ports: readonly [number, number], options: GatewayProcessOptions) {
     this.#product = product
     this.#options = options
     ;[this.port, this.authzPort] = ports
@@ -75,7 +78,7 @@ export class GatewayProcess {
 /** Starts one beside a product that is set up, and ends it with the test. */
 export async function startGatewayProcess(
   t: { teardown(run: () => unknown): void },
-  product: Product,
+  product: ServerOfGateway,
   options: GatewayProcessOptions = {},
 ): Promise<GatewayProcess> {
   const [port = 0, authzPort = 0] = await freePorts(2)
