@@ -6,10 +6,11 @@ import type { StoredGateway } from '../store/gateways.ts'
 import {
   consumeGatewayToken,
   deleteGateway,
+  insertGateway,
   insertGatewayToken,
   listGateways,
-  saveGateway,
   touchGateway,
+  updateGateway,
 } from '../store/gateways.ts'
 import { GatewayTokens, SKEW_MS } from '../credentials/gateway-tokens.ts'
 import { hashToken, newId, newToken } from '../credentials/tokens.ts'
@@ -95,7 +96,8 @@ class KnownGateways implements Gateways {
         createdAtMs: known?.createdAtMs ?? now(),
         lastSeenAtMs: now(),
       }
-      await saveGateway(w.db, row)
+      if (known === null) await insertGateway(w.db, row)
+      else if (!(await updateGateway(w.db, row))) throw new ApiError('gateway_unknown')
       await w.changed('gateway', row.id)
       const actor = { kind: 'gateway', id: row.id, name: row.name } as const
       if (joining)

@@ -32,18 +32,24 @@ const fromRow = (row: Row): StoredGateway => ({
   lastSeenAtMs: row.last_seen_at_ms,
 })
 
-/** Stores the whole gateway, new or known. */
-export async function saveGateway(db: Db, gateway: StoredGateway): Promise<void> {
-  const row: Row = {
-    id: gateway.id,
-    name: gateway.name,
-    machine_id: gateway.machineId,
-    credential_hash: gateway.credentialHash,
-    version: gateway.version,
-    created_at_ms: gateway.createdAtMs,
-    last_seen_at_ms: gateway.lastSeenAtMs,
-  }
-  await db<Row>('gateways').insert(row).onConflict('id').merge()
+const toRow = (gateway: StoredGateway): Row => ({
+  id: gateway.id,
+  name: gateway.name,
+  machine_id: gateway.machineId,
+  credential_hash: gateway.credentialHash,
+  version: gateway.version,
+  created_at_ms: gateway.createdAtMs,
+  last_seen_at_ms: gateway.lastSeenAtMs,
+})
+
+/** Stores a new one. */
+export async function insertGateway(db: Db, gateway: StoredGateway): Promise<void> {
+  await db<Row>('gateways').insert(toRow(gateway))
+}
+
+/** Stores what is new of a known one; false where it has been revoked meanwhile. */
+export async function updateGateway(db: Db, gateway: StoredGateway): Promise<boolean> {
+  return (await db<Row>('gateways').where({ id: gateway.id }).update(toRow(gateway))) === 1
 }
 
 /** In the order in which they joined. */

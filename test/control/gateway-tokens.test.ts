@@ -290,6 +290,28 @@ await t.test('the feed goes on from token to token, and ends without one', async
   await server.close()
 })
 
+await t.test('who joins again while being revoked is not brought back', async (t) => {
+  const server = await controlServer({ stateDirectory: join(root, 'again') })
+  const ada = await server.setUp()
+  const { id, credential } = await joined(server, ada)
+  const token = await tokenOf(server, credential)
+  const body = { name: 'edge', machineId: 'm', version: '1' }
+  const again = () => server.client(token).call('POST', paths.gatewayJoin, body)
+  t.equal((await again()).status, 200)
+  t.equal(
+    await tokenOf(server, credential)
+      .then(decodeJwt)
+      .then(({ sub }) => sub),
+    id,
+  )
+  // Another server has just revoked it, and this one has not heard of it yet.
+  const { db } = server.deployment.feed
+  await db('gateways').where({ id }).delete()
+  t.equal((await again()).json.code, 'gateway_unknown')
+  t.same(await db('gateways').select('*'), [])
+  await server.close()
+})
+
 for (const dialect of ['SQLite', 'PostgreSQL'] as const)
   await t.test(
     `a revoked gateway is out at once, on ${dialect === 'SQLite' ? 'one server' : 'two servers of one PostgreSQL'}`,
