@@ -33,6 +33,8 @@ export function drain(req: IncomingMessage): Promise<void> {
 
 /** The bytes of the body. @throws ApiError payload_too_large, after the rest was read away; bad_request */
 export async function readBytes(req: IncomingMessage, max: number): Promise<Buffer> {
+  // The whole request has come and brought no body, as most do.
+  if (req.complete && req.readableLength === 0) return Buffer.alloc(0)
   const declared = Number(req.headers['content-length'] ?? 0)
   const chunks: Buffer[] = []
   let size = 0
@@ -43,7 +45,11 @@ export async function readBytes(req: IncomingMessage, max: number): Promise<Buff
         () => reject(new ApiError('bad_request', 'The body did not come in time.')),
         BODY_MS,
       )
+      let isOver = false
       const end = (act: () => void) => (): void => {
+        // A request closes after its end, too: making an error for that costs more than the rest of this.
+        if (isOver) return
+        isOver = true
         clearTimeout(timer)
         req.off('data', take)
         act()

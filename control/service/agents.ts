@@ -17,10 +17,11 @@ import type { Joining } from './joining.ts'
 import { checkProof, joinHost } from './joining.ts'
 import { desiredChanged, placeWaiting, settle } from './settle.ts'
 
-/** Agents report at least so often, in ms; a host that missed three is away. */
-export const HEARTBEAT_MS = 10_000
-export const AWAY_MS = 3 * HEARTBEAT_MS
-const LONG_POLL_MS = 25_000
+/** A poll is held for so long, in ms, so that each host is heard so often; one that missed three is away. */
+const LONG_POLL_MS = 10_000
+export const AWAY_MS = 3 * LONG_POLL_MS
+/** Agents report each change at once, and the whole again so often, in ms: dearer to take than a poll. */
+const REPORT_MS = 60_000
 
 /** A host that has proved itself, and the epoch that its process was given. */
 export interface AgentIdentity {
@@ -33,7 +34,7 @@ export interface Agents {
   register(body: Register, joining: Joining): Promise<Registered>
   /** @throws ApiError unauthenticated */
   identify(credential: string, epoch: number): Promise<AgentIdentity>
-  /** Null when nothing changed for `waitMs` (at most 25 s). @throws ApiError stale_epoch */
+  /** Null when nothing changed for `waitMs` (at most 10 s). @throws ApiError stale_epoch */
   desired(
     agent: AgentIdentity,
     since: number,
@@ -109,7 +110,7 @@ class HostAgents implements Agents {
         hostId: host.id,
         epoch: host.epoch,
         ...(credential === undefined ? {} : { credential }),
-        heartbeatMs: HEARTBEAT_MS,
+        heartbeatMs: REPORT_MS,
       }
     })
   }

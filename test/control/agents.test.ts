@@ -44,7 +44,7 @@ await t.test('a host joins by a token, once, and comes back by its credential', 
     json: { detail: /clocks/ },
   })
   const joined = await join_(server, body, token)
-  t.match(joined, { status: 200, json: { epoch: 1, heartbeatMs: 10_000, credential: /^psa_/ } })
+  t.match(joined, { status: 200, json: { epoch: 1, heartbeatMs: 60_000, credential: /^psa_/ } })
   t.match(await join_(server, agentKey().registration(server.clock.now), token), { status: 401 }, 'used')
   const credential = joined.json.credential ?? ''
   const back = await join_(server, key.registration(server.clock.now), credential)
@@ -260,6 +260,40 @@ await t.test(
     t.match(next, { status: 200, json: { workspaces: [{ want: 'running' }] } })
   },
 )
+
+await t.test('a poll is a host’s heartbeat: held for a third of the time that makes it away', async (t) => {
+  const server = await serve(t)
+  const ada = await server.setUp()
+  const token = await newToken(ada)
+  const joined = (await join_(server, agentKey('waiter').registration(server.clock.now), token)).json
+  const control = server.client(joined.credential)
+  const headers = { 'x-postern-epoch': String(joined.epoch) }
+  const poll = (since: number, wait: number) =>
+    control.call('GET', `/api/agent/v1/desired?since=${since}&wait=${wait}`, undefined, headers)
+  const { revision } = (await poll(-1, 0)).json as unknown as { revision: number }
+  const isConnected = async () => {
+    await server.sweep()
+    return (await hosts(ada))[0]?.connected
+  }
+  for (let n = 0; n < 4; n++) {
+    server.clock.now += 10_500
+    await poll(revision, 0)
+    t.ok(await isConnected(), 'without any report')
+  }
+  const waits: number[] = []
+  const { setTimeout: real } = globalThis
+  globalThis.setTimeout = ((act: () => void, ms?: number) => {
+    waits.push(ms ?? 0)
+    return real(act, ms === 10_000 ? 10 : ms)
+  }) as typeof setTimeout
+  t.teardown(() => (globalThis.setTimeout = real))
+  t.equal((await poll(revision, 25)).status, 204)
+  t.ok(waits.includes(10_000) && !waits.includes(25_000), 'an agent that would wait longer is answered')
+  server.clock.now += 29_000
+  t.ok(await isConnected())
+  server.clock.now += 2000
+  t.notOk(await isConnected(), 'away after three missed polls')
+})
 
 await t.test(
   'a server about to end answers who waits; an agent in its process waits on, and does not ask in a loop',
