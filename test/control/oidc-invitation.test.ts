@@ -1,6 +1,7 @@
 /** An invitation's link redeemed at a real provider: by whom, once, and by nobody else, on both databases. */
 import t, { type Test } from 'tap'
 import type { AuditRow, CreatedInvitation } from '../../control/wire/index.ts'
+import { exchangeCredential, joinControl, remoteControl } from '../../gateway/replica/remote-control.ts'
 import { startPostgres } from '../support/control-postgres.ts'
 import { startOidcStack, type OidcStack } from '../support/oidc-stack.ts'
 import { OidcVisitor } from '../support/oidc-visitor.ts'
@@ -236,4 +237,30 @@ t.test('what an invitation does not do', async (t) => {
     )
     t.match(done, { session: null, refusal: { code: 'account_not_allowed' } })
   })
+})
+
+t.test('through a gateway in a process of its own', async (t) => {
+  const { stack, invite, become } = await scene(t, 'sqlite')
+  const made = await stack.root.must<{ token: string }>('POST', '/api/v1/gateways/tokens', { name: 'edge' })
+  const self = { name: 'edge', machineId: 'machine-two', version: '0' }
+  const joined = await joinControl(stack.url, made.token, self, AbortSignal.timeout(60_000))
+  const { token } = await exchangeCredential(stack.url, joined.credential ?? '', AbortSignal.timeout(60_000))
+  const remote = remoteControl(stack.url, () => token)
+  t.teardown(() => remote.close())
+  t.match(await remote.providers(), [{ invites: true }, { invites: true }, { invites: false }])
+  const { secret } = await invite({ role: 'auditor' })
+  const origin = { ip: '192.0.2.1', userAgent: 'test', requestId: 'r' }
+  const given = { provider: 'one', next: '/', flows: null }
+  const guessed = { ...given, invited: { token: 'psv_guessed', origin } }
+  await t.rejects(remote.beginSignIn(guessed), { code: 'forbidden' })
+  const { location, flows } = await remote.beginSignIn({ ...given, invited: { token: secret, origin } })
+  become('remote')
+  const { url } = await new OidcVisitor(stack).go(location, /\/callback\?/)
+  const query = new URL(url).search.slice(1)
+  const done = await remote.finishSignIn({ provider: 'one', query, flows }, origin)
+  t.match(done, { session: { token: String }, refusal: null, next: '/', flows: '' })
+  const me = await stack.visitor().ask('/api/v1/me', {
+    headers: { Cookie: `postern_session=${done.session?.token}` },
+  })
+  t.match(me.json(), { username: 'remote', role: 'auditor' })
 })
