@@ -192,4 +192,9 @@ export const hostView = (host: Host, workspaces: number, restricted: boolean): H
   health: { ...host.health, warnings: [...host.health.warnings] },
   workspaces,
   restricted,
+  gives: {
+    gpus: host.capabilities.gpus ?? 0,
+    mounts: [...(host.capabilities.mounts ?? [])],
+    hostNetwork: host.capabilities.hostNetwork === true,
+  },
 })

@@ -112,6 +112,8 @@ export const hostViewSchema = z.object({
   workspaces: z.int(),
   /** Only who holds a grant with `create` gets workspaces on it. */
   restricted: z.boolean(),
+  /** What its owner lets workspaces have of it, with a grant for it. */
+  gives: z.object({ gpus: z.int(), mounts: z.array(z.string()), hostNetwork: z.boolean() }),
 })
 export type HostView = z.infer<typeof hostViewSchema>
 

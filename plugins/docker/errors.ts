@@ -8,6 +8,8 @@ const byWords: readonly (readonly [RegExp, RuntimeCode])[] = [
   [/cannot allocate memory|resource temporarily unavailable|too many open files/i, 'ERR_NO_CAPACITY'],
   [/non-overlapping IPv4 address pool|fully subnetted|no available (IPv4 )?addresses/i, 'ERR_NO_CAPACITY'],
   [/no such image|manifest unknown|pull access denied/i, 'ERR_IMAGE_UNAVAILABLE'],
+  // NVIDIA's toolkit is not installed beside the engine.
+  [/could not select device driver/i, 'ERR_UNSUPPORTED'],
   [/transport is closing|daemon is shutting down|containerd\.sock/i, 'ERR_UNAVAILABLE'],
 ]
 

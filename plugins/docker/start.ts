@@ -131,7 +131,9 @@ async function resume(engine: Engine, spec: WorkspaceSpec, found: Found, call: S
   return alone(engine, spec, call, async (_gpus, others) => {
     // Its GPUs may be another's by now, and its paths may lead elsewhere: then it is made anew.
     const own = gpusOf(found.info.Config.Labels)
-    const lost = others.some((row) => gpusOf(row.Labels).some((id) => own.includes(id)))
+    const isTheirs = (id: string): boolean => others.some((row) => gpusOf(row.Labels).includes(id))
+    const lost =
+      own.length !== (spec.gpus ?? 0) || own.some((id) => isTheirs(id) || !engine.gpus.includes(id))
     if (lost || !hasMounts(found.info, spec)) return discard(container, call)
     await together([
       // Made and never started: the call that made it may have been cut short before the files.

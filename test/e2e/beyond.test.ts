@@ -66,6 +66,7 @@ t.test(
     t.equal(await page.getByText('Folders of the host').count(), 0, 'not offered without a grant')
 
     const { items } = await admin.must<{ items: HostView[] }>('GET', '/api/v1/hosts')
+    t.match(items[0]?.gives, { mounts: [given], hostNetwork: true })
     await admin.must('POST', '/api/v1/grants', {
       subject: { kind: 'user', id: 'bob' },
       object: { kind: 'host', id: items[0]?.id },

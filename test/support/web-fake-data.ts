@@ -29,6 +29,7 @@ export function fakeHost(id: string, name: string): HostView {
     health: { status: 'healthy', message: 'Docker Engine 20.10', warnings: [] },
     workspaces: 3,
     restricted: false,
+    gives: { gpus: 0, mounts: [], hostNetwork: false },
   }
 }
 

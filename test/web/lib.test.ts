@@ -5,6 +5,7 @@ import { filledPort, type StreamMessage } from '../../control/wire/index.ts'
 import { createApi } from '../../web/src/lib/api.ts'
 import { deviceText } from '../../web/src/lib/device.ts'
 import { found, score } from '../../web/src/lib/find.ts'
+import { givesText } from '../../web/src/lib/beyond.ts'
 import {
   createBody,
   draftOf,
@@ -55,6 +56,11 @@ t.test('what lies beyond a workspace’s walls is sent where it may be had, and 
   t.same(patchBody(edit, spec, none), {})
   edit.beyond = { ...edit.beyond, gpus: '', hostNetwork: false }
   t.same(patchBody(edit, spec, none), { gpus: 0, networks: [] }, 'also without the grant')
+  t.equal(
+    givesText({ gpus: 1, mounts: ['/srv/data'], hostNetwork: true }),
+    '1 GPU · folders in /srv/data · its network',
+  )
+  t.equal(givesText({ gpus: 0, mounts: [], hostNetwork: false }), null)
   t.end()
 })
 

@@ -1,7 +1,9 @@
 /** What a workspace has of its host (GPUs, folders, network), as it is typed; what is wrong with it; and what is sent. */
+import type { HostView } from '../../../control/wire/account.ts'
 import type { FieldProblem } from '../../../control/wire/api-error.ts'
 import { isPlainPath, isUnder, PLAIN_PATH, targetProblem } from '../../../control/wire/mount-rules.ts'
 import type { Limits, PatchWorkspace, SpecView } from '../../../control/wire/workspace.ts'
+import { counted } from './units.ts'
 
 export interface MountRow {
   readonly key: number
@@ -67,4 +69,14 @@ export function beyondOf({ gpus, mounts, hostNetwork }: BeyondDraft): Required<{
     mounts: mounts.map(({ source, target, readOnly }) => ({ source, target, readOnly })),
     networks: hostNetwork ? ['host'] : [],
   }
+}
+
+/** What a host's owner lets workspaces have of it, in a few words; null: nothing. */
+export function givesText({ gpus, mounts, hostNetwork }: HostView['gives']): string | null {
+  const parts = [
+    ...(gpus > 0 ? [counted(gpus, 'GPU')] : []),
+    ...(mounts.length > 0 ? [`folders in ${mounts.join(', ')}`] : []),
+    ...(hostNetwork ? ['its network'] : []),
+  ]
+  return parts.length === 0 ? null : parts.join(' · ')
 }
