@@ -1,8 +1,10 @@
 /** Options: who wins, what is read, and that all problems come at once. Pure, but for the file. */
+import { realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { resolveConfig, type Given } from '../../control/cli/config.ts'
 import { loadConfigFile } from '../../control/cli/config-file.ts'
+import { lawOf } from '../../control/cli/law-options.ts'
 import * as read from '../../control/cli/option-values.ts'
 import { agentOptions, standaloneOptions } from '../../control/cli/options.ts'
 import { StartupError } from '../../control/cli/startup-error.ts'
@@ -163,4 +165,23 @@ t.test('the file: absent, unreadable, broken, empty, no mapping', async (t) => {
   t.same(byDefault.file, {}, 'the default file may be absent')
   const byEnv = await loadConfigFile(undefined, { POSTERN_CONFIG: join(folder, 'good.yml') })
   t.equal(byEnv.fileName, join(folder, 'good.yml'))
+})
+
+t.test('what a host gives away is named by real, whole paths, and nothing by default', async (t) => {
+  const folder = realpathSync(t.testdir({ real: {}, link: t.fixture('symlink', 'real') }))
+  const given = (flags: object) => resolveConfig(agentOptions, { ...nothing, flags: { ...flags } })
+  t.match(given({}), { allowMounts: null, allowHostNetwork: false })
+  t.match(given({ 'allow-mounts': ['/srv/data/,/srv/more'], 'allow-host-network': '' }), {
+    allowMounts: ['/srv/data', '/srv/more'],
+    allowHostNetwork: true,
+  })
+  for (const path of ['/', 'srv', './srv', '/srv/../etc', '/srv//data', '~'])
+    t.throws(() => given({ 'allow-mounts': [path] }), { code: 'config_invalid' }, path)
+  t.throws(() => given({ 'allow-host-network': 'perhaps' }), { code: 'config_invalid' })
+  const law = (path: string) => lawOf({ allowMounts: [path], allowHostNetwork: false }, ['/state'])
+  t.match(await law(join(folder, 'real')), { mounts: [join(folder, 'real')], guarded: ['/state'] })
+  await t.rejects(law(join(folder, 'link')), {
+    code: 'config_invalid',
+    problems: [/is a link to .*real; name that/],
+  })
 })
