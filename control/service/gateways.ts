@@ -83,11 +83,12 @@ class KnownGateways implements Gateways {
 
   async join(body: GatewayJoin, bearer: string): Promise<GatewayJoined> {
     const { feed, audit, options, vault, log, now } = this.#deployment
+    const joining = bearer.startsWith('psi_')
+    // Before the one writer is waited for: anybody may try.
+    const known = joining ? null : this.identify(bearer).gateway
     const { gateway, credential } = await feed.write(async (w) => {
-      const joining = bearer.startsWith('psi_')
       if (joining && !(await consumeGatewayToken(w.db, hashToken(bearer), now())))
         throw new ApiError('unauthenticated', 'This join token is used, too old or not known here.')
-      const known = joining ? null : this.identify(bearer).gateway
       const fresh = joining ? newToken('psg_') : undefined
       const row: StoredGateway = {
         ...body,
