@@ -3,7 +3,6 @@ import { mkdir, open as openFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import knexModule from 'knex'
 import type { Knex } from 'knex'
-import pg from 'pg'
 import { StartError } from '../start-error.ts'
 import { migrate } from './migrate.ts'
 
@@ -55,7 +54,9 @@ async function openSqlite(directory: string): Promise<Knex> {
   })
 }
 
-function openPostgres(databaseUrl: string): Knex {
+async function openPostgres(databaseUrl: string): Promise<Knex> {
+  // Who has SQLite needs none of it in memory.
+  const { default: pg } = await import('pg')
   const types = {
     // bigint (20) as a number: ours are revisions and milliseconds, far below 2^53.
     getTypeParser: (oid: number, format?: 'text' | 'binary') =>
@@ -94,7 +95,8 @@ export async function openDatabase(place: Place): Promise<Database> {
   }
   let db: Knex | null = null
   try {
-    db = place.databaseUrl === null ? await openSqlite(place.stateDirectory) : openPostgres(place.databaseUrl)
+    const { stateDirectory, databaseUrl } = place
+    db = await (databaseUrl === null ? openSqlite(stateDirectory) : openPostgres(databaseUrl))
     await migrate(db, dialect)
   } catch (err) {
     await db?.destroy()
