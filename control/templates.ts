@@ -163,7 +163,7 @@ export async function loadTemplates(directories: readonly string[]): Promise<Rea
 /** Why none of these hosts can take a template; null: one can, or there is none. */
 function lackingOn(template: Template, hosts: readonly Host[]): string | null {
   const lacks = offering(hosts).map((host) => lacking(template, host.capabilities))
-  return lacks.includes(null) ? null : (lacks[0] ?? null)
+  return lacks.includes(null) ? null : (lacks[0]?.message ?? null)
 }
 
 /** A template as users see it: available when a host that is open to them can take it, or while no host is known. */

@@ -136,24 +136,32 @@ export function resolve(spec: StoredSpec, template: Template | null, defaults: D
   }
 }
 
+/** Why a host cannot take a workspace: in words, and by which field of its spec. */
+export interface Lack {
+  readonly path: 'image' | keyof Beyond
+  readonly message: string
+}
+
 /** Why a host with these abilities cannot take it, or null. */
-export function lacking(shape: Shape, host: Capabilities): string | null {
+export function lacking(shape: Shape, host: Capabilities): Lack | null {
   if (host.images === true && shape.container === null)
-    return 'It has no image for a runtime that takes images.'
-  if (host.images !== true && shape.host === null) return shape.lacks ?? NO_IMAGES
+    return { path: 'image', message: 'It has no image for a runtime that takes images.' }
+  if (host.images !== true && shape.host === null) return { path: 'image', message: shape.lacks ?? NO_IMAGES }
   return lackingBeyond(shape, host)
 }
 
 /** The part of a shape that decides on where it can be. */
 export type Shape = Pick<Resolved, 'container' | 'host' | 'lacks' | keyof Beyond>
 
-function lackingBeyond({ gpus, mounts, networks }: Beyond, host: Capabilities): string | null {
-  if (gpus > (host.gpus ?? 0)) return `It asks for ${gpus} GPUs, and the host gives out ${host.gpus ?? 0}.`
+function lackingBeyond({ gpus, mounts, networks }: Beyond, host: Capabilities): Lack | null {
+  if (gpus > (host.gpus ?? 0))
+    return { path: 'gpus', message: `It asks for ${gpus} GPUs, and the host gives out ${host.gpus ?? 0}.` }
   const given = host.mounts ?? []
   const barred = mounts.find(({ source }) => !isUnder(source, given))
-  if (barred !== undefined) return `The host’s owner doesn’t let ${barred.source} be mounted.`
+  if (barred !== undefined)
+    return { path: 'mounts', message: `The host’s owner doesn’t let ${barred.source} be mounted.` }
   if (networks.includes('host') && host.hostNetwork !== true)
-    return 'The host’s owner doesn’t let workspaces have its network.'
+    return { path: 'networks', message: 'The host’s owner doesn’t let workspaces have its network.' }
   return null
 }
 

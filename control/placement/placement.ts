@@ -38,7 +38,7 @@ export function place(
   if (open.length === 0) return { kind: 'waiting', why: NONE_OPEN }
   for (const host of open) {
     const lack = lacking(workspace.resolved, host.capabilities)
-    if (lack !== null) refusals.push(`${host.name}: ${lack}`)
+    if (lack !== null) refusals.push(`${host.name}: ${lack.message}`)
     else if (!host.connected) refusals.push(`${host.name}: does not report.`)
     else fit.push(host)
   }

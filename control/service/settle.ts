@@ -169,7 +169,7 @@ export async function settle(
     generation: draft.programGeneration,
     host,
     fresh: draft.statusRevision >= draft.desiredRevision,
-    lacks: host === null ? null : lacking(draft.resolved, host.capabilities),
+    lacks: host === null ? null : (lacking(draft.resolved, host.capabilities)?.message ?? null),
     waiting: options.waiting ?? (draft.reason?.code === 'waiting_for_host' ? draft.reason.message : null),
   })
   draft = { ...draft, phase: appearance.phase, reason: reasonOf(before, appearance, now) }

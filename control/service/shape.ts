@@ -58,7 +58,9 @@ export function shape(
 /** @throws ApiError unsupported where none of these hosts can take it */
 export function checkTaken(resolved: Resolved, hosts: readonly Host[]): void {
   const lacks = offering(hosts).map((host) => lacking(resolved, host.capabilities))
-  if (lacks.length > 0 && !lacks.includes(null)) throw new ApiError('unsupported', lacks[0] ?? undefined)
+  const [first] = lacks
+  if (first === undefined || first === null || lacks.includes(null)) return
+  throw new ApiError('unsupported', first.message, { errors: [first] })
 }
 
 /** What this person may create from. Of a template that isn't for them they hear nothing. */
