@@ -6,9 +6,9 @@ import { heapFlags } from '../../control/cli/heap.ts'
 import { crowdRequests, large, type CrowdRequest, type Size } from './crowd.ts'
 import type { Table } from './edge.ts'
 import { load } from './load.ts'
-import { paced, type Paced } from './paced.ts'
+import { paced } from './paced.ts'
 import { nodePart } from './part.ts'
-import { rounds, type Bounds } from './rounds.ts'
+import { rounds, type Bounds, type Lap } from './rounds.ts'
 
 const PATH = '/api/authz/auth-request'
 const CONNECTIONS = 64
@@ -16,10 +16,9 @@ const CONNECTIONS = 64
 const SHARE = 0.6
 
 export interface DecisionFigures {
-  readonly size: Size
   readonly table: Table
-  /** At 60 % of what one core does. */
-  readonly paced: Paced & { readonly perSecond: number }
+  /** At 60 % of what one core does: the bare handler beside it shows what of the latency is the machine's. */
+  readonly steady: Table
   readonly tableBytes: number
   /** Until a whole set of facts is taken, ms. */
   readonly resetMs: number
@@ -42,7 +41,7 @@ const bytesOf = (headers: Readonly<Record<string, string>>): Buffer =>
     'latin1',
   )
 
-/** Rounds of both, then the steady load on Postern alone. */
+/** Rounds of both at full load, then at a steady one. */
 export async function decisionFigures(bounds: Bounds, size: Size = large): Promise<DecisionFigures> {
   const folder = mkdtempSync(join(tmpdir(), 'postern-bench-crowd-'))
   const file = join(folder, 'requests')
@@ -52,29 +51,41 @@ export async function decisionFigures(bounds: Bounds, size: Size = large): Promi
   const bare = await nodePart('bare', null)
   const crowd = await nodePart('crowd', size, ['--expose-gc', ...heapFlags])
   try {
-    const lap = (name: string, pid: number, port: number) => ({
-      name,
-      pids: [pid],
-      run: (seconds: number) =>
-        load({ port, path: PATH, headers: {}, requestsFile: file, connections: CONNECTIONS }, seconds),
-    })
     const port = crowd.ports['authz']!
+    const bareName = 'bare node:http handler'
     const name = 'Postern forward auth'
-    const laps = [lap('bare node:http handler', bare.pid, bare.ports['main']!), lap(name, crowd.pid, port)]
+    const servers = [
+      { name: bareName, pids: [bare.pid], port: bare.ports['main']! },
+      { name, pids: [crowd.pid], port },
+    ]
+    const laps = servers.map((server): Lap => ({
+      ...server,
+      run: (seconds) =>
+        load(
+          { port: server.port, path: PATH, headers: {}, requestsFile: file, connections: CONNECTIONS },
+          seconds,
+        ),
+    }))
     // Every visitor once and more: signatures, compiled code, and the heap as it stays.
     for (const { run } of laps) await run(3)
     const rows = await rounds('decision of a large deployment', laps, bounds)
     const perSecond = (SHARE * 1e6) / rows.find((row) => row.name === name)!.cpuMicros
-    const latency = await paced(port, bytes, { perSecond, seconds: bounds.seconds, connections: CONNECTIONS })
+    const steadily = servers.map((server): Lap => ({
+      ...server,
+      run: (seconds) => paced(server.port, bytes, { perSecond, seconds, connections: CONNECTIONS }),
+    }))
+    const of = { peer: bareName, bytes: 0 }
     return {
-      size,
       table: {
+        ...of,
         title: `decision of ${size.users} users, ${size.workspaces} workspaces, ${size.grants} grants`,
-        peer: 'bare node:http handler',
-        bytes: 0,
         rows,
       },
-      paced: { ...latency, perSecond },
+      steady: {
+        ...of,
+        title: 'the same, steadily at 60 % of one core',
+        rows: await rounds('steady decisions', steadily, bounds),
+      },
       tableBytes: crowd.ports['tableBytes']!,
       resetMs: crowd.ports['resetMs']!,
     }

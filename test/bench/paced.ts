@@ -1,12 +1,7 @@
 /** Requests as bytes and a rate come in; they are sent at that rate whatever the answers take, and latencies come out. */
 import { connect, type Socket } from 'node:net'
 import { once } from 'node:events'
-
-export interface Paced {
-  readonly requests: number
-  readonly p50Micros: number
-  readonly p99Micros: number
-}
+import type { Sample } from './rounds.ts'
 
 interface Line {
   readonly socket: Socket
@@ -26,7 +21,7 @@ export async function paced(
   port: number,
   requests: readonly Buffer[],
   { perSecond, seconds, connections }: { perSecond: number; seconds: number; connections: number },
-): Promise<Paced> {
+): Promise<Sample> {
   const warm = Math.floor(perSecond * WARM_SECONDS)
   const total = warm + Math.floor(perSecond * seconds)
   const latencies = new Float64Array(total)
@@ -67,5 +62,5 @@ export async function paced(
   if (failure !== null) throw failure as Error
   const sorted = latencies.subarray(warm).toSorted()
   const at = (part: number): number => (sorted[Math.floor(sorted.length * part)] ?? 0) * 1000
-  return { requests: sorted.length, p50Micros: at(0.5), p99Micros: at(0.99) }
+  return { requests: sorted.length, perSecond, p50Micros: at(0.5), p99Micros: at(0.99) }
 }

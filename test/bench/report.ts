@@ -37,17 +37,15 @@ export function socketReport({ tables, idle, idleCount }: SocketFigures): string
 }
 
 /** The decision beside its floor, then what a steady load takes and what the facts take. */
-export function decisionReport({ table: rows, paced, tableBytes, resetMs }: DecisionFigures): string {
-  const figures = table(
-    [`at a steady ${paced.perSecond.toFixed(0)} each second, 60 % of one core`, ''],
+export function decisionReport({ table: rows, steady, tableBytes, resetMs }: DecisionFigures): string {
+  const facts = table(
+    ['facts of that size', ''],
     [
-      ['p50', `${(paced.p50Micros / 1000).toFixed(2)} ms`],
-      ['p99', `${(paced.p99Micros / 1000).toFixed(2)} ms`],
-      ['memory of the facts', `${(tableBytes / 2 ** 20).toFixed(0)} MiB`],
+      ['memory', `${(tableBytes / 2 ** 20).toFixed(0)} MiB`],
       ['until a whole set of them is taken', `${resetMs} ms`],
     ],
   )
-  return `${rowsReport(rows)}\n\n${figures}`
+  return [rowsReport(rows), rowsReport(steady), facts].join('\n\n')
 }
 
 const median = (values: readonly number[]): number => {
