@@ -309,7 +309,7 @@ await t.test('a spec is filled in from template and defaults, for either kind of
   const other = resolve({ ...asked, image: 'debian' }, template, defaults)
   t.same(other.container, { image: 'debian', command: null }, 'its own command, not that of another image')
   t.equal(other.host, null)
-  t.match(lacking(other, {}), /image/i)
+  t.match(lacking(other, {}), { path: 'image', message: /image/i })
   const moved = resolve(
     { ...asked, ports: [filledPort({ port: 5000, visibility: 'public' })] },
     template,
