@@ -321,7 +321,7 @@ t.test('as an unprivileged user', { skip: !isRoot && 'this is one already' }, as
         .filter((line) => !/^ *(ok|#)/.test(line))
         .join('\n')}`,
     )
-    t.match(text, /27 passed, 0 failed|# \{ total: \d+, pass: \d+, skip: 1 \}/)
+    t.match(text, /[2-9]\d passed, 0 failed|# \{ total: \d+, pass: \d+, skip: \d+ \}/)
   }
   await Promise.all(Object.entries(runs).map(attempt))
 })
