@@ -15,9 +15,8 @@ import {
   visibilitySchema,
 } from './wire/index.ts'
 import type { TemplateView } from './wire/index.ts'
-import { lacking } from './lifecycle/spec.ts'
 import type { Template } from './lifecycle/spec.ts'
-import { offering, shutProblem } from './placement/limits.ts'
+import { lackingOn, shutProblem } from './placement/limits.ts'
 import { StartError } from './start-error.ts'
 import type { Host } from './store/hosts.ts'
 
@@ -160,19 +159,13 @@ export async function loadTemplates(directories: readonly string[]): Promise<Rea
   return new Map([...templates].sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
-/** Why none of these hosts can take a template; null: one can, or there is none. */
-function lackingOn(template: Template, hosts: readonly Host[]): string | null {
-  const lacks = offering(hosts).map((host) => lacking(template, host.capabilities))
-  return lacks.includes(null) ? null : (lacks[0]?.message ?? null)
-}
-
 /** A template as users see it: available when a host that is open to them can take it, or while no host is known. */
 export function templateView(
   template: Template,
   { all, open }: { readonly all: readonly Host[]; readonly open: readonly Host[] },
   restricted: boolean,
 ): TemplateView {
-  const lacks = shutProblem(all, open) ?? lackingOn(template, open)
+  const lacks = shutProblem(all, open) ?? lackingOn(template, open)?.message ?? null
   const isElsewhere = lacks !== null && open.length > 0 && lackingOn(template, all) === null
   return {
     name: template.name,

@@ -1,7 +1,8 @@
 /** Hosts, the operator's bounds and the counts go in; what the server enforces comes out, and what breaks it. Pure. */
 import type { Ledger } from './quotas.ts'
 import type { ControlLimits } from '../seams.ts'
-import type { Defaults } from '../lifecycle/spec.ts'
+import { lacking } from '../lifecycle/spec.ts'
+import type { Defaults, Lack, Shape } from '../lifecycle/spec.ts'
 import type { Host } from '../store/hosts.ts'
 import type { Uses } from '../authorization/uses.ts'
 import { mayUseHost } from '../authorization/uses.ts'
@@ -17,6 +18,12 @@ const MAX_ENV = 200
 export function offering(hosts: readonly Host[]): readonly Host[] {
   const connected = hosts.filter((host) => host.connected)
   return connected.length > 0 ? connected : hosts
+}
+
+/** Why none of these hosts can take such a workspace; null: one can, or there is none. */
+export function lackingOn(shape: Shape, hosts: readonly Host[]): Lack | null {
+  const lacks = offering(hosts).map((host) => lacking(shape, host.capabilities))
+  return lacks.includes(null) ? null : (lacks[0] ?? null)
 }
 
 /** Whether a host can hold a limit: what none can is not offered, and no quota either. */

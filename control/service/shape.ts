@@ -1,7 +1,7 @@
 /** What was asked of a workspace goes in; its spec with nothing left open comes out, or why no host here can take it. */
-import { boundsProblems, defaultsOf, offering, shutProblem } from '../placement/limits.ts'
+import { boundsProblems, defaultsOf, lackingOn, shutProblem } from '../placement/limits.ts'
 import type { ControlLimits } from '../seams.ts'
-import { lacking, resolve } from '../lifecycle/spec.ts'
+import { resolve } from '../lifecycle/spec.ts'
 import type { Beyond, Resolved, StoredSpec, Template } from '../lifecycle/spec.ts'
 import type { Host } from '../store/hosts.ts'
 import type { Uses } from '../authorization/uses.ts'
@@ -57,10 +57,8 @@ export function shape(
 
 /** @throws ApiError unsupported where none of these hosts can take it */
 export function checkTaken(resolved: Resolved, hosts: readonly Host[]): void {
-  const lacks = offering(hosts).map((host) => lacking(resolved, host.capabilities))
-  const [first] = lacks
-  if (first === undefined || first === null || lacks.includes(null)) return
-  throw new ApiError('unsupported', first.message, { errors: [first] })
+  const lack = lackingOn(resolved, hosts)
+  if (lack !== null) throw new ApiError('unsupported', lack.message, { errors: [lack] })
 }
 
 /** What this person may create from. Of a template that isn't for them they hear nothing. */
