@@ -59,13 +59,17 @@ export const proxyToApp = `proxy_pass http://app; proxy_http_version 1.1; proxy_
   proxy_set_header Upgrade $http_upgrade; proxy_set_header Host $http_host;
   proxy_set_header X-Forwarded-For $remote_addr;`
 
+/** The least that keeps an answer for a second in nginx: one short key, one header taken from it. */
+const keptDecision = `proxy_cache decisions; proxy_cache_key "$http_host$http_cookie"; proxy_cache_valid 200 1s;
+      open_file_cache max=500 inactive=2s;`
+
 /** What nginx asks a decision endpoint for. */
-const askDecision = (port: number, path: string): string => `
+const askDecision = (port: number, path: string, keeping = ''): string => `
   upstream decision { server 127.0.0.1:${port}; keepalive 128; keepalive_requests 1000000; }
   server { listen 127.0.0.1:PORT;
     location / { auth_request /decision; auth_request_set $user $upstream_http_x_auth_user; ${proxyToApp}
       proxy_set_header X-Auth-User $user; }
-    location = /decision { internal; proxy_pass http://decision${path}; proxy_http_version 1.1;
+    location = /decision { internal; ${keeping} proxy_pass http://decision${path}; proxy_http_version 1.1;
       proxy_set_header Connection ''; proxy_pass_request_body off; proxy_set_header Content-Length '';
       proxy_set_header X-Original-URL $scheme://$http_host$request_uri;
       proxy_set_header X-Original-Method $request_method; } }`
@@ -171,6 +175,14 @@ async function startTargets(
     'nginx + auth_request to Postern',
     () => nginxPart(`${app} ${askDecision(authz, '/api/authz/auth-request')}`),
     gateway,
+  )
+  await add(
+    decided,
+    'nginx + auth_request to a minimal Node server, decision cached 1 s',
+    () =>
+      nginxPart(`proxy_cache_path DIRECTORY/decisions keys_zone=decisions:16m inactive=2s use_temp_path=off;
+        ${app} ${askDecision(bare.ports['main']!, '/', keptDecision)}`),
+    bare,
   )
   const decides = exampleText(
     'nginx/decide.conf',
