@@ -8,6 +8,7 @@
  *
  * So whoever guesses one name from many addresses is soon down to a guess a minute in all, and locks out strangers only.
  */
+import { networkOf } from '../wire/index.ts'
 import type { Allowance, Charges } from './tries.ts'
 import { budgetsOf, refund, spend } from './tries.ts'
 
@@ -25,12 +26,6 @@ export interface Attempt {
   readonly username: string | null
   readonly ip: string
   readonly familiar: Familiar
-}
-
-/** Neighbours in one IPv6 /64 are one address. */
-export function networkOf(ip: string): string {
-  if (!ip.includes(':') || ip.startsWith('::ffff:')) return ip
-  return ip.split(':').slice(0, 4).join(':')
 }
 
 export interface SignInLimit {

@@ -1,9 +1,9 @@
 /** A user name and where a try to sign in as them comes from go in; by what that place is known comes out. */
 import type { Devices } from '../credentials/devices.ts'
 import type { Attempt, Familiar } from '../credentials/sign-in-limit.ts'
-import { networkOf } from '../credentials/sign-in-limit.ts'
 import type { Db } from '../store/open.ts'
 import { listSessions } from '../store/sessions.ts'
+import { networkOf } from '../wire/index.ts'
 import type { Origin } from '../wire/index.ts'
 
 async function familiarOf(

@@ -3,10 +3,9 @@
  * come out. One row a minute for each kind of refusal, thing and network, with its count, so that guessing fills no disk.
  */
 import type { Deployment } from '../deployment.ts'
-import { networkOf } from '../credentials/sign-in-limit.ts'
 import type { AuditEntry } from '../store/audit.ts'
 import type { User } from '../store/users.ts'
-import { ApiError } from '../wire/index.ts'
+import { ApiError, networkOf } from '../wire/index.ts'
 import type { ApiCode, Origin } from '../wire/index.ts'
 
 const NOBODY = { kind: 'anonymous', id: '', name: '' } as const
@@ -20,10 +19,10 @@ export async function tellTried(
   { audit }: Pick<Deployment, 'audit'>,
   tried: Tried,
   outcome: ApiCode,
-  origin: Origin,
+  origin: Origin | null,
   windowMs?: number,
 ): Promise<void> {
-  const key = `${tried.action} ${outcome} ${tried.object?.id ?? ''} ${networkOf(origin.ip)}`
+  const key = `${tried.action} ${outcome} ${tried.object?.id ?? ''} ${networkOf(origin?.ip ?? '')}`
   await audit.count(key, { actor: NOBODY, ...tried, outcome, origin }, windowMs)
 }
 

@@ -1,5 +1,6 @@
 /** The wire: the contract with agents, gateways, the dashboard and the CLI. No `node:` imports: browsers use it too. */
 export * from './names.ts'
+export * from './network.ts'
 export * from './codes.ts'
 export * from './api-error.ts'
 export * from './reasons.ts'

@@ -1,4 +1,5 @@
 // Who asks for how much comes in, with the time; whether it may begin, or the code of the cap that it meets, goes out.
+import { networkOf } from '../../control/wire/index.ts'
 import { type HeldUse, type Level, levelOf, NOTHING, type UseKind, useKinds } from './shared-uses.ts'
 
 /** The most that may be open at once or begin in a second; a burst of ten seconds' worth of upgrades is let through. */
@@ -112,16 +113,6 @@ export class Seat {
   }
 }
 
-/** The key of a client address: IPv6 by its /64, which is one customer's. */
-export function addressKey(ip: string): string {
-  if (!ip.includes(':')) return ip
-  const [head = '', tail] = ip.split('::')
-  const before = head === '' ? [] : head.split(':')
-  const after = tail === undefined || tail === '' ? [] : tail.split(':')
-  while (before.length + after.length < 8) before.push('0')
-  return `${before.concat(after).slice(0, 4).join(':')}/64`
-}
-
 /** All that is counted in one gateway. */
 export class Caps {
   readonly limits: CapLimits
@@ -164,7 +155,7 @@ export class Caps {
 
   /** What an address has open on which nobody is signed in. */
   address(ip: string): Use {
-    return useOf(this.#addresses, addressKey(ip))
+    return useOf(this.#addresses, networkOf(ip))
   }
 
   /** What the others of `workers` shall know and don't yet; it counts as told. */

@@ -1,8 +1,8 @@
 // Caps by user, workspace and address: each answers with its code through every door, shows in the metrics, and hits nobody else.
 import t from 'tap'
-import { addressKey, Caps, type CapLimits, usualCaps } from '../../gateway/limits/caps.ts'
+import { Caps, type CapLimits, usualCaps } from '../../gateway/limits/caps.ts'
 import { SharedUses } from '../../gateway/limits/shared-uses.ts'
-import { apiCodes } from '../../control/wire/index.ts'
+import { apiCodes, networkOf } from '../../control/wire/index.ts'
 import {
   type Answer,
   ask,
@@ -256,11 +256,11 @@ t.test('one user at their cap slows nobody else', async (t) => {
 })
 
 t.test('what is counted is forgotten when it is over', async (t) => {
-  t.equal(addressKey('192.0.2.1'), '192.0.2.1')
-  t.equal(addressKey('2001:db8:1:2:3:4:5:6'), '2001:db8:1:2/64')
-  t.equal(addressKey('2001:db8::1'), '2001:db8:0:0/64')
-  t.equal(addressKey('::1'), '0:0:0:0/64')
-  t.equal(addressKey('1::2:3:4:5:6:7'), '1:0:2:3/64')
+  t.equal(networkOf('192.0.2.1'), '192.0.2.1')
+  t.equal(networkOf('2001:db8:1:2:3:4:5:6'), '2001:db8:1:2/64')
+  t.equal(networkOf('2001:db8::1'), '2001:db8:0:0/64')
+  t.equal(networkOf('::1'), '0:0:0:0/64')
+  t.equal(networkOf('1::2:3:4:5:6:7'), '1:0:2:3/64')
   const caps = new Caps({ ...usualCaps, userRequests: 1 })
   const seat = caps.take('u', '', 'w', false, 0)
   t.equal(caps.take('u', '', 'w', false, 0), 'user_requests_capped')
