@@ -102,7 +102,7 @@ function heardEverywhere(edge: EdgeControl, links: GatewayLinks): EdgeControl {
     acceptInvitation: (body, origin) => heard(edge.acceptInvitation(body, origin)),
     signOut: (sessionHash) => heard(edge.signOut(sessionHash)),
     finishSignIn: (given, origin) => heard(edge.finishSignIn(given, origin)),
-    redeemCode: (given) => heard(edge.redeemCode(given)),
+    redeemCode: (given, origin) => heard(edge.redeemCode(given, origin)),
     redeemLink: (given, origin) => heard(edge.redeemLink(given, origin)),
     joinGuest: (given, origin) => heard(edge.joinGuest(given, origin)),
     givePassword: (given, origin) => heard(edge.givePassword(given, origin)),

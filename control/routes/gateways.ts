@@ -116,7 +116,9 @@ export function gatewayCallRoutes(deployment: Deployment, gateways: Gateways, ed
       edge.finishSignIn(given, origin),
     ),
     post(paths.gatewayCode, wire.gatewayCodeSchema, async (grant) => ({ code: await edge.issueCode(grant) })),
-    post(paths.gatewayRedeem, wire.gatewayRedeemSchema, (given) => edge.redeemCode(given)),
+    post(paths.gatewayRedeem, wire.gatewayRedeemSchema, ({ origin, ...given }) =>
+      edge.redeemCode(given, origin ?? null),
+    ),
     post(paths.gatewayStart, wire.gatewayStartSchema, ({ workspaceId, userId, origin }) =>
       edge.startWorkspace(workspaceId, userId, origin),
     ),

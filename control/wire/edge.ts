@@ -241,8 +241,14 @@ export interface EdgeControl {
     label: string
     challenge: string
   }): Promise<string>
-  /** Consumes the code atomically. @throws ApiError forbidden for any code that isn't exactly right. */
-  redeemCode(given: { code: string; nonce: string; label: string }): Promise<NewSession>
+  /**
+   * Consumes the code atomically; `origin` null: an older gateway does not say. @throws ApiError forbidden for any
+   * code that isn't exactly right
+   */
+  redeemCode(
+    given: { code: string; nonce: string; label: string },
+    origin: Origin | null,
+  ): Promise<NewSession>
   /** The Start button: want becomes running. @throws ApiError as POST …/start */
   startWorkspace(workspaceId: string, userId: string, origin: Origin): Promise<void>
   /**

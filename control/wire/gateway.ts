@@ -189,6 +189,7 @@ export const gatewayRedeemSchema = z.object({
   code: z.string().max(512),
   nonce: z.string().max(512),
   label: z.string().max(63),
+  origin: originSchema.optional(),
 })
 export const gatewayStartSchema = z.object({
   workspaceId: z.string(),

@@ -136,7 +136,7 @@ export async function finishHandOff(visit: Visit, place: WorkspacePlace): Promis
 
 async function redeem(visit: Visit, given: { code: string; nonce: string; label: string }) {
   try {
-    return await visit.edge.control.redeemCode(given)
+    return await visit.edge.control.redeemCode(given, originOf(visit))
   } catch (err) {
     if (err instanceof ApiError && err.code === 'forbidden') return null
     throw err

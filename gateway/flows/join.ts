@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { type Identity, paths, userOf } from '../../control/wire/index.ts'
 import { sendRedirect } from '../pages/answer.ts'
-import type { Visit } from '../edge.ts'
+import { originOf, type Visit } from '../edge.ts'
 import { factsAt } from '../facts/facts.ts'
 import type { WorkspacePlace } from '../host/host.ts'
 import { workspaceOrigin } from '../host/site.ts'
@@ -73,7 +73,7 @@ export async function finishInChain(visit: Visit, place: WorkspacePlace, chain: 
       : await orNothing(visit, () =>
           chain.userId === ''
             ? redeemAsGuest(visit, place, code, flow.nonce)
-            : visit.edge.control.redeemCode({ code, nonce: flow.nonce, label }),
+            : visit.edge.control.redeemCode({ code, nonce: flow.nonce, label }, originOf(visit)),
         )
   goOn(visit, chain, session === null ? [] : workspaceCookie(visit, place, session))
 }

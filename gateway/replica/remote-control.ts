@@ -121,7 +121,11 @@ export function remoteControl(serverUrl: string, token: () => string): RemoteCon
     finishSignIn: (given, origin) =>
       call(finishedSignInSchema, 'POST', paths.gatewayProviderFinish, { given, origin }),
     issueCode: async (grant) => (await call(issuedCodeSchema, 'POST', paths.gatewayCode, grant)).code,
-    redeemCode: (given) => call(newSessionSchema, 'POST', paths.gatewayRedeem, given),
+    redeemCode: (given, origin) =>
+      call(newSessionSchema, 'POST', paths.gatewayRedeem, {
+        ...given,
+        ...(origin === null ? {} : { origin }),
+      }),
     startWorkspace: (workspaceId, userId, origin) =>
       call(z.undefined(), 'POST', paths.gatewayStart, { workspaceId, userId, origin }),
     redeemLink: (given, origin) => call(newSessionSchema, 'POST', paths.gatewayLink, { ...given, origin }),

@@ -302,25 +302,27 @@ await t.test(
     const right = { nonce, label: 'one-3000' }
     const code = await issue()
     const tries = await Promise.allSettled(
-      Array.from({ length: 8 }, () => edge.redeemCode({ ...right, code })),
+      Array.from({ length: 8 }, () => edge.redeemCode({ ...right, code }, origin)),
     )
     t.equal(tries.filter(({ status }) => status === 'fulfilled').length, 1, 'once')
-    await t.rejects(edge.redeemCode({ nonce, label: 'one-3001', code: await issue() }), { code: 'forbidden' })
-    await t.rejects(edge.redeemCode({ nonce: 'x', label: 'one-3000', code: await issue() }), {
+    await t.rejects(edge.redeemCode({ nonce, label: 'one-3001', code: await issue() }, origin), {
+      code: 'forbidden',
+    })
+    await t.rejects(edge.redeemCode({ nonce: 'x', label: 'one-3000', code: await issue() }, origin), {
       code: 'forbidden',
     })
     const spent = await issue()
-    await t.rejects(edge.redeemCode({ nonce: 'x', label: 'one-3000', code: spent }))
+    await t.rejects(edge.redeemCode({ nonce: 'x', label: 'one-3000', code: spent }, origin))
     await t.rejects(
-      edge.redeemCode({ ...right, code: spent }),
+      edge.redeemCode({ ...right, code: spent }, origin),
       { code: 'forbidden' },
       'a wrong try spends it',
     )
-    await t.rejects(edge.redeemCode({ ...right, code: 'made up' }), { code: 'forbidden' })
+    await t.rejects(edge.redeemCode({ ...right, code: 'made up' }, origin), { code: 'forbidden' })
     const old = await issue()
     server.clock.now += 61_000
-    await t.rejects(edge.redeemCode({ ...right, code: old }), { code: 'forbidden' })
-    const child = await edge.redeemCode({ ...right, code: await issue() })
+    await t.rejects(edge.redeemCode({ ...right, code: old }, origin), { code: 'forbidden' })
+    const child = await edge.redeemCode({ ...right, code: await issue() }, origin)
     const fact = server.facts.rows.get(`session ${hashToken(child.token)}`)
     t.match(fact, { row: { userId, workspace: { parentHash, workspaceId: made.id, label: 'one-3000' } } })
     const asDashboard = server.client()
@@ -340,7 +342,7 @@ await t.test(
     const pending = await issue()
     await edge.signOut(parentHash)
     t.same(keys(server, 'session'), [], 'children end with their parent')
-    await t.rejects(edge.redeemCode({ ...right, code: pending }), { code: 'forbidden' })
+    await t.rejects(edge.redeemCode({ ...right, code: pending }, origin), { code: 'forbidden' })
     await t.rejects(issue(), { code: 'unauthenticated' })
   },
 )

@@ -5,7 +5,8 @@ import { httpApi } from '../../control/api/app.ts'
 import { routeActions } from '../../control/audit/audit-actions.ts'
 import { COUNTED_ROWS_PER_MINUTE } from '../../control/audit/audit.ts'
 import { listAudit } from '../../control/store/audit.ts'
-import { auditActions } from '../../control/wire/index.ts'
+import { hashToken } from '../../control/credentials/tokens.ts'
+import { auditActions, paths } from '../../control/wire/index.ts'
 import type { AuditRow } from '../../control/wire/index.ts'
 import { pretendAgent } from '../support/control-agent.ts'
 import { startPostgres } from '../support/control-postgres.ts'
@@ -255,6 +256,67 @@ for (const database of databases)
         'each try is counted, in as many rows as there are kinds and networks',
       )
       for (const secret of ['guessed', revoked, body.password, 'eve'])
+        t.notOk(JSON.stringify(rows).includes(secret), 'no secret is in a row')
+    },
+  )
+
+for (const database of databases)
+  await t.test(
+    `${database}: a refused code of the hand-off is told with whose it was and who came`,
+    async (t) => {
+      const server = await serve(t, database)
+      const ada = await server.setUp()
+      await pretendAgent(server.control.embeddedAgent(), server.clock.now)
+      const shop = await ada.call('POST', '/api/v1/workspaces', { name: 'shop', image: 'alpine:3' })
+      const invited = await ada.call('POST', '/api/v1/gateways/tokens', { name: 'edge' })
+      const join = { name: 'edge', machineId: 'm', version: '0' }
+      const { credential } = (
+        await server.client(invited.json.token).call<{ credential: string }>('POST', paths.gatewayJoin, join)
+      ).json
+      const { token } = (
+        await server.client(credential).call<{ token: string }>('POST', paths.gatewayExchange)
+      ).json
+      const gateway = server.client(token)
+      const nonce = 'nonce-of-the-browser'
+      const label = 'shop-3000'
+      const grant = {
+        userId: shop.json.owner.id,
+        parentHash: hashToken(ada.cookie.split('=')[1] ?? ''),
+        workspaceId: shop.json.id,
+        label,
+        challenge: Buffer.from(hashToken(nonce), 'hex').toString('base64url'),
+      }
+      const issue = async () =>
+        (await gateway.call<{ code: string }>('POST', paths.gatewayCode, grant)).json.code
+      const from = (ip: string) => ({ ip, userAgent: 'another browser', requestId: 'r' })
+      const redeem = async (body: object) => (await gateway.call('POST', paths.gatewayRedeem, body)).status
+      const before = (await rowsOf(server)).length
+      const right = await issue()
+      t.equal(await redeem({ code: right, nonce, label, origin: from('192.0.2.1') }), 200)
+      t.equal(await redeem({ code: right, nonce, label, origin: from('192.0.2.1') }), 403, 'used')
+      const taken = await issue()
+      t.equal(await redeem({ code: taken, nonce: 'not-the-nonce', label, origin: from('192.0.2.2') }), 403)
+      const late = await issue()
+      server.clock.now += 61_000
+      t.equal(await redeem({ code: late, nonce, label }), 403, 'an older gateway says no origin')
+      for (let n = 0; n < 40; n++)
+        t.equal(await redeem({ code: `made-up-${n}`, nonce, label, origin: from(`2001:db8::${n}`) }), 403)
+      await server.sweep()
+      const rows = (await rowsOf(server)).slice(before)
+      t.same(
+        rows.map((row) => `${row.actor.kind}: ${short(row)} ${row.ip} ${row.userAgent} ${row.count}`).sort(),
+        [
+          'anonymous: session.begin  ada forbidden   1',
+          'anonymous: session.begin  ada forbidden 192.0.2.2 another browser 1',
+          'anonymous: session.begin  session forbidden 192.0.2.1 another browser 1',
+          'anonymous: session.begin  session forbidden 2001:db8::0 another browser 40',
+        ],
+      )
+      t.same(
+        rows.map(({ workspaceId }) => workspaceId === shop.json.id),
+        [false, true, true, false],
+      )
+      for (const secret of [right, taken, late, 'made-up', nonce, 'not-the-nonce', grant.parentHash])
         t.notOk(JSON.stringify(rows).includes(secret), 'no secret is in a row')
     },
   )

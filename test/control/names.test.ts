@@ -149,7 +149,7 @@ for (const dialect of ['sqlite', 'postgres'] as const)
             label,
             challenge,
           })
-          return server.control.edge.redeemCode({ code, nonce, label })
+          return server.control.edge.redeemCode({ code, nonce, label }, null)
         }
         const first = (await create(bob, 'shop')).json.id
         await alias(bob, 'shop', 'store')

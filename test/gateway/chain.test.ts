@@ -73,8 +73,8 @@ t.test('what fails on one host keeps nobody from landing', async (t) => {
   edge.control.issueCode = (grant) =>
     grant.label === 'shop-8001' ? Promise.reject(new ApiError('internal')) : issue(grant)
   const redeem = edge.control.redeemCode.bind(edge.control)
-  edge.control.redeemCode = (given) =>
-    given.label === 'shop-8002' ? Promise.reject(new Error('away')) : redeem(given)
+  edge.control.redeemCode = (given, origin) =>
+    given.label === 'shop-8002' ? Promise.reject(new Error('away')) : redeem(given, origin)
   const landed = await browser.go(urlOf(first, '/x'))
   t.equal(landed.url, urlOf(first, '/x'))
   t.same([first, ...more.map((port) => `shop-${port}`)].map(signedIn), [

@@ -26,6 +26,7 @@ t.test('a signed-out visitor lands on the very path that they asked for', async 
   t.equal(landed.url, `${SHOP}/cart?id=7&x=%2Fy`)
   t.match(edge.upstream.requests[0]?.head, /^GET \/cart\?id=7&x=%2Fy HTTP/)
   t.notMatch(edge.upstream.bytes(), /postern_/)
+  t.ok(edge.control.origins.includes('redeem 127.0.0.1 '), 'control hears who brought the code')
   for (const step of browser.trail)
     for (const cookie of step.all('set-cookie')) {
       t.match(cookie, /; Path=\/; Max-Age=\d+; HttpOnly; SameSite=Lax$/)

@@ -9,6 +9,7 @@ import {
   type EdgeSink,
   type EdgeUser,
   type NewSession,
+  type Origin,
   type Scope,
   type SignInProvider,
   type TokenBounds,
@@ -207,8 +208,12 @@ export class FakeControl implements EdgeControl {
     this.#codes.set(code, { ...grant, expiresAtMs: this.nowMs() + 60_000 })
     return code
   }
-  async redeemCode(given: { code: string; nonce: string; label: string }): Promise<NewSession> {
+  async redeemCode(
+    given: { code: string; nonce: string; label: string },
+    { ip, userAgent }: Origin,
+  ): Promise<NewSession> {
     this.#fail()
+    this.origins.push(`redeem ${ip} ${userAgent}`)
     const code = this.#codes.get(given.code)
     const challenge = createHash('sha256').update(given.nonce).digest('base64url')
     const isRight =

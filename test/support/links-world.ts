@@ -198,7 +198,7 @@ export async function linksWorld(t: Test, databaseUrl: string | null = null): Pr
       const parentHash = hashOf(who.session)
       const { edge } = parts.control
       const code = await edge.issueCode({ userId: who.id, parentHash, workspaceId, label, challenge })
-      return `postern_workspace=${(await edge.redeemCode({ code, nonce, label })).token}`
+      return `postern_workspace=${(await edge.redeemCode({ code, nonce, label }, origin)).token}`
     },
   }
   return world
