@@ -14,7 +14,7 @@ import type { Deployment } from '../deployment.ts'
 import type { SessionKeeper } from '../service/sessions.ts'
 import type { Workspace } from '../store/workspaces.ts'
 import type { Found } from '../authorization/whose.ts'
-import { workspaceFor } from '../authorization/whose.ts'
+import { identityNow, workspaceFor } from '../authorization/whose.ts'
 import { ApiError, DEVICE_COOKIE_SECONDS, SIGN_OUT_AT_HEADER } from '../wire/index.ts'
 import type { AccessRole, ApiCode, Identity, NewSession, Origin } from '../wire/index.ts'
 
@@ -138,9 +138,11 @@ class HttpApi implements Api {
     const telling = tellingOf(key, actions)
     this.router.register(route.path, [route.method.toLowerCase()], async (ctx) => {
       await route.admit?.(ctx.req.headers)
+      const isHere = ctx.req.complete
       const body = await readJson(ctx.req, route.bodyMax ?? BODY_MAX)
-      const given = this.#given.get(ctx.req)
-      if (given === undefined) throw new ApiError('unavailable')
+      const first = this.#given.get(ctx.req)
+      if (first === undefined) throw new ApiError('unavailable')
+      const given = isHere || need.who === 'public' ? first : await this.#again(first)
       const leave = new AbortController()
       ctx.res.once('close', () => {
         if (!ctx.res.writableFinished) leave.abort(new ApiError('bad_request', 'The client went away.'))
@@ -155,6 +157,11 @@ class HttpApi implements Api {
       })
       this.#write(ctx as unknown as Koa.Context, reply)
     })
+  }
+
+  async #again({ identity, origin }: Given): Promise<Given> {
+    const { feed, now } = this.#deployment
+    return { identity: await identityNow(feed.db, identity, now()), origin }
   }
 
   /** Who asks, and the workspace that the path names, if it is theirs. */

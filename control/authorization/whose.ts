@@ -3,15 +3,18 @@ import type { Need, Person } from './authorization.ts'
 import { barrier } from './authorization.ts'
 import { listGrants } from '../store/grants.ts'
 import { listGroups } from '../store/groups.ts'
+import type { Group } from '../store/groups.ts'
 import type { Db } from '../store/open.ts'
 import { listRestrictions } from '../store/restrictions.ts'
+import { findSession } from '../store/sessions.ts'
+import { listTokens } from '../store/tokens.ts'
 import { findUser } from '../store/users.ts'
 import type { User } from '../store/users.ts'
 import { findWorkspace } from '../store/workspaces.ts'
 import type { Workspace } from '../store/workspaces.ts'
 import type { Uses } from './uses.ts'
 import { ApiError, nameProblem, roleOn } from '../wire/index.ts'
-import type { AccessRole, Accessing } from '../wire/index.ts'
+import type { AccessRole, Accessing, Identity } from '../wire/index.ts'
 
 /** What a person is to a workspace now; null: nothing. */
 export async function roleIn(
@@ -65,7 +68,33 @@ export async function readUses(db: Db, nowMs: number): Promise<Uses> {
 }
 
 /** A user as what decides on access sees them; null: there is none. */
-export async function accessingOf(db: Db, userId: string): Promise<(Accessing & User) | null> {
+export async function accessingOf(
+  db: Db,
+  userId: string,
+): Promise<(User & { readonly groups: readonly Group[] }) | null> {
   const user = await findUser(db, { id: userId })
   return user === null ? null : { ...user, groups: await listGroups(db, { userId }) }
+}
+
+/** When what somebody is known by ends, in ms; null: it has ended. */
+async function endOf(
+  db: Db,
+  known: Extract<Identity, { kind: 'session' | 'token' }>,
+): Promise<number | null> {
+  if (known.kind === 'session') return (await findSession(db, known.sessionHash))?.expiresAtMs ?? null
+  const [token] = await listTokens(db, { userId: known.user.id, id: known.tokenId })
+  return token === undefined ? null : (token.expiresAtMs ?? Infinity)
+}
+
+/**
+ * Who asks, as the rows say it now: whoever sends a body decides how long that takes, and a right that was taken away
+ * meanwhile must not be used with its last byte. @throws ApiError unauthenticated
+ */
+export async function identityNow(db: Db, identity: Identity, nowMs: number): Promise<Identity> {
+  if (identity.kind !== 'session' && identity.kind !== 'token') return identity
+  const endsAtMs = await endOf(db, identity)
+  const user = await accessingOf(db, identity.user.id)
+  if (endsAtMs === null || endsAtMs <= nowMs || user === null || user.disabled)
+    throw new ApiError('unauthenticated')
+  return { ...identity, user: { ...identity.user, role: user.role, groups: user.groups } }
 }

@@ -17,6 +17,7 @@ import {
   insertUser,
   updateUser,
 } from '../store/users.ts'
+import { findSession } from '../store/sessions.ts'
 import { listWorkspaces } from '../store/workspaces.ts'
 import { hashToken, newId, newToken } from '../credentials/tokens.ts'
 import { ApiError, passwordProblem } from '../wire/index.ts'
@@ -86,6 +87,13 @@ const SETUP_TOKEN_MS = 30 * 86_400_000
 export function checkPassword(path: string, password: string, owner: PasswordOwner): void {
   const message = passwordProblem(password, owner)
   if (message !== null) throw new ApiError('invalid_body', undefined, { errors: [{ path, message }] })
+}
+
+/** True while a password that was checked against `known` is still this user's. */
+function isAsKnown(user: User | null, known: User): boolean {
+  if (user === null || user.disabled) return false
+  const [now, then] = [user.passwordHash, known.passwordHash].map((hash) => Buffer.from(hashToken(hash)))
+  return now !== undefined && then !== undefined && timingSafeEqual(now, then)
 }
 
 async function makeUser({ now }: Deployment, passwords: Passwords, given: NewUser): Promise<User> {
@@ -190,12 +198,8 @@ class LocalAccounts implements Accounts {
     }
     const session = await feed.write(async (w) => {
       const user = await findUser(w.db, { id: found.id })
-      const unchanged =
-        user !== null &&
-        !user.disabled &&
-        timingSafeEqual(Buffer.from(hashToken(user.passwordHash)), Buffer.from(hashToken(found.passwordHash)))
-      if (!unchanged) throw new ApiError('invalid_credentials')
-      return beginSession(w, user.id, origin, now(), 'password')
+      if (!isAsKnown(user, found)) throw new ApiError('invalid_credentials')
+      return beginSession(w, found.id, origin, now(), 'password')
     })
     this.#limit.refund(attempt)
     log.info('signed in', { userId: found.id, ip, requestId })
@@ -266,6 +270,10 @@ class LocalAccounts implements Accounts {
     checkPassword('newPassword', given.newPassword, user)
     const passwordHash = await this.#passwords.hash(given.newPassword)
     await this.#deployment.feed.write(async (w) => {
+      // Hashing takes its time: another may have set a password since, or ended the session that asks.
+      if (!isAsKnown(await findUser(w.db, { id: user.id }), user)) throw new ApiError('invalid_credentials')
+      if (who.sessionHash !== null && (await findSession(w.db, who.sessionHash)) === null)
+        throw new ApiError('unauthenticated')
       await updateUser(w.db, user.id, { passwordHash })
       await deleteResetLinks(w.db, user.id)
       await endAllOf(w, user.id, { tokens: !given.keepTokens, but: who.sessionHash })

@@ -93,6 +93,8 @@ export interface ControlServer extends Parts {
   readonly facts: ReturnType<typeof factTable>
   /** Every answer's text, for the search for secrets. */
   readonly answers: string[]
+  /** `METHOD path` of each request whose head has come. */
+  readonly taken: string[]
   readonly clock: { now: number }
   client(bearer?: string): Client
   /** The first administrator, signed in. */
@@ -147,6 +149,7 @@ export async function controlServer(
   const facts = factTable()
   await parts.control.feed(facts)
   const answers: string[] = []
+  const taken: string[] = []
   let counter = 0
   const originOf = (req: IncomingMessage) => ({
     ip: String(req.headers['x-test-ip'] ?? '127.0.0.1'),
@@ -154,9 +157,10 @@ export async function controlServer(
     requestId: `r${++counter}`,
     device: /(?:^|; )postern_device=([^;]+)/.exec(req.headers.cookie ?? '')?.[1],
   })
-  const server: Server = createServer((req, res) =>
-    parts.control.app.request(req, res, identify(facts.rows, req.headers, clock.now), originOf(req)),
-  )
+  const server: Server = createServer((req, res) => {
+    taken.push(`${req.method} ${req.url}`)
+    parts.control.app.request(req, res, identify(facts.rows, req.headers, clock.now), originOf(req))
+  })
   server.on('upgrade', (req: IncomingMessage, socket, head: Buffer) =>
     parts.control.app.upgrade(req, socket, head, identify(facts.rows, req.headers, clock.now), originOf(req)),
   )
@@ -170,6 +174,7 @@ export async function controlServer(
     log,
     facts,
     answers,
+    taken,
     clock,
     client,
     async setUp(username = 'ada') {
