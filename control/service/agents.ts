@@ -15,7 +15,7 @@ import { tellHooks } from '../hooks/hook-events.ts'
 import { HostMemory } from './host-memory.ts'
 import type { Joining } from './joining.ts'
 import { checkProof, joinHost } from './joining.ts'
-import { desiredChanged, placeWaiting, settle } from './settle.ts'
+import { desiredChanged, judgeRegained, placeWaiting, settle } from './settle.ts'
 
 /** A poll is held for so long, in ms, so that each host is heard so often; one that missed three is away. */
 const LONG_POLL_MS = 10_000
@@ -95,13 +95,14 @@ class HostAgents implements Agents {
     const now = this.#deployment.now()
     checkProof(body, now)
     return this.#deployment.feed.write(async (w) => {
-      const { host, credential } = await joinHost(w, body, joining, now)
+      const { host, known, credential } = await joinHost(w, body, joining, now)
       await saveHost(w.db, host)
       await desiredChanged(w, host.id)
       if (credential !== undefined) {
         const actor = { kind: 'agent', id: host.id, name: host.name } as const
         await writeAudit(w.db, { action: 'host.join', actor, object: { id: host.id, name: host.name } }, now)
       }
+      if (known !== null) await judgeRegained(this.#deployment, w, known, host)
       await this.#hostChanged(w, host)
       const { id: hostId, epoch, runtime, machineId } = host
       this.#deployment.log.info('a host registered', { hostId, epoch, runtime, machineId })

@@ -50,13 +50,13 @@ async function knownHost(w: Writer, body: Register, joining: Joining, now: numbe
   return findHost(w.db, { publicKey: body.publicKey })
 }
 
-/** The host as it is from this registration on; `credential` only when it joins by a token. */
+/** The host as it is from this registration on, and as it was; `credential` only when it joins by a token. */
 export async function joinHost(
   w: Writer,
   body: Register,
   joining: Joining,
   now: number,
-): Promise<{ host: Host; credential: string | undefined }> {
+): Promise<{ host: Host; known: Host | null; credential: string | undefined }> {
   const known = await knownHost(w, body, joining, now)
   const isNew = joining.kind === 'bearer' && joining.token.startsWith('psj_')
   const credential = isNew ? newToken('psa_') : undefined
@@ -78,5 +78,5 @@ export async function joinHost(
     health: known?.health ?? { status: 'healthy', message: '', warnings: [] },
     desiredRevision: known?.desiredRevision ?? 0,
   }
-  return { host, credential }
+  return { host, known, credential }
 }

@@ -208,15 +208,38 @@ export async function admitWaiting(deployment: Deployment, w: Writer): Promise<v
   for (const workspace of await admissible(deployment, w.db)) {
     const why = await barredBeyond(w.db, workspace, deployment.now())
     if (why === null) await settle(deployment, w, workspace, { ...workspace, admitted: true })
-    else
-      await settle(
-        deployment,
-        w,
-        workspace,
-        { ...workspace, want: 'stopped' },
-        { told: { event: { code: 'not_granted', verb: `did not start it: ${why}` }, actor: null } },
-      )
+    else await notStarted(deployment, w, workspace, why)
   }
+}
+
+async function notStarted(deployment: Deployment, w: Writer, workspace: Workspace, why: string) {
+  const event = { code: 'not_granted', verb: `did not start it: ${why}` } as const
+  const draft = { ...workspace, want: 'stopped', admitted: false } as const
+  await settle(deployment, w, workspace, draft, { told: { event, actor: null } })
+}
+
+/**
+ * A host gives away again what its owner had taken back: what was stopped for that would start anew, and so the grants of
+ * its owners are looked at again, as at each start.
+ */
+export async function judgeRegained(
+  deployment: Deployment,
+  w: Writer,
+  before: Host,
+  now: Host,
+): Promise<void> {
+  const could = (host: Host, workspace: Workspace): boolean =>
+    lacking(workspace.resolved, host.capabilities) === null
+  let freed = false
+  for (const workspace of await listWorkspaces(w.db, { hostId: now.id })) {
+    if (workspace.want !== 'running' || !workspace.admitted) continue
+    if (could(before, workspace) || !could(now, workspace)) continue
+    const why = await barredBeyond(w.db, workspace, deployment.now())
+    if (why === null) continue
+    await notStarted(deployment, w, workspace, why)
+    freed = true
+  }
+  if (freed) await admitWaiting(deployment, w)
 }
 
 async function admissible(deployment: Deployment, db: Db): Promise<Workspace[]> {

@@ -347,6 +347,38 @@ await t.test(
   },
 )
 
+for (const [need, wish] of Object.entries(wishes))
+  await t.test(`${need} taken back and given away again: a start like every other`, async (t) => {
+    const { server, ada, bob, agent } = await world(t)
+    const id = await grant(ada, agent.hostId, 'bob', [need])
+    const given = { capabilities: generous }
+    const taken = { capabilities: { images: true, isolation: true } }
+    const back = async (how: object) => pretendAgent(server.control.embeddedAgent(), server.clock.now, how)
+    const runs = async (who: PretendAgent): Promise<string[]> =>
+      (await who.desired()).workspaces.flatMap((each) => (each.want === 'running' ? [each.spec.name] : []))
+    const made = (await create(bob, 'lab', wish)).json
+    await create(ada, 'adas', wish)
+    await agent.obey()
+    t.same(
+      (await runs(await back(given))).sort(),
+      ['adas', 'lab'],
+      'an agent that starts anew changes nothing',
+    )
+    t.same(await runs(await back(taken)), [], 'nobody has what the owner of the host took back')
+    t.same((await runs(await back(given))).sort(), ['adas', 'lab'], 'with the grant it starts again')
+    await ada.call('DELETE', `/api/v1/grants/${id}`)
+    t.same((await runs(await back(given))).sort(), ['adas', 'lab'], 'what runs goes on without it')
+    await (await back(taken)).obey()
+    t.match(await look(bob, made), { phase: 'failed', reason: { code: 'unsupported' } })
+    t.same(await runs(await back(given)), ['adas'], 'without the grant it does not')
+    t.match(await look(bob, made), { want: 'stopped', phase: 'stopped' })
+    const events = await bob.call('GET', `/api/v1/workspaces/${made.id}/events`)
+    t.match(events.json.items[0], { code: 'not_granted', message: /did not start it: .* no grant/ })
+    t.match(await command(bob, made, 'start'), refused)
+    await grant(ada, agent.hostId, 'bob', [need])
+    t.equal((await command(bob, made, 'start')).status, 202)
+  })
+
 await t.test('who waits for a place isn’t let in without the grant', async (t) => {
   const { ada, bob, agent } = await world(t, 'sqlite', { maxRunning: 1 })
   const id = await grant(ada, agent.hostId, 'bob', ['gpu'])
