@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import Koa from 'koa'
-import Router from 'koa-router'
+import Router, { type RouterContext } from 'koa-router'
 import { routeActions, tellingOf } from '../audit/audit-actions.ts'
 import type { Telling } from '../audit/audit-actions.ts'
 import { audited, tellDenied } from '../audit/audited.ts'
@@ -52,6 +52,10 @@ function cookie(publicUrl: string, name: 'session' | 'device', value: string, se
 /** Where another Authorization would help (RFC 9110 §11.6.1). */
 const isOfBearer = (code: ApiCode): boolean =>
   code === 'unauthenticated' || code === 'gateway_token_refused' || code === 'gateway_unknown'
+
+/** What the path takes (RFC 9110 §15.5.6: a 405 says so). */
+const methodsOf = (ctx: Koa.Context): string =>
+  [...new Set((ctx as unknown as RouterContext).matched?.flatMap(({ methods }) => methods))].join(', ')
 
 function problemOf(err: unknown): ApiError {
   if (err instanceof ApiError) return err
@@ -124,6 +128,7 @@ class HttpApi implements Api {
         })
       ctx.status = problem.status
       ctx.set('Content-Type', 'application/problem+json')
+      if (problem.status === 405) ctx.set('Allow', methodsOf(ctx))
       if (isOfBearer(problem.code)) ctx.set('WWW-Authenticate', 'Bearer realm="postern"')
       if (problem.code === 'payload_too_large') ctx.set('Connection', 'close')
       if (problem.retryAfterSeconds !== undefined) ctx.set('Retry-After', String(problem.retryAfterSeconds))

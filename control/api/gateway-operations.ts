@@ -1,13 +1,6 @@
 /** The schemas of the wire go in; what gateways ask of control comes out, for the description of the API. */
-import type { z } from 'zod'
+import type { Operation } from './operation.ts'
 import * as wire from '../wire/index.ts'
-
-/** One route as the description tells of it: what it is for, its body, its answers by status (null: without a body). */
-export interface Operation {
-  readonly summary: string
-  readonly body?: z.ZodType
-  readonly answers: Readonly<Record<number, z.ZodType | null>>
-}
 
 const { paths } = wire
 

@@ -1,10 +1,8 @@
 /** The schemas of the wire go in; what is said of groups and grants in the description of the API comes out. */
-import { z } from 'zod'
-import type { Operation } from './gateway-operations.ts'
+import { list, type Operation } from './operation.ts'
 import * as wire from '../wire/index.ts'
 
 const { paths } = wire
-const list = (item: z.ZodType): z.ZodType => z.object({ items: z.array(item), next: z.string().optional() })
 
 /** Groups, grants, and the broken glass. */
 export const grantOperations: Readonly<Record<string, Operation>> = {
@@ -39,11 +37,13 @@ export const grantOperations: Readonly<Record<string, Operation>> = {
     answers: { 201: wire.restrictionSchema },
   },
   [`DELETE ${paths.restrictions}`]: {
-    summary: 'Open it to all again (?kind=…&id=…).',
+    summary: 'Open it to all again.',
+    query: wire.restrictionSchema,
     answers: { 204: null },
   },
   [`GET ${paths.grants}`]: {
     summary: 'The grants on one thing (?kind=workspace&id=…), or mine.',
+    query: wire.grantsQuerySchema,
     answers: { 200: list(wire.grantViewSchema) },
   },
   [`POST ${paths.grants}`]: {

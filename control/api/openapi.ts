@@ -1,220 +1,9 @@
-/** The schemas of the wire go in; the OpenAPI description of the users' API comes out. */
+/** What each route takes and gives goes in; the OpenAPI description of the users' API comes out. */
 import { z } from 'zod'
 import { routeNeeds } from '../authorization/authorization.ts'
-import { gatewayOperations } from './gateway-operations.ts'
-import { grantOperations } from './grant-operations.ts'
-import type { Operation } from './gateway-operations.ts'
-import { sharingOperations } from './sharing-operations.ts'
+import type { Operation } from './operation.ts'
+import { operations } from './operations.ts'
 import * as wire from '../wire/index.ts'
-
-const list = (item: z.ZodType): z.ZodType => z.object({ items: z.array(item), next: z.string().optional() })
-const secret = z.object({ id: z.string(), token: z.string() })
-
-const { paths } = wire
-const accepted = { 202: wire.workspaceViewSchema }
-
-/** `METHOD path` → what it takes and gives; a test holds it against the router. */
-export const operations: Readonly<Record<string, Operation>> = {
-  [`POST ${paths.setup}`]: {
-    summary: 'Make the first administrator.',
-    body: wire.setupSchema,
-    answers: { 201: wire.userViewSchema },
-  },
-  [`POST ${paths.sessions}`]: {
-    summary: 'Sign in.',
-    body: wire.signInSchema,
-    answers: { 201: wire.userViewSchema },
-  },
-  [`GET ${paths.sessions}`]: { summary: 'My sessions.', answers: { 200: list(wire.sessionViewSchema) } },
-  [`DELETE ${paths.sessions}`]: { summary: 'End all my sessions but this one.', answers: { 204: null } },
-  [`DELETE ${paths.currentSession}`]: { summary: 'Sign out.', answers: { 204: null } },
-  [`DELETE ${paths.session}`]: { summary: 'End one of my sessions.', answers: { 204: null } },
-  [`GET ${paths.me}`]: { summary: 'Who I am.', answers: { 200: wire.userViewSchema } },
-  [`POST ${paths.password}`]: {
-    summary: 'Change my password; my other sessions end, and my API tokens unless I keep them.',
-    body: wire.changePasswordSchema,
-    answers: { 204: null },
-  },
-  [`GET ${paths.jwks}`]: {
-    summary: 'The public keys of identity assertions.',
-    answers: { 200: wire.jwksSchema },
-  },
-  [`GET ${paths.tokens}`]: { summary: 'My API tokens.', answers: { 200: list(wire.tokenViewSchema) } },
-  [`POST ${paths.tokens}`]: {
-    summary: 'Make an API token; it is shown once.',
-    body: wire.createTokenSchema,
-    answers: { 201: secret },
-  },
-  [`DELETE ${paths.token}`]: { summary: 'Delete one of my tokens.', answers: { 204: null } },
-  [`GET ${paths.users}`]: { summary: 'All users.', answers: { 200: list(wire.userViewSchema) } },
-  [`POST ${paths.users}`]: {
-    summary: 'Make a user.',
-    body: wire.createUserSchema,
-    answers: { 201: wire.userViewSchema },
-  },
-  [`PATCH ${paths.user}`]: {
-    summary: 'Change a user.',
-    body: wire.patchUserSchema,
-    answers: { 200: wire.userViewSchema },
-  },
-  [`DELETE ${paths.user}`]: { summary: 'Delete a user without workspaces.', answers: { 204: null } },
-  [`GET ${paths.userSessions}`]: {
-    summary: 'Where a user is signed in.',
-    answers: { 200: list(wire.sessionViewSchema) },
-  },
-  [`DELETE ${paths.userSessions}`]: { summary: 'End all sessions of a user.', answers: { 204: null } },
-  [`DELETE ${paths.userSession}`]: { summary: 'End one session of a user.', answers: { 204: null } },
-  [`DELETE ${paths.userIdentity}`]: {
-    summary:
-      'Forget whom a user is at a provider; who signs in there next by the same address may be linked anew.',
-    answers: { 204: null },
-  },
-  [`POST ${paths.userResetLink}`]: {
-    summary: 'Make a one-time link that sets the user’s password; it works for 24 hours, older ones die.',
-    answers: { 201: wire.createdResetLinkSchema },
-  },
-  [`GET ${paths.invitations}`]: {
-    summary: 'The invitations, used and expired ones too.',
-    answers: { 200: list(wire.invitationViewSchema) },
-  },
-  [`POST ${paths.invitations}`]: {
-    summary: 'Invite somebody; the link is shown once.',
-    body: wire.createInvitationSchema,
-    answers: { 201: wire.createdInvitationSchema },
-  },
-  [`DELETE ${paths.invitation}`]: { summary: 'Revoke an invitation.', answers: { 204: null } },
-  [`GET ${paths.quota}`]: {
-    summary: 'What a user (`user`) or a group (`group`) may have, and has.',
-    answers: { 200: wire.quotaViewSchema },
-  },
-  [`PUT ${paths.quota}`]: {
-    summary: 'Set a quota; it stops nothing that runs.',
-    body: wire.putQuotaSchema,
-    answers: { 200: wire.quotaViewSchema },
-  },
-  [`DELETE ${paths.quota}`]: { summary: 'Take a quota away.', answers: { 204: null } },
-  [`GET ${paths.workspaces}`]: {
-    summary: 'My workspaces; all with ?owner=all.',
-    answers: { 200: list(wire.workspaceViewSchema) },
-  },
-  [`POST ${paths.workspaces}`]: {
-    summary: 'Create a workspace.',
-    body: wire.createWorkspaceSchema,
-    answers: accepted,
-  },
-  [`GET ${paths.workspace}`]: {
-    summary: 'One workspace, by id or name.',
-    answers: { 200: wire.workspaceViewSchema },
-  },
-  [`PATCH ${paths.workspace}`]: {
-    summary: 'Change a part of the spec.',
-    body: wire.patchWorkspaceSchema,
-    answers: accepted,
-  },
-  [`DELETE ${paths.workspace}`]: { summary: 'To the trash; for ever with ?purge=true.', answers: accepted },
-  [`POST ${paths.workspaceStart}`]: { summary: 'Start it.', answers: accepted },
-  [`POST ${paths.workspaceStop}`]: { summary: 'Stop it.', answers: accepted },
-  [`POST ${paths.workspaceRestart}`]: { summary: 'Restart it.', answers: accepted },
-  [`POST ${paths.workspaceRestore}`]: { summary: 'Bring it back from the trash.', answers: accepted },
-  [`GET ${paths.workspaceEvents}`]: {
-    summary: 'Its timeline, newest first.',
-    answers: { 200: list(wire.timelineEventSchema) },
-  },
-  [`GET ${paths.workspaceLinks}`]: {
-    summary: 'Its links.',
-    answers: { 200: list(wire.linkViewSchema) },
-  },
-  [`POST ${paths.workspaceLinks}`]: {
-    summary: 'Make a link that opens its ports to whoever has it; it is shown once.',
-    body: wire.createLinkSchema,
-    answers: { 201: wire.newLinkSchema },
-  },
-  [`DELETE ${paths.workspaceLink}`]: {
-    summary: 'Revoke a link; whoever came by it is out at once.',
-    answers: { 204: null },
-  },
-  [`GET ${paths.workspacePassword}`]: {
-    summary: 'Which passwords it has.',
-    answers: { 200: list(wire.passwordViewSchema) },
-  },
-  [`PUT ${paths.workspacePassword}`]: {
-    summary: 'Set the password before its ports, or before one.',
-    body: wire.setPasswordSchema,
-    answers: { 204: null },
-  },
-  [`DELETE ${paths.workspacePassword}`]: {
-    summary: 'Take a password away.',
-    body: wire.removePasswordSchema,
-    answers: { 204: null },
-  },
-  [`GET ${paths.templates}`]: { summary: 'The templates.', answers: { 200: list(wire.templateViewSchema) } },
-  [`GET ${paths.limits}`]: { summary: 'What the server enforces.', answers: { 200: wire.limitsSchema } },
-  ...grantOperations,
-  [`GET ${paths.hosts}`]: { summary: 'The hosts.', answers: { 200: list(wire.hostViewSchema) } },
-  [`DELETE ${paths.host}`]: {
-    summary: 'Forget a host without workspaces; its agent is refused from then on.',
-    answers: { 204: null },
-  },
-  [`GET ${paths.reservedNames}`]: {
-    summary: 'Names of purged workspaces, reserved to their former owners.',
-    answers: { 200: list(wire.reservedNameViewSchema) },
-  },
-  [`DELETE ${paths.reservedName}`]: {
-    summary: 'Free a reserved name for everybody.',
-    answers: { 204: null },
-  },
-  [`POST ${paths.hostTokens}`]: {
-    summary: 'Make a one-use token for a new agent.',
-    body: wire.createHostTokenSchema,
-    answers: { 201: secret },
-  },
-  [`GET ${paths.hooks}`]: { summary: 'The webhooks.', answers: { 200: list(wire.hookViewSchema) } },
-  [`POST ${paths.hooks}`]: {
-    summary: 'Make a webhook; its secret is shown once.',
-    body: wire.createHookSchema,
-    answers: { 201: wire.createdHookSchema },
-  },
-  [`PATCH ${paths.hook}`]: {
-    summary: 'Change a webhook, or let it rest.',
-    body: wire.patchHookSchema,
-    answers: { 200: wire.hookViewSchema },
-  },
-  [`DELETE ${paths.hook}`]: {
-    summary: 'Delete a webhook with all that waits for it.',
-    answers: { 204: null },
-  },
-  [`GET ${paths.hookDeliveries}`]: {
-    summary: 'What was and will be sent to it, newest first; ?state=waiting, delivered or dead.',
-    answers: { 200: list(wire.deliverySchema) },
-  },
-  [`POST ${paths.hookRedeliver}`]: { summary: 'Send one anew.', answers: { 202: null } },
-  [`GET ${paths.audit}`]: {
-    summary:
-      'Who did what, newest first: all of it for those who read everything, else what is mine. ' +
-      '?actor, action (also workspace.*), object, workspace, outcome (also refused), since, until.',
-    answers: { 200: list(wire.auditRowSchema) },
-  },
-  [`GET ${paths.auditExport}`]: {
-    summary: 'The same, oldest first and whole, as JSON lines (application/x-ndjson).',
-    answers: { 200: wire.auditRowSchema },
-  },
-  [`GET ${paths.gateways}`]: {
-    summary: 'The gateways in processes of their own.',
-    answers: { 200: list(wire.gatewayViewSchema) },
-  },
-  [`POST ${paths.gatewayTokens}`]: {
-    summary: 'Make a one-use token for a new gateway.',
-    body: wire.createGatewayTokenSchema,
-    answers: { 201: secret },
-  },
-  [`DELETE ${paths.gateway}`]: { summary: 'Revoke a gateway.', answers: { 204: null } },
-  ...gatewayOperations,
-  ...sharingOperations,
-  [`GET ${paths.openapi}`]: {
-    summary: 'This description.',
-    answers: { 200: z.record(z.string(), z.unknown()) },
-  },
-}
 
 const problem = z.object({
   type: z.literal('about:blank'),
@@ -227,23 +16,35 @@ const problem = z.object({
   errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
 })
 
+const schemaOf = (schema: z.ZodType, io: 'input' | 'output'): object =>
+  z.toJSONSchema(schema, { io, target: 'draft-2020-12', unrepresentable: 'any' })
+
 const json = (schema: z.ZodType, io: 'input' | 'output', type = 'application/json'): object => ({
-  content: {
-    [type]: { schema: z.toJSONSchema(schema, { io, target: 'draft-2020-12', unrepresentable: 'any' }) },
-  },
+  content: { [type]: { schema: schemaOf(schema, io) } },
 })
 
-function describe(key: string, { summary, body, answers }: Operation): object {
-  const need = routeNeeds[key]
-  const parameters = [...key.matchAll(/:([a-z]+)/g)].map(([, name]) => ({
+const inPath = (key: string): object[] =>
+  [...key.matchAll(/:([a-z]+)/g)].map(([, name]) => ({
     name,
     in: 'path',
     required: true,
     schema: { type: 'string' },
   }))
+
+const inQuery = (query: z.ZodObject | undefined): object[] =>
+  Object.entries(query?.shape ?? {}).map(([name, schema]) => ({
+    name,
+    in: 'query',
+    required: !z.safeParse(schema, undefined).success,
+    schema: schemaOf(schema as z.ZodType, 'input'),
+  }))
+
+function describe(key: string, { summary, query, body, answers, type }: Operation): object {
+  const need = routeNeeds[key]
+  const parameters = [...inPath(key), ...inQuery(query)]
   const responses = Object.entries(answers).map(([status, schema]) => [
     status,
-    { description: summary, ...(schema === null ? {} : json(schema, 'output')) },
+    { description: summary, ...(schema === null ? {} : json(schema, 'output', type)) },
   ])
   return {
     summary,

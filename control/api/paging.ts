@@ -1,8 +1,6 @@
 /** A query goes in; which page of a list is meant comes out, and the cursor of the next one. */
-import { ApiError } from '../wire/index.ts'
-
-const SIZE = 100
-const SIZE_MAX = 500
+import { ApiError, pageQuerySchema } from '../wire/index.ts'
+import { parseQuery } from './parse.ts'
 
 export interface Page {
   /** The key of the last item of the page before. */
@@ -12,13 +10,20 @@ export interface Page {
 
 /** `?limit=1…500&after=<next of the page before>`. @throws ApiError invalid_body */
 export function pageOf(query: URLSearchParams): Page {
-  const limit = Number(query.get('limit') ?? SIZE)
-  if (!Number.isInteger(limit) || limit < 1 || limit > SIZE_MAX)
-    throw new ApiError('invalid_body', undefined, {
-      errors: [{ path: 'limit', message: `1 to ${SIZE_MAX}` }],
-    })
-  const cursor = query.get('after')
-  return { limit, after: cursor === null ? undefined : Buffer.from(cursor, 'base64url').toString('utf8') }
+  const { limit, after } = parseQuery(pageQuerySchema, query)
+  return {
+    limit,
+    after: after === undefined ? undefined : Buffer.from(after, 'base64url').toString('utf8'),
+  }
+}
+
+/** The same of a list whose items are numbered, newest first: those before that number. @throws ApiError invalid_body */
+export function numberedPageOf(query: URLSearchParams): Page & { readonly before: number | undefined } {
+  const page = pageOf(query)
+  const before = page.after === undefined ? undefined : Number(page.after)
+  if (before !== undefined && !(Number.isSafeInteger(before) && before > 0))
+    throw new ApiError('invalid_body', undefined, { errors: [{ path: 'after', message: 'is not a cursor' }] })
+  return { ...page, before }
 }
 
 /** One page of what was read with `limit + 1`. */

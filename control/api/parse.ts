@@ -12,6 +12,15 @@ function problems(issues: readonly z.core.$ZodIssue[]): FieldProblem[] {
   })
 }
 
+/** What a query says of the schema's fields, each one's first value; others are nobody's. @throws ApiError invalid_body */
+export function parseQuery<T extends z.ZodObject>(schema: T, query: URLSearchParams): z.output<T> {
+  const given = Object.keys(schema.shape).flatMap((name) => {
+    const value = query.get(name)
+    return value === null ? [] : [[name, value] as const]
+  })
+  return parseBody(schema, Object.fromEntries(given))
+}
+
 /** @throws ApiError invalid_body with every problem */
 export function parseBody<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
   const result = schema.safeParse(value)

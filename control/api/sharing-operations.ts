@@ -1,5 +1,5 @@
 /** The schemas of the wire go in; what people ask about sharing comes out, for the description of the API. */
-import type { Operation } from './gateway-operations.ts'
+import type { Operation } from './operation.ts'
 import * as wire from '../wire/index.ts'
 
 const { paths } = wire

@@ -1,61 +1,41 @@
 /** Who did what: filtered, in pages, and whole as JSON lines. */
+import type { z } from 'zod'
 import type { Person } from '../authorization/authorization.ts'
 import type { Call, Route } from '../api/call.ts'
 import type { Deployment } from '../deployment.ts'
-import { pageOf, paged } from '../api/paging.ts'
+import { numberedPageOf, paged } from '../api/paging.ts'
+import { parseQuery } from '../api/parse.ts'
 import type { AuditChoice } from '../store/audit.ts'
 import { everyAudit, listAudit } from '../store/audit.ts'
 import { findWorkspace } from '../store/workspaces.ts'
 import { roleIn } from '../authorization/whose.ts'
-import { ApiError, auditActions, auditOutcomes, paths } from '../wire/index.ts'
+import { auditQuerySchema, paths } from '../wire/index.ts'
 import type { AuditRow } from '../wire/index.ts'
 
-function timeOf(query: URLSearchParams, path: 'since' | 'until'): number | undefined {
-  const given = query.get(path)
-  if (given === null) return undefined
-  const atMs = /^\d{1,15}$/.test(given) ? Number(given) : Date.parse(given)
-  if (Number.isFinite(atMs)) return atMs
-  throw new ApiError('invalid_body', undefined, { errors: [{ path, message: 'a time (RFC 3339), or ms' }] })
-}
-
-const objects = new Set(auditActions.map((action) => `${action.split('.')[0]}.*`))
-const known: Readonly<Record<'action' | 'outcome', ReadonlySet<string>>> = {
-  action: new Set([...auditActions, ...objects]),
-  outcome: new Set([...auditOutcomes, 'refused']),
-}
-
-function choiceOf(query: URLSearchParams): Omit<AuditChoice, 'workspaceId' | 'concerns'> {
-  const text = (name: 'actor' | 'action' | 'object' | 'outcome'): Record<string, string> => {
-    const given = query.get(name)
-    if (given === null || given === '') return {}
-    if ((name === 'action' || name === 'outcome') && !known[name].has(given))
-      throw new ApiError('invalid_body', undefined, { errors: [{ path: name, message: 'is not known' }] })
-    return { [name]: given.slice(0, 200) }
-  }
-  const [sinceMs, untilMs] = [timeOf(query, 'since'), timeOf(query, 'until')]
+/** An empty field asks for nothing. */
+function choiceOf(
+  asked: Omit<z.output<typeof auditQuerySchema>, 'workspace'>,
+): Omit<AuditChoice, 'workspaceId' | 'concerns'> {
+  const { since, until, ...texts } = asked
   return {
-    ...text('actor'),
-    ...text('action'),
-    ...text('object'),
-    ...text('outcome'),
-    ...(sinceMs === undefined ? {} : { sinceMs }),
-    ...(untilMs === undefined ? {} : { untilMs }),
+    ...Object.fromEntries(Object.entries(texts).filter(([, text]) => text !== '')),
+    ...(since === undefined ? {} : { sinceMs: since }),
+    ...(until === undefined ? {} : { untilMs: until }),
   }
 }
 
 async function wanted(deployment: Deployment, { query, person }: Call): Promise<AuditChoice> {
   const { db } = deployment.feed
-  const ref = query.get('workspace')
-  const named = ref === null || ref === '' ? null : ref.slice(0, 64)
+  const { workspace: named = '', ...asked } = parseQuery(auditQuerySchema, query)
   // One that is gone is still known by its id; of another's, nothing is said either way.
   const workspace =
-    named === null
+    named === ''
       ? null
       : ((await findWorkspace(db, { id: named })) ?? (await findWorkspace(db, { name: named })))
   const owns = workspace !== null && (await roleIn(db, workspace, person, deployment.now())) === 'owner'
   return {
-    ...choiceOf(query),
-    ...(named === null ? {} : { workspaceId: workspace?.id ?? named }),
+    ...choiceOf(asked),
+    ...(named === '' ? {} : { workspaceId: workspace?.id ?? named }),
     ...(owns || person.readsAll ? {} : { concerns: person.id }),
   }
 }
@@ -81,14 +61,9 @@ export function auditRoutes(deployment: Deployment): Route[] {
       method: 'GET',
       path: paths.audit,
       async run(call) {
-        const page = pageOf(call.query)
-        const before = page.after === undefined ? undefined : Number(page.after)
-        if (before !== undefined && !Number.isSafeInteger(before))
-          throw new ApiError('invalid_body', undefined, {
-            errors: [{ path: 'after', message: 'is not a cursor' }],
-          })
+        const page = numberedPageOf(call.query)
         const choice = await wanted(deployment, call)
-        const rows = await listAudit(feed.db, choice, { before, limit: page.limit + 1 })
+        const rows = await listAudit(feed.db, choice, { before: page.before, limit: page.limit + 1 })
         const body = paged(
           rows,
           page,

@@ -2,26 +2,20 @@
 import type { Reply, Route } from '../api/call.ts'
 import type { Deployment } from '../deployment.ts'
 import { pageOf, paged } from '../api/paging.ts'
-import { parseBody } from '../api/parse.ts'
+import { parseBody, parseQuery } from '../api/parse.ts'
 import { breakGlass } from '../service/break-glass.ts'
 import { createGrant, grantsFor, removeGrant } from '../service/grants.ts'
 import type { Grant } from '../store/grants.ts'
 import type { Db } from '../store/open.ts'
 import { findWorkspace } from '../store/workspaces.ts'
 import { grantViews } from '../views/views-grants.ts'
-import { ApiError, breakGlassSchema, createGrantSchema, objectKinds, paths } from '../wire/index.ts'
+import { breakGlassSchema, createGrantSchema, grantsQuerySchema, paths } from '../wire/index.ts'
 import type { ObjectKind } from '../wire/index.ts'
 
 /** `?kind=workspace&id=<id or name>`; null: not about one thing. @throws ApiError invalid_body */
 function askedOf(query: URLSearchParams): { kind: ObjectKind; id: string } | null {
-  const [given, id] = [query.get('kind'), query.get('id')]
-  if (given === null && id === null) return null
-  const kind = objectKinds.find((each) => each === given)
-  if (kind === undefined || id === null)
-    throw new ApiError('invalid_body', undefined, {
-      errors: [{ path: 'kind', message: `with id: ${objectKinds.join(', ')}` }],
-    })
-  return { kind, id }
+  const { kind, id } = parseQuery(grantsQuerySchema, query)
+  return kind === undefined || id === undefined ? null : { kind, id }
 }
 
 /** What the audit says of a grant: to whom, on what, as what. */

@@ -1,13 +1,13 @@
 /** Webhooks, for administrators: what they are told of, and what became of each message. */
 import type { Route } from '../api/call.ts'
 import type { Deployment } from '../deployment.ts'
-import { pageOf, paged } from '../api/paging.ts'
-import { parseBody } from '../api/parse.ts'
+import { numberedPageOf, paged } from '../api/paging.ts'
+import { parseBody, parseQuery } from '../api/parse.ts'
 import { changeHook, createHook, redeliverTo, removeHook } from '../hooks/hooks.ts'
 import { countDeliveries, listDeliveries } from '../store/deliveries.ts'
 import { findHook, hookView, listHooks } from '../store/hooks.ts'
 import type { Hook } from '../store/hooks.ts'
-import { ApiError, createHookSchema, deliveryStates, patchHookSchema, paths } from '../wire/index.ts'
+import { ApiError, createHookSchema, deliveriesQuerySchema, patchHookSchema, paths } from '../wire/index.ts'
 import type { HookView } from '../wire/index.ts'
 
 const NONE = { waiting: 0, delivered: 0, dead: 0 }
@@ -21,15 +21,9 @@ function deliveryRoutes(deployment: Deployment): Route[] {
       async run({ params, query }) {
         const hook = await findHook(feed.db, params['id'] ?? '')
         if (hook === null) throw new ApiError('not_found')
-        const page = pageOf(query)
-        const before = page.after === undefined ? undefined : Number(page.after)
-        const given = query.get('state')
-        const state = deliveryStates.find((each) => each === given)
-        const isBad = (given !== null && state === undefined) || (before !== undefined && !(before > 0))
-        if (isBad)
-          throw new ApiError('invalid_body', undefined, {
-            errors: [{ path: 'state', message: `one of ${deliveryStates.join(', ')}; after: a cursor` }],
-          })
+        const page = numberedPageOf(query)
+        const { before } = page
+        const { state } = parseQuery(deliveriesQuerySchema, query)
         const rows = await listDeliveries(feed.db, hook.id, { state, before, limit: page.limit + 1 })
         const body = paged(
           rows,

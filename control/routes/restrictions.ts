@@ -1,7 +1,7 @@
 /** Hosts, templates and images that only the holders of a grant may use. */
 import type { Route } from '../api/call.ts'
 import type { Deployment } from '../deployment.ts'
-import { parseBody } from '../api/parse.ts'
+import { parseBody, parseQuery } from '../api/parse.ts'
 import { restrict } from '../service/restrictions.ts'
 import { findHost } from '../store/hosts.ts'
 import { listRestrictions } from '../store/restrictions.ts'
@@ -41,8 +41,7 @@ export function restrictionRoutes(deployment: Deployment): Route[] {
       method: 'DELETE',
       path: paths.restrictions,
       async run({ query }) {
-        const given = parseBody(restrictionSchema, { kind: query.get('kind'), id: query.get('id') })
-        const it = await restrict(deployment, given, false)
+        const it = await restrict(deployment, parseQuery(restrictionSchema, query), false)
         return { status: 204, audit: { details: { opened: `${it.kind} ${it.id}` } } }
       },
     },

@@ -3,15 +3,23 @@ import { barrier, purgeNeed } from '../authorization/authorization.ts'
 import type { Call, Reply, Route } from '../api/call.ts'
 import type { Deployment } from '../deployment.ts'
 import type { Command } from '../lifecycle/lifecycle.ts'
-import { pageOf, paged } from '../api/paging.ts'
-import { parseBody } from '../api/parse.ts'
+import { numberedPageOf, pageOf, paged } from '../api/paging.ts'
+import { parseBody, parseQuery } from '../api/parse.ts'
 import { commandWorkspace, createWorkspace, patchWorkspace } from '../service/workspaces.ts'
 import { grantsOnWorkspaces } from '../store/grants.ts'
 import { listTimeline } from '../store/timeline.ts'
 import type { Workspace } from '../store/workspaces.ts'
 import { listWorkspaces } from '../store/workspaces.ts'
 import { workspaceViews } from '../views/views.ts'
-import { ApiError, createWorkspaceSchema, patchWorkspaceSchema, paths, roleOn } from '../wire/index.ts'
+import {
+  ApiError,
+  createWorkspaceSchema,
+  patchWorkspaceSchema,
+  paths,
+  removeQuerySchema,
+  roleOn,
+  workspacesQuerySchema,
+} from '../wire/index.ts'
 import type { AccessRole } from '../wire/index.ts'
 
 async function shown(
@@ -22,13 +30,6 @@ async function shown(
 ): Promise<Reply> {
   const [body] = await workspaceViews(deployment, deployment.feed.db, [workspace], () => role)
   return { status, body }
-}
-
-function flag(query: URLSearchParams, name: string): boolean {
-  const value = query.get(name)
-  if (value === null || value === 'false') return false
-  if (value === 'true') return true
-  throw new ApiError('invalid_body', undefined, { errors: [{ path: name, message: 'true or false' }] })
 }
 
 function commandRoute(deployment: Deployment, path: string, command: Exclude<Command, 'patch'>): Route {
@@ -48,9 +49,7 @@ function commandRoute(deployment: Deployment, path: string, command: Exclude<Com
 
 async function list(deployment: Deployment, { query, person }: Call): Promise<Reply> {
   const page = pageOf(query)
-  const owner = query.get('owner')
-  if (owner !== null && owner !== 'all' && owner !== 'me')
-    throw new ApiError('invalid_body', undefined, { errors: [{ path: 'owner', message: 'me or all' }] })
+  const { owner } = parseQuery(workspacesQuerySchema, query)
   if (owner === 'all' && !person.readsAll) throw new ApiError('forbidden')
   const { db } = deployment.feed
   const nowMs = deployment.now()
@@ -81,10 +80,8 @@ async function list(deployment: Deployment, { query, person }: Call): Promise<Re
 }
 
 async function timeline(deployment: Deployment, { query, workspace }: Call): Promise<Reply> {
-  const page = pageOf(query)
-  const before = page.after === undefined ? undefined : Number(page.after)
-  if (before !== undefined && !Number.isSafeInteger(before))
-    throw new ApiError('invalid_body', undefined, { errors: [{ path: 'after', message: 'is not a cursor' }] })
+  const page = numberedPageOf(query)
+  const { before } = page
   const events = await listTimeline(deployment.feed.db, workspace.id, { before, limit: page.limit + 1 })
   return {
     status: 200,
@@ -129,7 +126,7 @@ export function workspaceRoutes(deployment: Deployment): Route[] {
       method: 'DELETE',
       path: paths.workspace,
       async run({ query, person, workspace, role }) {
-        const command = flag(query, 'purge') ? 'purge' : 'delete'
+        const command = parseQuery(removeQuerySchema, query).purge === 'true' ? 'purge' : 'delete'
         const barred = command === 'purge' ? barrier(purgeNeed, person, role) : null
         if (barred !== null) throw new ApiError(barred)
         return shown(

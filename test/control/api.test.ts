@@ -11,10 +11,12 @@ import {
   routeNeeds,
 } from '../../control/authorization/authorization.ts'
 import { startCodes } from '../../control/start-error.ts'
-import { openApi, operations } from '../../control/api/openapi.ts'
+import { openApi } from '../../control/api/openapi.ts'
+import { operations } from '../../control/api/operations.ts'
 import { apiCodes, paths, reasonCodes } from '../../control/wire/index.ts'
 import type { Identity, Role } from '../../control/wire/index.ts'
 import { pretendAgent } from '../support/control-agent.ts'
+import { undescribed } from '../support/control-described.ts'
 import { controlServer, password } from '../support/control-server.ts'
 import type { Client, ControlServer } from '../support/control-server.ts'
 import { userRow } from '../support/gateway-control.ts'
@@ -57,6 +59,30 @@ await t.test(
     t.same(Object.keys(operations).sort(), users.sort(), 'and all that users call is described')
     const described = openApi('1', 'http://localhost:8090') as { paths: Record<string, object> }
     t.ok(described.paths['/api/v1/workspaces/{id}/start'])
+    t.match(described.paths[paths.restrictions], {
+      delete: {
+        parameters: [
+          { in: 'query', name: 'kind', required: true },
+          { in: 'query', name: 'id', required: true },
+        ],
+      },
+    })
+    t.match(described.paths[paths.users], {
+      get: {
+        parameters: [
+          { name: 'limit', required: false, schema: { default: 100, maximum: 500 } },
+          { name: 'after' },
+        ],
+      },
+    })
+    t.match(described.paths[paths.auditExport], {
+      get: { responses: { 200: { content: { 'application/x-ndjson': {} } } } },
+    })
+    t.same(
+      undescribed('POST', paths.hostTokens, 201, { id: 'a', token: 'b', expiresAtMs: 1, key: 'c' }),
+      ['.key is not described'],
+      'what more is answered than is described fails a test',
+    )
   },
 )
 
@@ -282,8 +308,13 @@ await t.test('methods: state changes by no GET, HEAD and OPTIONS are sane', asyn
   const ada = await server.setUp()
   for (const path of ['start', 'stop', 'restart', 'restore'])
     t.match(await ada.call('GET', `${api}/x/${path}`), { status: 405, json: { code: 'method_not_allowed' } })
-  t.equal((await ada.call('PUT', api)).status, 405)
-  t.equal((await ada.call('DELETE', api)).status, 405)
+  const takes = (path: string) => async (method: string) => {
+    const { status, headers } = await ada.call(method, path)
+    return [status, String(headers.allow).split(', ').sort()]
+  }
+  for (const method of ['PUT', 'DELETE', 'TRACE', 'PROPFIND'])
+    t.same(await takes(api)(method), [405, ['GET', 'HEAD', 'POST']], `${method}: what the path takes is said`)
+  t.same(await takes(`${api}/x/start`)('TRACE'), [405, ['POST']])
   const head = await ada.call('HEAD', api)
   t.match(head, { status: 200, text: '' })
   const options = await ada.call('OPTIONS', api)

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import t from 'tap'
 import { z } from 'zod'
-import { operations } from '../../control/api/openapi.ts'
+import { operations } from '../../control/api/operations.ts'
 import { routeActions } from '../../control/audit/audit-actions.ts'
 import { listAudit } from '../../control/store/audit.ts'
 import { startReceiver } from '../support/audit-receiver.ts'

@@ -1,6 +1,7 @@
 /** A caller of a control over HTTP, with one cookie jar or one token; what it is answered. */
 import type { IncomingMessage } from 'node:http'
 import { request } from 'node:http'
+import { undescribed } from './control-described.ts'
 import type { Problem, WorkspaceView } from '../../control/wire/index.ts'
 
 /** One answer as it may be: a workspace, a list of them, a problem, a token. */
@@ -27,7 +28,7 @@ export interface Client {
   ): Promise<Answer<T>>
 }
 
-/** Calls `127.0.0.1:port`; every answer's text goes to `answers` too. */
+/** Calls `127.0.0.1:port`; every answer's text goes to `answers` too, and is held to the description of the API. */
 export function makeClient(port: number, answers: string[], bearer?: string): Client {
   const self: Client = {
     cookie: '',
@@ -69,7 +70,10 @@ export function makeClient(port: number, answers: string[], bearer?: string): Cl
               } catch {
                 json = undefined
               }
-              resolve({ status: res.statusCode ?? 0, headers: res.headers, text, json: json as T })
+              const status = res.statusCode ?? 0
+              const strange = undescribed(method, path, status, json)
+              if (strange.length > 0) reject(new Error(`${method} ${path}: ${strange.join('; ')}`))
+              else resolve({ status, headers: res.headers, text, json: json as T })
             })
           },
         )
