@@ -8,11 +8,12 @@ import type { Finding, Meta } from './convert.ts'
 import type { Quarry } from './finish.ts'
 import { openHoldings } from './holdings.ts'
 import { openListenerLook } from './listening.ts'
-import { allListeners, bootId, censusTaker, isLeaderAlive, unwrittenLeader } from './processes.ts'
+import { bootId, censusTaker, isLeaderAlive, unwrittenLeader } from './processes.ts'
 import type { Process } from './processes.ts'
 import { portsOnLoopback, targetOf } from './sockets.ts'
-import type { Target } from './sockets.ts'
+import type { Listener, Target } from './sockets.ts'
 import type { Store } from './store.ts'
+import { openTable } from './table.ts'
 
 /** A record and what was seen of it. */
 export interface Seen {
@@ -31,8 +32,16 @@ export interface Observer {
   dial(meta: Meta, port: number, call: { readonly signal: AbortSignal }): Promise<Duplex>
 }
 
+type Look<T> = () => Promise<T | undefined>
+
+interface WayIn {
+  readonly target: Target
+  readonly hostPort: number
+}
+
 /** How long a look believes that a stranger's socket is a stranger's. */
 const LOOK_AGE_MS = 5_000
+/** The same of a dial; and how old a table may be by which it is begun, as it is proved by a new one afterwards. */
 const DIAL_AGE_MS = 250
 
 /** Opens eyes that remember, between looks, only what can't change or is checked again. */
@@ -41,6 +50,7 @@ export function openObserver(store: Store): Observer {
   const boot = bootId()
   const holdings = openHoldings()
   const listenersAt = openListenerLook()
+  const table = openTable()
 
   /** Of every workspace: a census of one would forget the others. */
   function allProcesses(metas: readonly Meta[], isQuick: boolean): Map<WorkspaceId, readonly Process[]> {
@@ -75,12 +85,8 @@ export function openObserver(store: Store): Observer {
   }
 
   /** The number itself counts as well as what was handed over for it: not every program takes the hint. */
-  function wayIn(
-    meta: Meta,
-    port: number,
-  ): { readonly target: Target; readonly hostPort: number } | undefined {
+  function wayIn(meta: Meta, port: number, all: readonly Listener[]): WayIn | undefined {
     const candidates = [meta.ports[String(port)], port].filter((hostPort) => hostPort !== undefined)
-    const all = allListeners()
     const listeners = all.filter((one) => candidates.includes(one.port))
     holdings.refresh(all, listeners, () => allProcesses([meta], true), DIAL_AGE_MS)
     for (const hostPort of candidates) {
@@ -88,6 +94,44 @@ export function openObserver(store: Store): Observer {
       if (target !== undefined) return { target, hostPort }
     }
     return undefined
+  }
+
+  /**
+   * Dials, and proves by a table that was read after it that the same sockets, the workspace's own, took it: somebody
+   * else may have taken the port over meanwhile. Undefined where that isn't proved.
+   */
+  async function enter(
+    meta: Meta,
+    port: number,
+    { target, hostPort }: WayIn,
+    prove: (look: Look<true>) => Promise<true | undefined>,
+    signal: AbortSignal,
+  ): Promise<Duplex | undefined> {
+    const stream = await dialLoopback(target.host, hostPort, port, signal)
+    let isProved: true | undefined
+    try {
+      isProved = await prove(async () => {
+        const now = wayIn(meta, port, await table.fresh())
+        return now?.target.inodes.join() === target.inodes.join() ? true : undefined
+      })
+      signal.throwIfAborted()
+    } catch (err) {
+      stream.destroy()
+      throw err
+    }
+    if (isProved === true) return stream
+    stream.destroy()
+    return undefined
+  }
+
+  /** By what was seen a moment ago. Whatever fails here is only no answer: the patient way follows. */
+  async function enterQuickly(meta: Meta, port: number, signal: AbortSignal): Promise<Duplex | undefined> {
+    const found = wayIn(meta, port, await table.recent(DIAL_AGE_MS))
+    if (found === undefined) return undefined
+    return enter(meta, port, found, (look) => look(), signal).catch(() => {
+      signal.throwIfAborted()
+      return undefined
+    })
   }
 
   return {
@@ -99,15 +143,15 @@ export function openObserver(store: Store): Observer {
     async dial(meta, port, { signal }) {
       signal.throwIfAborted()
       const isAlive = isLeaderAlive(meta, boot) || look([meta])[0]?.finding.isAlive === true
-      const found = isAlive ? await soon(() => wayIn(meta, port), signal) : undefined
+      if (!isAlive) throw nothingThere(port)
+      const quick = await enterQuickly(meta, port, signal)
+      if (quick !== undefined) return quick
+      const patiently = <T>(again: Look<T>): Promise<T | undefined> => soon(again, signal)
+      const found = await patiently(async () => wayIn(meta, port, await table.fresh()))
       if (found === undefined) throw nothingThere(port)
-      const stream = await dialLoopback(found.target.host, found.hostPort, port, signal)
-      // Somebody else may have taken the port over between the look and the dial.
-      const isSame = (): true | undefined =>
-        wayIn(meta, port)?.target.inodes.join() === found.target.inodes.join() ? true : undefined
-      if ((await soon(isSame, signal)) === true) return stream
-      stream.destroy()
-      throw nothingThere(port)
+      const stream = await enter(meta, port, found, patiently, signal)
+      if (stream === undefined) throw nothingThere(port)
+      return stream
     },
   }
 }
@@ -116,9 +160,9 @@ export function openObserver(store: Store): Observer {
  * Looks up to three times: the kernel's table of listeners is read in pages, and a row is missed when others come or go
  * between two of them; and a socket is believed a stranger's for DIAL_AGE_MS.
  */
-async function soon<T>(look: () => T | undefined, signal: AbortSignal): Promise<T | undefined> {
+async function soon<T>(look: Look<T>, signal: AbortSignal): Promise<T | undefined> {
   for (const pauseMs of [20, DIAL_AGE_MS + 10]) {
-    const found = look()
+    const found = await look()
     if (found !== undefined) return found
     await pause(pauseMs, undefined, { signal })
   }

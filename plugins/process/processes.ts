@@ -2,7 +2,7 @@
 import { closeSync, existsSync, openSync, readFileSync, readSync, readdirSync, readlinkSync } from 'node:fs'
 import { markOf, markerVariables } from './convert.ts'
 import type { Meta } from './convert.ts'
-import { parseListeners } from './sockets.ts'
+import { endsListening, parseListeners } from './sockets.ts'
 import type { Listener } from './sockets.ts'
 
 /** A living process; `startTicks` tells it from a later one of the same pid. */
@@ -198,10 +198,6 @@ export function allListeners(): Listener[] {
 
 const ROWS_BYTES = 1_024
 
-/**
- * The rows of listening sockets, which come first: a busy machine has thousands of others, and each row costs.
- * Source: Linux net/ipv4/tcp_ipv4.c, tcp_get_idx.
- */
 function listeningPart(path: string): string {
   const file = openSync(path, 'r')
   try {
@@ -210,7 +206,7 @@ function listeningPart(path: string): string {
     for (;;) {
       const length = readSync(file, buffer)
       text += buffer.toString('latin1', 0, length)
-      if (length === 0 || /\n\s*\d+: \S+ \S+ (?!0A)[0-9A-F]{2} /.test(text)) return text
+      if (length === 0 || endsListening(text)) return text
     }
   } finally {
     closeSync(file)

@@ -31,6 +31,14 @@ export function parseListeners(table: string, family: 4 | 6): Listener[] {
 }
 
 /**
+ * True when all rows of listening sockets are read: they come first, and a busy machine has thousands of others.
+ * Source: Linux net/ipv4/tcp_ipv4.c, tcp_get_idx.
+ */
+export function endsListening(table: string): boolean {
+  return /\n\s*\d+: \S+ \S+ (?!0A)[0-9A-F]{2} /.test(table)
+}
+
+/**
  * How to reach a port through sockets that are all our own, or undefined. The most exact address wins in the kernel,
  * so a socket of ours on every address is no way in where somebody else listens on 127.0.0.1 itself.
  */

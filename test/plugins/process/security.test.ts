@@ -8,6 +8,8 @@ import { createServer } from 'node:net'
 import type { AddressInfo, Server } from 'node:net'
 import type { Runtime, WorkspaceSpec } from '@postern/plugin'
 import plugin from '@postern/plugin-process'
+import { openTable } from '@postern/plugin-process/internal/table'
+import type { ListenerTable } from '@postern/plugin-process/internal/table'
 import t from 'tap'
 import { freePort } from '../../support/free-port.ts'
 import { testHost } from '../../support/plugins-host.ts'
@@ -53,8 +55,9 @@ function greeter(listen: string, ports: number[] = []): WorkspaceSpec {
   }
 }
 
-async function greeting(id: string, port: number): Promise<string> {
+async function greeting(id: string, port: number, word = ''): Promise<string> {
   const stream = await runtime.connect!(id, port, call)
+  if (word !== '') stream.write(word)
   let text = ''
   for await (const chunk of stream) text += String(chunk)
   return text
@@ -121,6 +124,64 @@ t.test('a port that the host takes over once the workspace lets go of it', async
   const db = await database(t, port)
   await t.rejects(greeting(spec.id, port), { code: 'ERR_NOT_FOUND' })
   t.equal(db.visitors(), 0)
+})
+
+t.test('a workspace that steps aside for a moment hands nobody on to who listens there then', async (t) => {
+  const port = await freePort()
+  // It keeps its socket, which looks like its own, but listens no more: the next who comes in meets somebody else.
+  const script = `use Socket; socket(S, PF_INET, SOCK_STREAM, 0); setsockopt(S, SOL_SOCKET, SO_REUSEADDR, 1);
+    bind(S, sockaddr_in(${port}, INADDR_LOOPBACK)) or die; listen(S, 9);
+    while (accept(C, S)) { last if sysread(C, $_, 1); close(C) }
+    shutdown(S, 2); syswrite(C, "the workspace\n"); close(C); sleep 1000`
+  const spec = { ...greeter(''), command: ['perl', '-e', script] }
+  await runtime.start(spec, call)
+  t.equal(await until(() => greeting(spec.id, port, 'x')), 'the workspace\n')
+  const db = await until(() => database(t, port))
+  const heard = await Promise.all(
+    Array.from({ length: 8 }, () =>
+      greeting(spec.id, port).then(
+        (text) => text,
+        ({ code }: { code: string }) => code,
+      ),
+    ),
+  )
+  t.same(heard, Array(8).fill('ERR_NOT_FOUND'))
+  t.comment(`${db.visitors()} connections were made and closed again`)
+})
+
+t.test('a table is from after the ask, and one read serves all who asked before it', async (t) => {
+  type Listener = Awaited<ReturnType<ListenerTable['fresh']>>[number]
+  const reads: { end: (err?: Error) => void }[] = []
+  let now = 0
+  const read = (): Promise<readonly Listener[]> =>
+    new Promise((resolve, reject) => {
+      const rows: Listener[] = [{ family: 4, address: '', port: reads.length, inode: '1' }]
+      reads.push({ end: (err) => (err === undefined ? resolve(rows) : reject(err)) })
+    })
+  const table = openTable(read, () => now)
+  /** Which read an answer is of. */
+  const of = async (rows: Promise<readonly Listener[]>): Promise<number | undefined> => (await rows)[0]?.port
+  const first = of(table.fresh())
+  const late = [of(table.fresh()), of(table.recent(1_000)), of(table.fresh())]
+  t.equal(reads.length, 1, 'the others wait for the next')
+  reads[0]?.end()
+  t.equal(await first, 0)
+  await until(() => reads.length === 2)
+  const later = of(table.fresh())
+  reads[1]?.end()
+  t.same(await Promise.all(late), [1, 1, 1])
+  await until(() => reads.length === 3)
+  reads[2]?.end()
+  t.equal(await later, 2, 'never the one that ran when it was asked for')
+  now = 249
+  t.equal(await of(table.recent(250)), 2)
+  now = 250
+  const failing = of(table.recent(250))
+  reads[3]?.end(new Error('no'))
+  await t.rejects(failing, { message: 'no' })
+  const again = of(table.fresh())
+  reads[4]?.end()
+  t.equal(await again, 4, 'one that failed keeps nobody')
 })
 
 t.test('a program that only listens on [::1] is in reach by connect', async (t) => {
