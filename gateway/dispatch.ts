@@ -1,5 +1,5 @@
 // A parsed request or upgrade comes in from a server; it leaves towards a workspace, control or our own pages, or is refused.
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type IncomingMessage, METHODS, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type ApiCode, paths, userOf } from '../control/wire/index.ts'
 import { answerCapped, answerCode, answerDecision, noteDenial, send, wantsPage } from './pages/answer.ts'
@@ -18,10 +18,12 @@ import { type EdgeRequest, overHttp2 } from './http2/request.ts'
 import { streamSocket } from './http2/websocket.ts'
 import type { Credential } from './identity/identity.ts'
 import { takeSeat } from './limits/seats.ts'
-import { holdBack, turnOf } from './listeners/pipeline.ts'
+import type { TurnedAway } from './listeners/arrivals.ts'
+import { holdBack, owedAnswer, turnOf } from './listeners/pipeline.ts'
 import { relayOf } from './proxy/engine.ts'
 import { asksForWebSocket, type Scan, scanHeaders } from './headers/scan.ts'
 import { shownHost } from './seen/access-line.ts'
+import { count } from './seen/counters.ts'
 import { RouteClass } from './seen/classes.ts'
 import { Seen } from './seen/seen.ts'
 import { tellWhenClosed } from './seen/tell.ts'
@@ -34,6 +36,9 @@ const PLACES_MAX = 20_000
 
 const API_PREFIX = '/api/'
 
+/** Those of HTTP/1.1, as Node reads it; HTTP/2 would let any word pass, of any length. */
+const methods: ReadonlySet<string> = new Set(METHODS)
+
 const places = new WeakMap<Edge, Map<string, Place>>()
 
 /** Where a raw Host value leads; the same few are asked for all the time. */
@@ -43,6 +48,8 @@ export function placeFor(edge: Edge, host: string): Place {
   const held = known.get(host)
   if (held !== undefined) return held
   const place = placeOfHostHeader(host, edge.site)
+  // Names that are nobody's come in any number and length; to read one anew costs little.
+  if (place.kind === 'elsewhere') return place
   if (known.size >= PLACES_MAX) known.clear()
   known.set(host, place)
   return place
@@ -55,6 +62,7 @@ function protocolFault(req: IncomingMessage, scan: Scan): { code: ApiCode; detai
   if (req.httpVersionMajor !== 1 && !isHttp2) return { code: 'http_version' }
   if (req.rawHeaders.length > FIELDS_MAX * 2) return { code: 'headers_too_large' }
   if (scan.hostCount > 1) return { code: 'bad_request', detail: 'There is more than one Host header.' }
+  if (!methods.has(req.method ?? '')) return { code: 'not_implemented' }
   if (isHttp2 && scan.hostCount === 0) return { code: 'bad_request', detail: 'There is no :authority.' }
   if (scan.transferEncoding !== null) {
     if (req.httpVersionMinor === 0 && !isHttp2)
@@ -84,20 +92,14 @@ function hostShown(place: Place, host: string): string {
   return place.kind === 'workspace' ? place.label : place.kind === 'dashboard' ? '' : shownHost(host)
 }
 
-interface Arrival {
-  readonly req: IncomingMessage
-  readonly res: ServerResponse
-  readonly scan: Scan
-  readonly socket: Duplex | null
-  readonly head: Buffer | null
-  readonly expectsContinue: boolean
-}
+type Arrival = Pick<Visit, 'req' | 'res' | 'scan' | 'socket' | 'head' | 'expectsContinue'>
 
 /** Parses an arrival; null when it has been answered already. */
 function admit(edge: Edge, arrival: Arrival): Visit | null {
   const { req, res, scan, socket, head, expectsContinue } = arrival
   edge.counters.requests++
   const method = req.method ?? ''
+  const shownMethod = methods.has(method) ? method : ''
   const target = targetOf(method, req.url ?? '', scan.host)
   const place = placeFor(edge, scan.host)
   const peer = scan.visitor === null ? edge.peerOf(req) : visitorOf(edge, scan.visitor, req)
@@ -116,7 +118,7 @@ function admit(edge: Edge, arrival: Arrival): Visit | null {
     requestId,
     peer,
     chain,
-    seen: new Seen(kind, requestId, chain.client, hostShown(place, scan.host), method, req.url ?? ''),
+    seen: new Seen(kind, requestId, chain.client, hostShown(place, scan.host), shownMethod, req.url ?? ''),
     socket,
     head,
     expectsContinue,
@@ -165,9 +167,22 @@ export function handleExpectation(edge: Edge, req: IncomingMessage, res: ServerR
   if (visit !== null) answerCode(visit, 'expectation_failed')
 }
 
+/**
+ * Takes a connection that Node's server has let go. One on which an answer is still owed ends: what asks to leave HTTP
+ * must wait for its turn (RFC 9112 §9.3.2), and Node hands it over at once.
+ */
+function isItsTurn(edge: Edge, socket: Duplex): boolean {
+  // First of all: an error without a listener would end the process.
+  if (!socket.listeners('error').includes(destroyThis)) socket.on('error', destroyThis)
+  if (owedAnswer(socket) === null) return true
+  count(edge.counters.turnedAway, 'upgrade_out_of_turn' satisfies TurnedAway)
+  socket.destroy()
+  return false
+}
+
 /** The `connect` event: there is no tunnel through the edge. */
 export function handleConnect(edge: Edge, req: IncomingMessage, socket: Duplex): void {
-  socket.on('error', destroyThis)
+  if (!isItsTurn(edge, socket)) return
   const res = answerOn(req, socket)
   const visit = admit(edge, {
     req: Object.assign(req, { url: '/' }),
@@ -213,8 +228,7 @@ export function handleUpgrade(
   socket: Duplex,
   head: Buffer,
 ): void {
-  // First of all: an error without a listener would end the process.
-  socket.on('error', destroyThis)
+  if (!isItsTurn(edge, socket)) return
   const scan = scanHeaders(req.rawHeaders)
   const place = placeFor(edge, scan.host)
   const path = pathOf(req.url ?? '/')

@@ -86,6 +86,8 @@ export class EdgeAnswer extends Http2ServerResponse {
     this.statusCode = status
     fields[':status'] = status
     this.#hasBody = this.req.method !== 'HEAD' && status !== 204 && status !== 205 && status !== 304
+    // Node ends it with its head.
+    if (status === 205) delete fields['content-length']
     // Only an answer of unknown length can have trailers.
     const waitForTrailers = fields['content-length'] === undefined && this.#hasBody
     stream.respond(fields, { endStream: this.writableEnded, waitForTrailers })
@@ -119,7 +121,7 @@ export class EdgeAnswer extends Http2ServerResponse {
 
   /** Takes Node's forms of HTTP/1.1: an object, or pairs with duplicates. */
   override addTrailers(trailers: OutgoingHttpHeaders | readonly (readonly [string, string])[]): void {
-    const fields: OutgoingHttpHeaders = {}
+    const fields = Object.create(null) as OutgoingHttpHeaders
     for (const [name, value] of Array.isArray(trailers) ? trailers : Object.entries(trailers))
       addFields(fields, [name as string, String(value)])
     super.addTrailers(fields)

@@ -33,7 +33,8 @@ export function acceptedFields(head: string, key: string): OutgoingHttpHeaders |
     else flat.push(name, value)
   }
   if (accept !== acceptOf(key)) return null
-  const fields: OutgoingHttpHeaders = { ':status': 200 }
+  const fields = Object.create(null) as OutgoingHttpHeaders
+  fields[':status'] = 200
   addFields(fields, flat)
   return fields
 }

@@ -1,6 +1,7 @@
 // Requests that came before the answers to those before them come in; how many of them a connection may have is kept here.
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 
 /**
  * Requests that may wait on one connection for the answers before theirs. Browsers send none so, fronts neither; Node
@@ -35,6 +36,11 @@ export function turnOf(socket: Socket, res: ServerResponse): Turn {
   res.once('close', () => mine.waiting--)
   return 'waits'
 }
+
+/** The answer that a connection is in the middle of, or owes; null: none. */
+export const owedAnswer = (socket: Duplex): ServerResponse | null =>
+  // Node tells nobody else of it.
+  (socket as { _httpMessage?: ServerResponse | null })._httpMessage ?? null
 
 /** Reads nothing more from a connection that sent too much, and calls `answer` after a while, if it is still there. */
 export function holdBack(socket: Socket, answer: () => void): void {

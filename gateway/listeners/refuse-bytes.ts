@@ -1,5 +1,4 @@
 // What Node's parser gives up on comes in with its connection; a coded problem goes out on the bare bytes, counted and told of.
-import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { type ApiCode, ApiError, apiCodes } from '../../control/wire/index.ts'
 import { type Edge, nextRequestId } from '../edge.ts'
@@ -9,6 +8,7 @@ import { Seen } from '../seen/seen.ts'
 import { tellOver } from '../seen/tell.ts'
 import type { Peer } from './trust.ts'
 import { endSoon } from '../upgrade.ts'
+import { owedAnswer } from './pipeline.ts'
 
 const REASONS: Readonly<Record<number, string>> = {
   400: 'Bad Request',
@@ -27,7 +27,7 @@ function codeOf(err: NodeJS.ErrnoException): ApiCode | null {
 /** The `clientError` event of a server for HTTP/1.1. */
 export function refuseBytes(edge: Edge, err: NodeJS.ErrnoException, socket: Socket, peer: Peer): void {
   const code = codeOf(err)
-  const answering = (socket as { _httpMessage?: ServerResponse })._httpMessage
+  const answering = owedAnswer(socket)
   // It has been answered and is on its way out: what still comes is dropped.
   if (code !== null && socket.writableEnded && !socket.destroyed) return
   const isHeard = socket.writable && answering?.headersSent !== true && peer.guest?.isOver !== true

@@ -35,13 +35,15 @@ export function lenientHead(rawHeaders: readonly string[]): LenientHead | null {
     const value = given.replace(UNWRITABLE, ' ').replace(BLANKS, '')
     if (value !== given) isPlain = false
     const lower = name.length === 14 || name.length === 17 ? name.toLowerCase() : ''
+    // What frames a body is not guessed at: the parser read it as it came.
+    const framing = lower === '' ? '' : given.replace(BLANKS, '')
     if (lower === 'transfer-encoding') {
-      if (coding !== null || value.toLowerCase() !== 'chunked') return null
-      coding = value
+      if (coding !== null || framing.toLowerCase() !== 'chunked') return null
+      coding = framing
     } else if (lower === 'content-length') {
-      if (!/^[0-9]{1,15}$/.test(value) || (length !== null && length !== value)) return null
-      if (length === null) raw.push(name, value)
-      length = value
+      if (!/^[0-9]{1,15}$/.test(framing) || (length !== null && length !== framing)) return null
+      if (length === null) raw.push(name, framing)
+      length = framing
     } else raw.push(name, value)
   }
   if (coding !== null && length !== null) {

@@ -37,6 +37,10 @@ const PROTOCOL = 'Sec-WebSocket-Protocol'
 const isProtocolName = (text: string, i: number): boolean =>
   i % 2 === 0 && fieldKind(text) === Field.protocols
 
+/** Informational answers to one request, and those that may be hints for the visitor, who need not read them: they must be few. */
+const INFORMED_MAX = 1000
+const HINTS_MAX = 10
+
 const REPEATABLE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
 
 /** One request to an app and its answer; the engine that carries it is what extends this. */
@@ -56,6 +60,7 @@ export abstract class Relay implements LiveStream {
   protected headed = false
   protected finished = false
   #retried = false
+  #informed = 0
   readonly #route: EdgeRoute
 
   constructor(visit: Visit, allowed: Allowed) {
@@ -186,8 +191,10 @@ export abstract class Relay implements LiveStream {
   /** An informational answer: hints are passed on, all else is between the app and us. */
   protected inform(status: number, raw: readonly Uint8Array[]): void {
     const { req, res, socket, peer } = this.visit
+    if (++this.#informed > INFORMED_MAX) return this.fail(new ApiError('upstream_bad_answer'))
     // To a front none: before 1.29, nginx takes a 103 for the answer itself.
-    if (status !== 103 || peer.trusted || !takesMore(req) || socket !== null) return
+    if (status !== 103 || peer.trusted || !takesMore(req) || socket !== null || this.#informed > HINTS_MAX)
+      return
     const hints: Record<string, string[]> = {}
     for (let i = 0; i + 1 < raw.length; i += 2)
       if ((raw[i] as Buffer).toString('latin1').toLowerCase() === 'link')

@@ -90,6 +90,7 @@ t.test('what can’t be mended is 502, and the process lives', async (t) => {
   const answers = {
     '/garbage': 'hello there\r\n\r\n',
     '/lengths': 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nok',
+    '/tab': 'HTTP/1.1 200 OK\r\nTransfer-Encoding:\x0bchunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n',
     '/coding': 'HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n',
     '/status': 'HTTP/1.1 99 Low\r\nContent-Length: 2\r\n\r\nok',
     '/large': `HTTP/1.1 200 OK\r\nX-A: ${'a'.repeat(40_000)}\r\n\r\n`,

@@ -179,6 +179,19 @@ const poison: readonly Case[] = [
     lines: ['HEAD /a'],
     connections: 2,
   },
+  ...['204 No Content', '304 Not Modified'].flatMap((line) =>
+    (['', 'Transfer-Encoding: chunked\r\n'] as const).map((coding): Case => ({
+      name: `another answer behind a ${line.slice(0, 3)}${coding === '' ? '' : ' that says chunked'}`,
+      says: `HTTP/1.1 ${line}\r\n${coding}\r\n${OTHERS}`,
+      send: `GET /a HTTP/1.1\r\n${HEAD}\r\n`,
+      statuses: [Number(line.slice(0, 3))],
+      lines: ['GET /a'],
+      body: '',
+      answerLacks: /^(content-length|transfer-encoding):/i,
+      kept: true,
+      connections: 2,
+    })),
+  ),
   {
     name: 'an answer that comes while nobody waits',
     app: { onWhole: ({ connection }) => void connection.socket.write(OK) },
