@@ -41,7 +41,8 @@ export function offeredBy(
   law: HostLaw,
 ): Register['capabilities'] {
   const { gpus, mounts, hostNetwork, ...plain } = runtime?.capabilities ?? declared
-  if (runtime === null) return plain
+  // Whether this machine can hold a disk's size shows when it is open.
+  if (runtime === null) return { ...plain, ...(plain.limits && { limits: { ...plain.limits, disk: false } }) }
   return {
     ...plain,
     ...(gpus === true && (runtime.gpus ?? 0) > 0 ? { gpus: runtime.gpus } : {}),

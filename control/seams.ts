@@ -12,6 +12,7 @@ export interface ControlLimits {
   readonly maxCpu: number
   readonly maxMemoryBytes: number
   readonly maxPids: number
+  readonly maxDiskBytes: number
   readonly trashMs: number
 }
 

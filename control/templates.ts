@@ -44,6 +44,7 @@ const templateSchema = z
     cpu: z.number().positive().optional(),
     memory_bytes: z.int().positive().optional(),
     pids: z.int().positive().optional(),
+    disk_bytes: z.int().positive().optional(),
     gpus: gpuCount.default(0),
     mounts: z
       .array(
@@ -125,6 +126,7 @@ async function loadTemplate(folder: string): Promise<Template> {
     cpu: body.cpu ?? null,
     memoryBytes: body.memory_bytes ?? null,
     pids: body.pids ?? null,
+    diskBytes: body.disk_bytes ?? null,
     gpus: body.gpus,
     mounts: body.mounts,
     networks: body.networks,
@@ -177,6 +179,7 @@ export function templateView(
     cpu: template.cpu,
     memoryBytes: template.memoryBytes,
     pids: template.pids,
+    diskBytes: template.diskBytes,
     gpus: template.gpus,
     mounts: template.mounts.map((mount) => ({ ...mount })),
     networks: [...template.networks],

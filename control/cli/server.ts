@@ -141,6 +141,7 @@ async function openControl(
       maxCpu: config.maxCpu,
       maxMemoryBytes: config.maxMemory,
       maxPids: config.maxPids,
+      maxDiskBytes: config.maxDisk,
       trashMs: config.trashPeriod,
     },
     oidcProviders: config.oidcProviders ?? [],

@@ -43,6 +43,11 @@ export const workspaceOptions = {
     initial: '4096',
     read: readCount,
   },
+  'max-disk': {
+    describe: 'Most disk of one workspace, where a host can hold its size',
+    initial: '100G',
+    read: readBytes,
+  },
   'trash-period': {
     describe: 'How long a deleted workspace can be brought back, such as 7d',
     initial: '7d',

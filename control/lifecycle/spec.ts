@@ -25,6 +25,7 @@ export interface StoredSpec {
   readonly cpu: number | null
   readonly memoryBytes: number | null
   readonly pids: number | null
+  readonly diskBytes: number | null
   readonly env: readonly StoredEnv[]
   readonly command: readonly string[] | null
   readonly ports: readonly StoredPort[] | null
@@ -42,7 +43,7 @@ export interface Beyond {
 }
 
 /** Specs that were stored before there was such a thing have nothing of it. */
-export const beyondUnsaid = { gpus: null, mounts: null, networks: null } as const
+export const beyondUnsaid = { diskBytes: null, gpus: null, mounts: null, networks: null } as const
 export const beyondNothing: Beyond = { gpus: 0, mounts: [], networks: [] }
 
 /** A template as it was read from its folder. */
@@ -56,6 +57,7 @@ export interface Template extends Beyond {
   readonly cpu: number | null
   readonly memoryBytes: number | null
   readonly pids: number | null
+  readonly diskBytes: number | null
   /** For hosts whose runtime takes images; null: not for them. */
   readonly container: { readonly image: string; readonly command: readonly string[] | null } | null
   /** For hosts that run commands themselves; null: not for them. */
@@ -69,6 +71,8 @@ export interface Resolved extends Beyond {
   readonly cpu: number
   readonly memoryBytes: number
   readonly pids: number
+  /** Null: its data has no bound of its own. */
+  readonly diskBytes: number | null
   readonly ports: readonly StoredPort[]
   readonly paths: readonly EdgePath[]
   readonly defaultPort: number | null
@@ -126,6 +130,7 @@ export function resolve(spec: StoredSpec, template: Template | null, defaults: D
     cpu: spec.cpu ?? template?.cpu ?? defaults.cpu,
     memoryBytes: spec.memoryBytes ?? template?.memoryBytes ?? defaults.memoryBytes,
     pids: spec.pids ?? template?.pids ?? defaults.pids,
+    diskBytes: spec.diskBytes ?? template?.diskBytes ?? null,
     ports,
     paths: spec.paths ?? template?.paths ?? [],
     ...beyondOf(spec, template ?? beyondNothing),
@@ -138,7 +143,7 @@ export function resolve(spec: StoredSpec, template: Template | null, defaults: D
 
 /** Why a host cannot take a workspace: in words, and by which field of its spec. */
 export interface Lack {
-  readonly path: 'image' | keyof Beyond
+  readonly path: 'image' | 'diskBytes' | keyof Beyond
   readonly message: string
 }
 
@@ -147,11 +152,13 @@ export function lacking(shape: Shape, host: Capabilities): Lack | null {
   if (host.images === true && shape.container === null)
     return { path: 'image', message: 'It has no image for a runtime that takes images.' }
   if (host.images !== true && shape.host === null) return { path: 'image', message: shape.lacks ?? NO_IMAGES }
+  if (shape.diskBytes !== null && host.limits?.disk !== true)
+    return { path: 'diskBytes', message: 'It asks for a disk of its own size, and the host can’t hold one.' }
   return lackingBeyond(shape, host)
 }
 
 /** The part of a shape that decides on where it can be. */
-export type Shape = Pick<Resolved, 'container' | 'host' | 'lacks' | keyof Beyond>
+export type Shape = Pick<Resolved, 'container' | 'host' | 'lacks' | 'diskBytes' | keyof Beyond>
 
 function lackingBeyond({ gpus, mounts, networks }: Beyond, host: Capabilities): Lack | null {
   if (gpus > (host.gpus ?? 0))
@@ -173,6 +180,7 @@ export function specView(spec: StoredSpec, resolved: Resolved): SpecView {
     cpu: resolved.cpu,
     memoryBytes: resolved.memoryBytes,
     pids: resolved.pids,
+    diskBytes: resolved.diskBytes,
     env: spec.env.map(({ name, value, secret }) => (secret ? { name, secret } : { name, value, secret })),
     command: spec.command === null ? null : [...spec.command],
     ports: resolved.ports.map((port) => ({ ...port })),
@@ -231,6 +239,7 @@ export function runtimeSpec(
     ...(host.limits?.cpu === true ? { cpuMillis: Math.max(10, Math.round(resolved.cpu * 1000)) } : {}),
     ...(host.limits?.memory === true ? { memoryBytes: resolved.memoryBytes } : {}),
     ...(host.limits?.pids === true ? { pids: resolved.pids } : {}),
+    ...(resolved.diskBytes === null ? {} : { diskBytes: resolved.diskBytes }),
     ...(resolved.gpus > 0 ? { gpus: resolved.gpus } : {}),
     ...(resolved.mounts.length > 0 ? { mounts: resolved.mounts } : {}),
     ...(resolved.networks.includes('host') ? { hostNetwork: true } : {}),

@@ -10,7 +10,7 @@ import { PATHS_MAX } from '../wire/index.ts'
 import type { Accessing, FieldProblem, HostCapability, Limits, Settings } from '../wire/index.ts'
 
 const MIB = 1024 * 1024
-const smallest = { cpu: 0.05, memoryBytes: 32 * MIB, pids: 16 } as const
+const smallest = { cpu: 0.05, memoryBytes: 32 * MIB, pids: 16, diskBytes: 64 * MIB } as const
 const MAX_PORTS = 32
 const MAX_ENV = 200
 
@@ -26,12 +26,14 @@ export function lackingOn(shape: Shape, hosts: readonly Host[]): Lack | null {
   return lacks.includes(null) ? null : (lacks[0] ?? null)
 }
 
+type HeldLimit = 'cpu' | 'memory' | 'pids' | 'disk'
+
 /** Whether a host can hold a limit: what none can is not offered, and no quota either. */
-export function heldLimits(hosts: readonly Host[]): { cpu: boolean; memory: boolean; pids: boolean } {
+export function heldLimits(hosts: readonly Host[]): Readonly<Record<HeldLimit, boolean>> {
   const offers = offering(hosts)
-  const holds = (limit: 'cpu' | 'memory' | 'pids'): boolean =>
+  const holds = (limit: HeldLimit): boolean =>
     offers.some((host) => host.capabilities.limits?.[limit] === true)
-  return { cpu: holds('cpu'), memory: holds('memory'), pids: holds('pids') }
+  return { cpu: holds('cpu'), memory: holds('memory'), pids: holds('pids'), disk: holds('disk') }
 }
 
 /** What a workspace gets when neither user nor template says. */
@@ -41,6 +43,11 @@ export function defaultsOf(bounds: ControlLimits): Defaults {
     memoryBytes: Math.min(1024 * MIB, bounds.maxMemoryBytes),
     pids: Math.min(512, bounds.maxPids),
   }
+}
+
+/** The disk of what is created without a size in an account whose quota counts disk. */
+export function defaultDisk(bounds: ControlLimits): number {
+  return Math.min(10 * 1024 * MIB, bounds.maxDiskBytes)
 }
 
 const NOT_APART = 'Workspaces are not kept apart here, so only administrators create them.'
@@ -92,6 +99,9 @@ export function limitsOf(
         }
       : {}),
     ...(holds.pids ? { pids: { min: smallest.pids, max: bounds.maxPids, default: defaults.pids } } : {}),
+    ...(holds.disk
+      ? { diskBytes: { min: smallest.diskBytes, max: bounds.maxDiskBytes, default: defaultDisk(bounds) } }
+      : {}),
     hostNetwork: false,
     images: offers.some((host) => host.capabilities.images === true),
     isolation: offers.length > 0 && offers.every((host) => host.capabilities.isolation === true),
@@ -136,6 +146,7 @@ interface Asked {
   readonly cpu?: number | null | undefined
   readonly memoryBytes?: number | null | undefined
   readonly pids?: number | null | undefined
+  readonly diskBytes?: number | null | undefined
 }
 
 /** What asks for more or less than is allowed, and what asks for a limit that nobody here holds. */
@@ -145,7 +156,7 @@ export function boundsProblems(
 ): { beyond: FieldProblem[]; unheld: FieldProblem[] } {
   const beyond: FieldProblem[] = []
   const unheld: FieldProblem[] = []
-  for (const path of ['cpu', 'memoryBytes', 'pids'] as const) {
+  for (const path of ['cpu', 'memoryBytes', 'pids', 'diskBytes'] as const) {
     const value = asked[path]
     if (value === undefined || value === null) continue
     const bound = limits[path]

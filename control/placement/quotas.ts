@@ -14,15 +14,16 @@ export interface Account {
   readonly id: string
 }
 
-/** What is in use, or asked for beyond it; CPU in cores. CPU and memory are of what runs. */
+/** What is in use, or asked for beyond it; CPU in cores. CPU and memory are of what runs, disk of what is there. */
 export interface Usage {
   readonly workspaces: number
   readonly running: number
   readonly cpu: number
   readonly memoryBytes: number
+  readonly diskBytes: number
 }
 
-export const NOTHING: Usage = { workspaces: 0, running: 0, cpu: 0, memoryBytes: 0 }
+export const NOTHING: Usage = { workspaces: 0, running: 0, cpu: 0, memoryBytes: 0, diskBytes: 0 }
 
 /** What the workspaces of one owner in one group, or in none, use. */
 export interface Held extends Usage {
@@ -36,7 +37,7 @@ export interface Books {
   readonly quotas: readonly (Account & Quota)[]
   readonly memberships: readonly { readonly userId: string; readonly groupId: string }[]
   /** Whether a host can hold a limit: one that none can is no quota either. */
-  readonly holds: { readonly cpu: boolean; readonly memory: boolean }
+  readonly holds: { readonly cpu: boolean; readonly memory: boolean; readonly disk: boolean }
 }
 
 interface Owned {
@@ -44,11 +45,11 @@ interface Owned {
   readonly ownerGroupId: string | null
 }
 
-/** What a workspace takes of its account. */
+/** What a workspace takes of its account. Its data, and so its disk, is there also while it is stopped and in the trash. */
 export function usageOf(workspace: {
   readonly want: string
   readonly admitted: boolean
-  readonly resolved: { readonly cpu: number; readonly memoryBytes: number }
+  readonly resolved: { readonly cpu: number; readonly memoryBytes: number; readonly diskBytes: number | null }
 }): Usage {
   const { admitted, resolved } = workspace
   return {
@@ -56,7 +57,13 @@ export function usageOf(workspace: {
     running: admitted ? 1 : 0,
     cpu: admitted ? resolved.cpu : 0,
     memoryBytes: admitted ? resolved.memoryBytes : 0,
+    diskBytes: resolved.diskBytes ?? 0,
   }
+}
+
+/** What a place for it takes: all but what it has without one. */
+export function placeOf({ resolved }: Pick<Parameters<typeof usageOf>[0], 'resolved'>): Usage {
+  return { ...usageOf({ want: 'running', admitted: true, resolved }), workspaces: 0, diskBytes: 0 }
 }
 
 const sum = (a: Usage, b: Usage): Usage => ({
@@ -65,6 +72,7 @@ const sum = (a: Usage, b: Usage): Usage => ({
   // Sums of tenths must not be a hair beyond their bound.
   cpu: Math.round((a.cpu + b.cpu) * 1000) / 1000,
   memoryBytes: a.memoryBytes + b.memoryBytes,
+  diskBytes: a.diskBytes + b.diskBytes,
 })
 
 const most = (values: readonly (number | null)[]): number | null => {
@@ -81,6 +89,7 @@ const usedFor = {
   maxRunning: 'running',
   cpu: 'cpu',
   memoryBytes: 'memoryBytes',
+  diskBytes: 'diskBytes',
 } as const
 
 const sentences: Readonly<Record<Limit, (max: number, used: number, more: number) => string>> = {
@@ -90,6 +99,9 @@ const sentences: Readonly<Record<Limit, (max: number, used: number, more: number
     `The quota is ${max} cores for all that run, ${used} of them are taken; this takes ${more} more.`,
   memoryBytes: (max, used, more) =>
     `The quota is ${gib(max)} of memory for all that run, ${gib(used)} of it is taken; this takes ${gib(more)} more.`,
+  diskBytes: (max, used, more) =>
+    `The quota is ${gib(max)} of disk, ${gib(used)} of it is taken, also by what is stopped or in the trash; ` +
+    `this takes ${gib(more)} more.`,
 }
 const limits = Object.keys(usedFor) as Limit[]
 
@@ -141,6 +153,7 @@ export class Ledger {
       maxRunning: said('maxRunning') ?? this.#bounds.maxRunningPerUser,
       cpu: this.#holds.cpu ? said('cpu') : null,
       memoryBytes: this.#holds.memory ? said('memoryBytes') : null,
+      diskBytes: this.#holds.disk ? said('diskBytes') : null,
     }
   }
 
@@ -152,7 +165,7 @@ export class Ledger {
       const max = quota[limit]
       const name = usedFor[limit]
       if (max === null || more[name] <= 0 || whole[name] <= max) return []
-      const path = limit === 'cpu' || limit === 'memoryBytes' ? limit : ''
+      const path = limit === 'maxWorkspaces' || limit === 'maxRunning' ? '' : limit
       return [{ path, message: sentences[limit](max, used[name], more[name]) }]
     })
   }
@@ -177,12 +190,13 @@ export class Ledger {
       running: { used: used.running, max: quota.maxRunning },
       ...(this.#holds.cpu ? { cpu: { used: used.cpu, max: quota.cpu } } : {}),
       ...(this.#holds.memory ? { memoryBytes: { used: used.memoryBytes, max: quota.memoryBytes } } : {}),
+      ...(this.#holds.disk ? { diskBytes: { used: used.diskBytes, max: quota.diskBytes } } : {}),
     }
   }
 
   /** Where more is in use than is allowed, a sentence each. */
   over(account: Account): string[] {
-    const { workspaces, running, cpu, memoryBytes } = this.standing(account)
+    const { workspaces, running, cpu, memoryBytes, diskBytes } = this.standing(account)
     const isOver = (row: Standing['workspaces'] | undefined): row is { used: number; max: number } =>
       row !== undefined && row.max !== null && row.used > row.max
     return [
@@ -195,6 +209,11 @@ export class Ledger {
       ...(isOver(cpu) ? [`${cpu.used} cores are taken, ${cpu.max} may be: what runs goes on.`] : []),
       ...(isOver(memoryBytes)
         ? [`${gib(memoryBytes.used)} of memory are taken, ${gib(memoryBytes.max)} may be: what runs goes on.`]
+        : []),
+      ...(isOver(diskBytes)
+        ? [
+            `${gib(diskBytes.used)} of disk are taken, ${gib(diskBytes.max)} may be: all stays, no more is given.`,
+          ]
         : []),
     ]
   }

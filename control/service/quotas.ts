@@ -1,7 +1,9 @@
 /** Quotas are set, shown and taken away here. */
 import type { Deployment } from '../deployment.ts'
 import type { Account } from '../placement/quotas.ts'
+import { heldLimits } from '../placement/limits.ts'
 import { findGroup } from '../store/groups.ts'
+import { listHosts } from '../store/hosts.ts'
 import type { Db } from '../store/open.ts'
 import { deleteQuota, saveQuota } from '../store/quotas.ts'
 import { findUser } from '../store/users.ts'
@@ -27,6 +29,7 @@ export async function quotaView(deployment: Deployment, db: Db, account: Account
     maxRunning: row.maxRunning,
     cpu: row.cpu,
     memoryBytes: row.memoryBytes,
+    diskBytes: row.diskBytes,
   }
   return { ...account, name, quota, standing: ledger.standing(account), over: ledger.over(account) }
 }
@@ -37,12 +40,12 @@ export async function setQuota(
   account: Account,
   given: PutQuota | null,
 ): Promise<QuotaView> {
-  if (typeof given?.diskBytes === 'number')
-    throw new ApiError('unsupported', 'No runtime here can hold a limit on disk.', {
-      errors: [{ path: 'diskBytes', message: 'no host here can hold this limit' }],
-    })
   return deployment.feed.write(async (w) => {
     await nameOf(w.db, account)
+    if (typeof given?.diskBytes === 'number' && !heldLimits(await listHosts(w.db)).disk)
+      throw new ApiError('unsupported', 'No host here can hold a limit on disk.', {
+        errors: [{ path: 'diskBytes', message: 'no host here can hold this limit' }],
+      })
     const isKnown =
       given === null
         ? await deleteQuota(w.db, account)
@@ -51,6 +54,7 @@ export async function setQuota(
             maxRunning: given.maxRunning ?? null,
             cpu: given.cpu ?? null,
             memoryBytes: given.memoryBytes ?? null,
+            diskBytes: given.diskBytes ?? null,
           }).then(() => true)
     if (!isKnown) throw new ApiError('not_found', 'No quota was set here.')
     await w.changed('quota', account.id)

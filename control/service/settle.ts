@@ -9,7 +9,7 @@ import type { Appearance } from '../lifecycle/phase.ts'
 import { deriveAppearance } from '../lifecycle/phase.ts'
 import type { Candidate } from '../placement/placement.ts'
 import { place } from '../placement/placement.ts'
-import { usageOf } from '../placement/quotas.ts'
+import { placeOf } from '../placement/quotas.ts'
 import { lacking } from '../lifecycle/spec.ts'
 import { deleteGrants, listGrants } from '../store/grants.ts'
 import type { Host } from '../store/hosts.ts'
@@ -247,7 +247,7 @@ async function admissible(deployment: Deployment, db: Db): Promise<Workspace[]> 
   if (waiting.length === 0) return []
   const ledger = await readLedger(deployment, db)
   return waiting.filter((workspace) => {
-    const more = { ...usageOf({ ...workspace, admitted: true }), workspaces: 0 }
+    const more = placeOf(workspace)
     const fits = ledger.hasPlace && ledger.lacks(ledger.accountOf(workspace), more).length === 0
     if (fits) ledger.add(workspace, more)
     return fits

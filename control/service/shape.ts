@@ -1,13 +1,15 @@
 /** What was asked of a workspace goes in; its spec with nothing left open comes out, or why no host here can take it. */
-import { boundsProblems, defaultsOf, lackingOn, shutProblem } from '../placement/limits.ts'
+import { boundsProblems, defaultDisk, defaultsOf, lackingOn, shutProblem } from '../placement/limits.ts'
 import type { ControlLimits } from '../seams.ts'
+import { diskProblem } from '../lifecycle/disk.ts'
 import { resolve } from '../lifecycle/spec.ts'
 import type { Beyond, Resolved, StoredSpec, Template } from '../lifecycle/spec.ts'
 import type { Host } from '../store/hosts.ts'
+import type { Workspace } from '../store/workspaces.ts'
 import type { Uses } from '../authorization/uses.ts'
 import { mayUseHost, mayUseImage, mayUseTemplate, needsOf } from '../authorization/uses.ts'
 import { ApiError } from '../wire/index.ts'
-import type { Accessing, CreateWorkspace, Limits, PatchWorkspace } from '../wire/index.ts'
+import type { Accessing, CreateWorkspace, Limits, PatchWorkspace, Quota } from '../wire/index.ts'
 import { checkGranted } from './beyond.ts'
 
 /** The template of those who name neither a template nor an image. */
@@ -52,7 +54,27 @@ export function shape(
     cpu: Math.min(resolved.cpu, limits.maxCpu),
     memoryBytes: Math.min(resolved.memoryBytes, limits.maxMemoryBytes),
     pids: Math.min(resolved.pids, limits.maxPids),
+    diskBytes: resolved.diskBytes === null ? null : Math.min(resolved.diskBytes, limits.maxDiskBytes),
   }
+}
+
+/** With a size of its disk in any case where its account's quota counts disk: what has none can't be counted. */
+export function withCountedDisk(
+  resolved: Resolved,
+  quota: Pick<Quota, 'diskBytes'>,
+  limits: ControlLimits,
+): Resolved {
+  return quota.diskBytes === null || resolved.diskBytes !== null
+    ? resolved
+    : { ...resolved, diskBytes: defaultDisk(limits) }
+}
+
+/** @throws ApiError disk_fixed */
+export function checkDisk(before: Workspace, { diskBytes }: Resolved, hosts: readonly Host[]): void {
+  const grows = hosts.some(({ id, capabilities }) => id === before.hostId && capabilities.growsDisk === true)
+  const problem = diskProblem(before, diskBytes, grows)
+  if (problem !== null)
+    throw new ApiError('disk_fixed', problem, { errors: [{ path: 'diskBytes', message: problem }] })
 }
 
 /** @throws ApiError unsupported where none of these hosts can take it */

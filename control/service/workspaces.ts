@@ -5,7 +5,7 @@ import { advance } from '../lifecycle/lifecycle.ts'
 import type { Command } from '../lifecycle/lifecycle.ts'
 import { limitsFor } from '../placement/limits.ts'
 import { place } from '../placement/placement.ts'
-import { NOTHING, usageOf } from '../placement/quotas.ts'
+import { NOTHING, placeOf, usageOf } from '../placement/quotas.ts'
 import { isSameProgram } from '../lifecycle/spec.ts'
 import { listHosts } from '../store/hosts.ts'
 import { takeName } from '../store/names.ts'
@@ -19,7 +19,17 @@ import { ApiError, nameProblem, nameProblemText } from '../wire/index.ts'
 import type { Accessing, CreateWorkspace, Limits, PatchWorkspace } from '../wire/index.ts'
 import { admitWaiting, candidates, settle } from './settle.ts'
 import { specOfCreate, specOfPatch } from './asked.ts'
-import { checkBounds, checkImage, checkTaken, hostsFor, shape, templatesFor, uniquePorts } from './shape.ts'
+import {
+  checkBounds,
+  checkDisk,
+  checkImage,
+  checkTaken,
+  withCountedDisk,
+  hostsFor,
+  shape,
+  templatesFor,
+  uniquePorts,
+} from './shape.ts'
 import { checkAsked, checkStart } from './beyond.ts'
 import { checkResize, checkRoom, readLedger } from './ledger.ts'
 import { checkName } from './names.ts'
@@ -78,16 +88,14 @@ export async function createWorkspace(
     if (limits.refusal !== null) throw new ApiError('forbidden', limits.refusal)
     checkBounds(body, limits)
     const templates = templatesFor(deployment.templates, uses, actor)
-    const resolved = shape(deployment.options.limits, templates, spec)
+    const ledger = await readLedger(deployment, w.db)
+    const account = ledger.accountOf({ ownerId: actor.id, ownerGroupId })
+    const { limits: bounds } = deployment.options
+    const resolved = withCountedDisk(shape(bounds, templates, spec), ledger.quota(account), bounds)
     checkTaken(resolved, hostsFor(await listHosts(w.db), uses, actor, resolved))
     await checkCap(w.db, spec.ports, [])
     await checkName(w.db, deployment.options, body.name, actor.id)
-    const ledger = await readLedger(deployment, w.db)
-    checkRoom(
-      ledger,
-      ledger.accountOf({ ownerId: actor.id, ownerGroupId }),
-      usageOf({ want: 'running', admitted: true, resolved }),
-    )
+    checkRoom(ledger, account, usageOf({ want: 'running', admitted: true, resolved }))
     await takeName(w.db, body.name, actor.id, deployment.now())
     const now = deployment.now()
     const placement = place(
@@ -135,7 +143,7 @@ async function withPlace(
   if (draft.want !== 'running') return { ...draft, admitted: false }
   if (before.admitted) return draft
   const ledger = await readLedger(deployment, w.db)
-  const more = { ...usageOf({ ...draft, admitted: true }), workspaces: 0 }
+  const more = placeOf(draft)
   return { ...draft, admitted: ledger.hasPlace && ledger.lacks(ledger.accountOf(draft), more).length === 0 }
 }
 
@@ -256,8 +264,10 @@ export async function patchWorkspace(
     if (body.ports !== undefined) await checkCap(w.db, spec.ports, before.resolved.ports)
     if (body.image !== before.spec.image)
       checkImage(body.image, await readUses(w.db, deployment.now()), actor)
-    const resolved = shape(deployment.options.limits, deployment.templates, spec, before.resolved)
+    const shaped = shape(deployment.options.limits, deployment.templates, spec, before.resolved)
+    const resolved = { ...shaped, diskBytes: spec.diskBytes ?? before.resolved.diskBytes }
     await checkAsked(w.db, before, resolved, actor, deployment.now())
+    checkDisk(before, resolved, hosts)
     checkTaken(resolved, hosts)
     checkResize(await readLedger(deployment, w.db), before, resolved)
     return obey(deployment, w, before, 'patch', actor.username, { spec, resolved })

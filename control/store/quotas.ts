@@ -10,6 +10,7 @@ interface Row {
   max_running: number | null
   cpu_millis: number | null
   memory_bytes: number | null
+  disk_bytes: number | null
 }
 
 const fromRow = (row: Row): Account & Quota => ({
@@ -19,6 +20,7 @@ const fromRow = (row: Row): Account & Quota => ({
   maxRunning: row.max_running,
   cpu: row.cpu_millis === null ? null : row.cpu_millis / 1000,
   memoryBytes: row.memory_bytes,
+  diskBytes: row.disk_bytes,
 })
 
 /** All: there are few beside users. */
@@ -36,6 +38,7 @@ export async function saveQuota(db: Db, { kind, id }: Account, quota: Quota): Pr
     max_running: quota.maxRunning,
     cpu_millis: quota.cpu === null ? null : Math.round(quota.cpu * 1000),
     memory_bytes: quota.memoryBytes,
+    disk_bytes: quota.diskBytes,
   })
 }
 
@@ -53,7 +56,7 @@ export async function membershipsThatCount(db: Db): Promise<{ userId: string; gr
   return rows.map((row) => ({ userId: row.user_id, groupId: row.group_id }))
 }
 
-/** What the workspaces outside the trash, and the places given, come to, by who answers for them. */
+/** What the workspaces outside the trash, the places given, and the disks of all come to, by who answers for them. */
 export async function usageByOwner(db: Db): Promise<Held[]> {
   const rows = await db('workspaces')
     .select('owner_id', 'owner_group_id')
@@ -61,6 +64,7 @@ export async function usageByOwner(db: Db): Promise<Held[]> {
     .sum({ kept: db.raw("CASE WHEN want = 'removed' THEN 0 ELSE 1 END") })
     .sum({ cpu: db.raw('admitted * cpu_millis') })
     .sum({ memory: db.raw('admitted * memory_bytes') })
+    .sum({ disk: 'disk_bytes' })
     .groupBy('owner_id', 'owner_group_id')
   return (rows as unknown as Record<string, string | number | null>[]).map((row) => ({
     ownerId: String(row['owner_id']),
@@ -69,5 +73,6 @@ export async function usageByOwner(db: Db): Promise<Held[]> {
     running: Number(row['running']),
     cpu: Number(row['cpu']) / 1000,
     memoryBytes: Number(row['memory']),
+    diskBytes: Number(row['disk']),
   }))
 }

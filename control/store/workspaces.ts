@@ -67,6 +67,7 @@ interface Row {
   /** Of `resolved`, to be summed up. */
   cpu_millis: number
   memory_bytes: number
+  disk_bytes: number | null
   host_id: string | null
   desired_revision: number
   status: string | null
@@ -81,6 +82,9 @@ interface Row {
 
 const parsed = <T>(text: string | null): T | null => (text === null ? null : (JSON.parse(text) as T))
 
+/** What was stored before disks had sizes. */
+const unsized = { diskBytes: null } as const
+
 const fromRow = (row: Row): Workspace => ({
   id: row.id,
   name: row.name,
@@ -93,7 +97,7 @@ const fromRow = (row: Row): Workspace => ({
   generation: row.generation,
   programGeneration: row.program_generation,
   spec: { ...beyondUnsaid, ...(JSON.parse(row.spec) as StoredSpec) },
-  resolved: { ...beyondNothing, ...(JSON.parse(row.resolved) as Resolved) },
+  resolved: { ...unsized, ...beyondNothing, ...(JSON.parse(row.resolved) as Resolved) },
   hostId: row.host_id,
   desiredRevision: row.desired_revision,
   status: parsed<Status>(row.status),
@@ -121,6 +125,7 @@ const toRow = (workspace: Workspace): Row => ({
   resolved: JSON.stringify(workspace.resolved),
   cpu_millis: Math.round(workspace.resolved.cpu * 1000),
   memory_bytes: workspace.resolved.memoryBytes,
+  disk_bytes: workspace.resolved.diskBytes,
   host_id: workspace.hostId,
   desired_revision: workspace.desiredRevision,
   status: workspace.status === null ? null : JSON.stringify(workspace.status),

@@ -25,8 +25,10 @@ export const capabilitiesSchema = z.object({
       memory: z.boolean().optional(),
       pids: z.boolean().optional(),
       tmp: z.boolean().optional(),
+      disk: z.boolean().optional(),
     })
     .optional(),
+  growsDisk: z.boolean().optional(),
 })
 
 /**
@@ -73,6 +75,7 @@ export const runtimeSpecSchema = z.object({
   memoryBytes: z.int().optional(),
   pids: z.int().optional(),
   tmpBytes: z.int().optional(),
+  diskBytes: z.int().positive().optional(),
   gpus: z.int().positive().optional(),
   mounts: z.array(mountSchema).optional(),
   hostNetwork: z.boolean().optional(),

@@ -155,6 +155,11 @@ export const apiCodes = {
     summary: 'The sign-in provider says who is in this group.',
     hint: 'Change it at the provider; it counts from the next sign-in.',
   },
+  disk_fixed: {
+    status: 409,
+    summary: 'The disk of a workspace that has data can’t get that size.',
+    hint: 'Make a new workspace of that size, and copy the data over.',
+  },
   host_in_use: {
     status: 409,
     summary: 'This host still has workspaces, or is the server’s own.',

@@ -6,7 +6,8 @@ export type QuotaKind = (typeof quotaKinds)[number]
 
 /**
  * What is left out or null isn't said here, and is taken from elsewhere. `cpu` (cores) and `memoryBytes` are of all that
- * run, together. `diskBytes` is refused as long as no runtime can hold such a limit.
+ * run, together; `diskBytes` of all that are there, stopped ones and the trash too, since their data is: so much is set
+ * aside for them, whatever of it they use. It is refused as long as no host can hold a disk's size.
  */
 export const putQuotaSchema = z.strictObject({
   maxWorkspaces: z.int().min(0).max(1_000_000).nullable().optional(),
@@ -23,6 +24,7 @@ export const quotaSchema = z.object({
   maxRunning: z.int().nullable(),
   cpu: z.number().nullable(),
   memoryBytes: z.int().nullable(),
+  diskBytes: z.int().nullable(),
 })
 export type Quota = z.infer<typeof quotaSchema>
 
@@ -33,6 +35,7 @@ export const standingSchema = z.object({
   running: counted,
   cpu: counted.optional(),
   memoryBytes: counted.optional(),
+  diskBytes: counted.optional(),
 })
 export type Standing = z.infer<typeof standingSchema>
 

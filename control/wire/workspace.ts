@@ -47,6 +47,8 @@ const specShape = {
   cpu: z.number().positive().max(1024).optional(),
   memoryBytes: z.int().positive().optional(),
   pids: z.int().positive().optional(),
+  /** The most that its own data may take; only for hosts that can hold it. */
+  diskBytes: z.int().positive().optional(),
   env: z.array(envEntrySchema).max(200).optional(),
   command: z.array(z.string().min(1).max(4096)).min(1).max(64).optional(),
   ports: z.array(portSchema).max(32).optional(),
@@ -74,6 +76,8 @@ export const patchWorkspaceSchema = z.strictObject({
   cpu: specShape.cpu.nullable(),
   memoryBytes: specShape.memoryBytes.nullable(),
   pids: specShape.pids.nullable(),
+  /** What has data keeps its size or grows; null leaves it as it is. */
+  diskBytes: specShape.diskBytes.nullable(),
   env: z
     .array(z.strictObject({ ...envEntrySchema.shape, value: envEntrySchema.shape.value.optional() }))
     .max(200)
@@ -94,6 +98,8 @@ export const specViewSchema = z.object({
   cpu: z.number().nullable(),
   memoryBytes: z.number().nullable(),
   pids: z.number().nullable(),
+  /** Null: its data has no bound of its own. */
+  diskBytes: z.number().nullable(),
   env: z.array(z.object({ name: z.string(), value: z.string().optional(), secret: z.boolean() })),
   command: z.array(z.string()).nullable(),
   ports: z.array(portViewSchema),
@@ -176,6 +182,7 @@ export const templateViewSchema = z.object({
   cpu: z.number().nullable(),
   memoryBytes: z.number().nullable(),
   pids: z.number().nullable(),
+  diskBytes: z.number().nullable(),
   gpus: z.int(),
   mounts: z.array(mountSchema),
   networks: z.array(z.enum(networkNames)),
@@ -200,6 +207,8 @@ export const limitsSchema = z.object({
   cpu: z.object({ min: z.number(), max: z.number(), default: z.number() }).optional(),
   memoryBytes: z.object({ min: z.int(), max: z.int(), default: z.int() }).optional(),
   pids: z.object({ min: z.int(), max: z.int(), default: z.int() }).optional(),
+  /** `default`: of what is created without a size in an account whose quota counts disk; elsewhere it has no bound then. */
+  diskBytes: z.object({ min: z.int(), max: z.int(), default: z.int() }).optional(),
   /** Absent: on no host may the person who asks have any. */
   gpus: z.object({ max: z.int() }).optional(),
   /** Absent likewise; `under`: the directories that may be mounted, with all below them. */

@@ -4,7 +4,7 @@ import { API_VERSION } from './runtime.ts'
 import type { Capabilities, Runtime } from './runtime.ts'
 import type { WorkspaceSpec } from './spec.ts'
 
-const SPEC_LIMITS = { cpuMillis: 10, memoryBytes: 1, pids: 1, tmpBytes: 1, gpus: 1 } as const
+const SPEC_LIMITS = { cpuMillis: 10, memoryBytes: 1, pids: 1, tmpBytes: 1, diskBytes: 1, gpus: 1 } as const
 
 /**
  * Every way in which a spec breaks its own bounds, as sentences that name no value of its environment; empty: none.
@@ -112,6 +112,7 @@ const ABILITIES = [
   'gpus',
   'mounts',
   'hostNetwork',
+  'growsDisk',
 ] as const
 
 const VERBS = ['health', 'list', 'start', 'stop', 'remove', 'close'] as const

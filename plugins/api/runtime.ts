@@ -42,7 +42,11 @@ export interface Capabilities {
     readonly memory?: boolean
     readonly pids?: boolean
     readonly tmp?: boolean
+    /** `diskBytes`: beyond it the workspace's own writes fail, and nobody else's. */
+    readonly disk?: boolean
   }
+  /** With `limits.disk`: a start with more `diskBytes` than the data had makes room for it, and keeps all that is there. */
+  readonly growsDisk?: boolean
 }
 
 /** A step that takes a person's patience, such as a pull; `done` and `total` in bytes where known. */

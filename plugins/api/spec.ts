@@ -58,6 +58,11 @@ export interface WorkspaceSpec {
   readonly memoryBytes?: number
   /** Processes and threads at once; absent: no limit. */
   readonly pids?: number
+  /**
+   * The most that its own data, what outlives its program, may take, in bytes; for runtimes with `limits.disk`. Data that
+   * is there keeps its size: another one is refused unless the runtime `growsDisk`.
+   */
+  readonly diskBytes?: number
   /** Size of `/tmp` in bytes; absent: the runtime's default. */
   readonly tmpBytes?: number
   /** Whole GPUs that nobody else has meanwhile; for runtimes with the capability `gpus`. */

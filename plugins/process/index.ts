@@ -1,9 +1,10 @@
 /** The runtime plugin `process`: workspaces as child processes of this machine, where no container engine is found. */
 import { chmod, mkdir, realpath } from 'node:fs/promises'
 import { RuntimeError } from '@postern/plugin'
-import type { Host, Runtime, RuntimePlugin } from '@postern/plugin'
+import type { Capabilities, Host, Runtime, RuntimePlugin } from '@postern/plugin'
 import { parseConfig } from './config.ts'
 import type { ProcessConfig } from './config.ts'
+import { lackForDisks } from './disk-probe.ts'
 import { homesRoot, isWalkable } from './homes.ts'
 import { openObserver } from './observe.ts'
 import { coded, processRuntime } from './runtime.ts'
@@ -41,17 +42,41 @@ async function open(config: ProcessConfig, host: Host): Promise<Runtime> {
     // Homes inside it must be reachable for the workspaces' uids: they may pass through, not list or read it.
     if (isRoot && homes === null) await chmod(host.stateDirectory, 0o711)
     const store = await openStore(host.stateDirectory, host, isRoot)
+    const lack = await lackForDisks(host.stateDirectory, isRoot)
+    if (lack !== undefined) host.log.info('disks of a size cannot be held here', { lack })
+    const holdsDisks = lack === undefined
     const warnings = await warningsFor(isRoot)
-    return processRuntime({ config, host, store, observer: openObserver(store), homes, isRoot, warnings })
+    const runtime = processRuntime({
+      config,
+      host,
+      store,
+      observer: openObserver(store),
+      homes,
+      isRoot,
+      holdsDisks,
+      warnings,
+    })
+    return holdsDisks
+      ? runtime
+      : { ...runtime, capabilities: { ...capabilities, limits: {}, growsDisk: false } }
   } catch (err) {
     throw coded(err)
   }
 }
 
+const capabilities = {
+  watch: true,
+  logs: true,
+  connect: true,
+  volumes: true,
+  limits: { disk: true },
+  growsDisk: true,
+} as const satisfies Capabilities
+
 const plugin = {
   apiVersion: 1,
   name: 'process',
-  capabilities: { watch: true, logs: true, connect: true, volumes: true },
+  capabilities,
   config: { parse: (input: unknown) => parseConfig(input, process.execPath) },
   open,
 } satisfies RuntimePlugin<ProcessConfig>

@@ -15,6 +15,8 @@ export interface Place {
   readonly exit: string
   readonly logDirectory: string
   readonly log: string
+  /** The file system of the home, where it has one of its own. */
+  readonly image: string
 }
 
 /** The records of one host's workspaces. */
@@ -48,6 +50,7 @@ export async function openStore(stateDirectory: string, owner: Owner, isWalkable
       exit: at('exit'),
       logDirectory,
       log: join(logDirectory, 'output.log'),
+      image: at('home.img'),
     }
   }
 

@@ -1,16 +1,19 @@
 /** What each verb does to one workspace; called one after the other for a workspace. */
 import { rm } from 'node:fs/promises'
 import { randomUUID } from 'node:crypto'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { RuntimeError, assertSpec } from '@postern/plugin'
 import type { Host, Instance, WorkspaceId, WorkspaceSpec } from '@postern/plugin'
 import { claimUid, releaseUid } from './accounts.ts'
 import type { ProcessConfig } from './config.ts'
 import { environmentOf, toInstance } from './convert.ts'
 import type { Meta } from './convert.ts'
+import { checkDisk, mountDisk, unmountDisk } from './disk.ts'
+import type { Disk } from './disk.ts'
 import { finish, force } from './finish.ts'
 import { makeHome, seedFiles } from './homes.ts'
 import { allotPorts, launch } from './launch.ts'
+import { realOf } from './mounts.ts'
 import { needProgram } from './program.ts'
 import type { Observer } from './observe.ts'
 import type { Store } from './store.ts'
@@ -27,6 +30,8 @@ export interface Setting {
   /** The directory of new homes; null: inside each workspace's own directory. */
   readonly homes: string | null
   readonly isRoot: boolean
+  /** Whether a home can have a size. */
+  readonly holdsDisks: boolean
   /** Sentences for the operator, part of `health`. */
   readonly warnings: readonly string[]
 }
@@ -40,6 +45,7 @@ export async function startWorkspace(
   const { store, observer, config } = setting
   assertSpec(spec)
   if (spec.command === undefined) throw noCommand()
+  checkDisk(spec, setting.holdsDisks)
   const record = store.read(spec.id)
   const seen = record === undefined ? undefined : observer.look([record])[0]
   if (seen !== undefined && seen.meta.generation !== 0 && seen.meta.generation !== spec.generation)
@@ -55,6 +61,7 @@ export async function startWorkspace(
   }
   if (seen !== undefined) await force(observer.quarry(seen.meta), signal)
   const made = await prepare(setting, spec, seen?.meta)
+  await mountDisk(diskOf(setting, made), spec.diskBytes, signal)
   await makeHome(made)
   signal.throwIfAborted()
   await seedFiles(made, spec.files ?? [])
@@ -119,6 +126,7 @@ export async function removeWorkspace(
     return
   }
   await stopWorkspace(setting, id, { graceMs: REMOVE_GRACE_MS, signal: call.signal })
+  await unmountDisk(diskOf(setting, meta), call.signal)
   call.signal.throwIfAborted()
   if (call.keepData) {
     const place = store.placeOf(id)
@@ -131,6 +139,11 @@ export async function removeWorkspace(
   await store.remove(id)
   // Last: while a record names the uid, nobody else may be given it.
   if (meta.uid !== null) await releaseUid(host, id, meta.uid)
+}
+
+function diskOf({ store }: Setting, { id, home }: Meta): Disk {
+  const { image } = store.placeOf(id)
+  return { home, image: join(realOf(dirname(image)), basename(image)) }
 }
 
 /** The record of a workspace of this host; another host's is as good as none. */

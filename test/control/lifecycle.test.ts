@@ -212,6 +212,7 @@ await t.test('there is a phase for everything, and running means running', async
 
 const both = {
   ...beyondNothing,
+  diskBytes: null,
   container: { image: 'i', command: null },
   host: { command: ['x'], files: [] },
   lacks: null,
@@ -269,6 +270,7 @@ const template: Template = {
   cpu: 2,
   memoryBytes: null,
   pids: null,
+  diskBytes: null,
   ...beyondNothing,
   container: { image: 'postern/web:1', command: ['in', 'image'] },
   host: { command: ['on', 'host'], files: [{ path: 'a.js', content: '1' }] },
@@ -324,7 +326,7 @@ const none = new Ledger(roomy, {
   held: [],
   quotas: [],
   memberships: [],
-  holds: { cpu: true, memory: true },
+  holds: { cpu: true, memory: true, disk: true },
 })
 
 await t.test('limits are what can be held, and nobody is offered more', async (t) => {

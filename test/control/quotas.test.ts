@@ -16,7 +16,7 @@ const postgres = await startPostgres()
 if (postgres !== null) t.teardown(() => postgres.stop())
 let count = 0
 const GIB = 1024 ** 3
-const none: Quota = { maxWorkspaces: null, maxRunning: null, cpu: null, memoryBytes: null }
+const none: Quota = { maxWorkspaces: null, maxRunning: null, cpu: null, memoryBytes: null, diskBytes: null }
 
 async function serve(t: Test, databaseUrl: string | null): Promise<ControlServer> {
   const server = await controlServer({ stateDirectory: join(root, `s${++count}`), databaseUrl })
@@ -41,19 +41,26 @@ const ledger = (
   quotas: (Account & Quota)[],
   memberships: { userId: string; groupId: string }[],
   held: Held[] = [],
-) => new Ledger(bounds, { held, quotas, memberships, holds: { cpu: true, memory: true } })
+) => new Ledger(bounds, { held, quotas, memberships, holds: { cpu: true, memory: true, disk: true } })
 
 await t.test('what counts: one’s own, else the most generous group, else the deployment', async (t) => {
   const user = { kind: 'user', id: 'u' } as const
   const small = { ...none, kind: 'group', id: 'small', maxRunning: 1, cpu: 8 } as const
   const large = { ...none, kind: 'group', id: 'large', maxRunning: 9 } as const
   const both = ['small', 'large'].map((groupId) => ({ userId: 'u', groupId }))
-  t.same(ledger([], []).quota(user), { maxWorkspaces: 5, maxRunning: 3, cpu: null, memoryBytes: null })
+  t.same(ledger([], []).quota(user), {
+    maxWorkspaces: 5,
+    maxRunning: 3,
+    cpu: null,
+    memoryBytes: null,
+    diskBytes: null,
+  })
   t.same(ledger([small, large], both).quota(user), {
     maxWorkspaces: 5,
     maxRunning: 9,
     cpu: 8,
     memoryBytes: null,
+    diskBytes: null,
   })
   t.same(ledger([small, large], []).quota(user).maxRunning, 3, 'of others’ groups nothing')
   const own = { ...none, kind: 'user', id: 'u', maxRunning: 2 } as const
@@ -62,6 +69,7 @@ await t.test('what counts: one’s own, else the most generous group, else the d
     maxRunning: 2,
     cpu: 8,
     memoryBytes: null,
+    diskBytes: null,
   })
   const held = [{ ...NOTHING, workspaces: 1, running: 1, ownerId: 'u', ownerGroupId: 'small' }]
   const paying = ledger([small], [], held)
@@ -73,7 +81,7 @@ await t.test('what counts: one’s own, else the most generous group, else the d
     held: [],
     quotas: [small],
     memberships: both,
-    holds: { cpu: false, memory: false },
+    holds: { cpu: false, memory: false, disk: false },
   })
   t.equal(unheld.quota(user).cpu, null, 'what no host can hold is no quota')
   t.notOk('cpu' in unheld.standing(user))

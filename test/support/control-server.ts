@@ -112,6 +112,7 @@ export const roomy = {
   maxWorkspacesPerUser: 1000,
   maxCpu: 4,
   maxMemoryBytes: 8 * 1024 ** 3,
+  maxDiskBytes: 100 * 1024 ** 3,
   maxPids: 4096,
   trashMs: 7 * 86_400_000,
 }

@@ -65,7 +65,15 @@ export function fakeLimits(): Limits {
 
 function template(name: string, title: string, summary: string, ports: TemplateView['ports']): TemplateView {
   const defaultPort = ports[0]?.port ?? null
-  const sizes = { cpu: null, memoryBytes: null, pids: null, gpus: 0, mounts: [], networks: [] }
+  const sizes = {
+    cpu: null,
+    memoryBytes: null,
+    pids: null,
+    diskBytes: null,
+    gpus: 0,
+    mounts: [],
+    networks: [],
+  }
   const open = { available: true, restricted: false, lacks: null }
   return { name, title, summary, ports, paths: [], defaultPort, ...sizes, ...open }
 }
@@ -93,6 +101,7 @@ const noSpec: SpecView = {
   cpu: null,
   memoryBytes: null,
   pids: null,
+  diskBytes: null,
   env: [],
   command: null,
   ports: [],
@@ -140,6 +149,7 @@ export function fakeWorkspace(id: string, name: string, owner: UserView): Worksp
       cpu: 2,
       memoryBytes: 4 * GIB,
       pids: null,
+      diskBytes: null,
       env: [],
       command: null,
       ports: [filledPort({ port: 3000, name: 'web' })],

@@ -18,6 +18,7 @@ import { up as restrictions } from './0015-restrictions.ts'
 import { up as accessRequests } from './0016-access-requests.ts'
 import { up as signingPurpose } from './0017-signing-purpose.ts'
 import { up as hooksDropped } from './0018-hooks-dropped.ts'
+import { up as disk } from './0019-disk.ts'
 
 export interface Migration {
   readonly name: string
@@ -43,4 +44,5 @@ export const migrations: readonly Migration[] = [
   { name: '0016-access-requests', up: accessRequests },
   { name: '0017-signing-purpose', up: signingPurpose },
   { name: '0018-hooks-dropped', up: hooksDropped },
+  { name: '0019-disk', up: disk },
 ]
