@@ -180,7 +180,12 @@ class Refreshes implements Lasting {
       const user = await findUser(w.db, { id: session.userId })
       // Unknown is not empty: what the answer doesn't say stays as it is.
       if (user !== null && answer.claims !== null)
-        await follow(w, { provider, person: personOf(answer.claims, provider), nowMs: now() }, user)
+        await follow(
+          this.#deployment,
+          w,
+          { provider, person: personOf(answer.claims, provider), nowMs: now() },
+          user,
+        )
     })
   }
 }

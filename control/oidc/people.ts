@@ -2,6 +2,7 @@
 import type { Deployment } from '../deployment.ts'
 import type { Writer } from '../feed/feed.ts'
 import { LINK_OVER } from '../service/account-links.ts'
+import { takeGlass } from '../service/grants.ts'
 import type { InvitationKey } from '../service/invitations.ts'
 import { redeemInvitation } from '../service/invitations.ts'
 import type { Invitation } from '../store/account-links.ts'
@@ -28,6 +29,8 @@ import type { OidcProvider } from './settings.ts'
 
 /** Verifies as no password: who came by a provider has none until a reset link sets one. */
 const NO_PASSWORD = ''
+/** Who changes what a provider says otherwise now. */
+const NOBODY_HERE = { kind: 'system', id: '', name: '' } as const
 
 async function linked(w: Writer, provider: OidcProvider, person: Person): Promise<User | null> {
   const { email } = person
@@ -93,8 +96,9 @@ async function made(w: Writer, { provider, person, invitation, nowMs }: Arrival)
   return { user: await make({ role: 'member' }), by: { action: 'user.create' } }
 }
 
-/** Role, groups and address as the provider says them now; the last administrator stays one. */
+/** Role, groups and address as the provider says them now, told in the audit; the last administrator stays one. */
 export async function follow(
+  { audit }: Pick<Deployment, 'audit'>,
   w: Writer,
   { provider, person, nowMs }: Pick<Arrival, 'provider' | 'person' | 'nowMs'>,
   user: User,
@@ -106,11 +110,18 @@ export async function follow(
   const { email } = person
   const isNew = email !== null && email !== user.email?.toLowerCase()
   const isFree = isNew && (await listUsersByEmail(w.db, email)).length === 0
-  const isOther = role !== user.role || isFree
-  if (isOther) await updateUser(w.db, user.id, { role, ...(isFree ? { email } : {}) })
-  const who = { userId: user.id, source: provider.id }
-  const isMoved = await followGroups(w, who, groupsOf(person, provider), nowMs)
-  if (isOther || isMoved) await w.changed('user', user.id, user.id)
+  const isOther = role !== user.role
+  if (isOther || isFree) await updateUser(w.db, user.id, { role, ...(isFree ? { email } : {}) })
+  if (isOther) await takeGlass(w, user.id)
+  const groups = groupsOf(person, provider)
+  const isMoved = await followGroups(w, { userId: user.id, source: provider.id }, groups, nowMs)
+  if (!isOther && !isFree && !isMoved) return
+  await w.changed('user', user.id, user.id)
+  const fields = [...(isOther ? ['role'] : []), ...(isFree ? ['email'] : []), ...(isMoved ? ['groups'] : [])]
+  const said = { ...(isOther ? { role } : {}), ...(isMoved ? { groups } : {}) }
+  const details = { provider: provider.id, fields, ...said }
+  const object = { kind: 'user', id: user.id, name: user.username }
+  await audit.record({ action: 'user.change', actor: NOBODY_HERE, object, details }, w.db)
 }
 
 /** Somebody at the door, and whose door it is. */
@@ -143,7 +154,7 @@ export async function admit({ audit }: Deployment, w: Writer, arrival: Arrival):
     if (by !== null) await audit.record({ object, ...by, actor, origin, details }, w.db)
     await audit.record({ action: 'identity.link', actor, object, origin, details }, w.db)
   }
-  await follow(w, arrival, user)
+  await follow({ audit }, w, arrival, user)
   return user
 }
 

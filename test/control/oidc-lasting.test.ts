@@ -1,6 +1,7 @@
 /** How long a sign-in at a provider lasts: its tokens' life, refreshes, what changed there meanwhile, and the sign-out. */
 import { once } from 'node:events'
 import t from 'tap'
+import type { AuditRow } from '../../control/wire/index.ts'
 import { startPostgres } from '../support/control-postgres.ts'
 import { startOidcStack, type OidcStack } from '../support/oidc-stack.ts'
 import type { TestProvider } from '../support/oidc-provider.ts'
@@ -85,6 +86,20 @@ for (const databaseUrl of [undefined, postgres === null ? null : await postgres.
       await stack.sweptUntil(async () => (await visitor.me())?.role === 'auditor', 'the new role')
       t.equal(await groups(), 'operators', 'by hand or by others it would have stayed')
       t.equal(asked(), 2)
+      const told = await stack.root.must<{ items: AuditRow[] }>('GET', '/api/v1/audit?action=user.change')
+      t.match(
+        told.items,
+        [
+          {
+            actor: { kind: 'system' },
+            object: { kind: 'user', name: 'ada' },
+            details: { provider: 'one', fields: ['role', 'groups'], role: 'auditor', groups: ['operators'] },
+          },
+          { details: { provider: 'one', fields: ['groups'], groups: ['developers'] } },
+        ],
+        'what a provider changes is told',
+      )
+      t.equal(told.items.length, 2)
       one.lifeSeconds = 3600
       stack.clock.aheadMs = 290_000
       await stack.sweptUntil(() => asked() === 3, 'the second refresh')
@@ -135,9 +150,18 @@ t.test('the last administrator stays one, whatever the provider says', async (t)
   const eve = new OidcVisitor(stack)
   await eve.signIn()
   t.match(await eve.me(), { username: 'eve', role: 'administrator' })
+  await stack.workspace(eve.here, 'shop')
+  const path = '/api/v1/workspaces/shop'
+  await visitor.here.must('POST', `${path}/break-glass`, { reason: 'the disk fills up' })
+  t.match(await visitor.here.must('GET', path), { role: 'editor' })
   one.login = 'ada'
   await new OidcVisitor(stack).signIn()
   t.match(await visitor.me(), { username: 'root', role: 'member' }, 'as soon as there is another')
+  t.equal((await visitor.here.api('GET', path)).status, 404, 'and what the office opened is shut')
+  t.same(
+    (await eve.here.must<{ items: unknown[] }>('GET', `/api/v1/grants?kind=workspace&id=shop`)).items,
+    [],
+  )
 })
 
 t.test('signing out ends the session here first, then leads to the provider', async (t) => {
