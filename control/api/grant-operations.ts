@@ -20,7 +20,11 @@ export const grantOperations: Readonly<Record<string, Operation>> = {
     summary: 'Delete a group that owns no workspaces, and the grants to it.',
     answers: { 204: null },
   },
-  [`POST ${paths.groupMember}`]: { summary: 'Add a user to a group.', answers: { 204: null } },
+  [`POST ${paths.groupMember}`]: {
+    summary: 'Add a user to a group; oneself with a reason, where it opens workspaces of others.',
+    body: wire.joinGroupSchema,
+    answers: { 204: null },
+  },
   [`DELETE ${paths.groupMember}`]: { summary: 'Take a user out of a group.', answers: { 204: null } },
   [`PATCH ${paths.host}`]: {
     summary: 'Open a host to all, or to the holders of grants only.',

@@ -6,7 +6,7 @@ import { parseBody } from '../api/parse.ts'
 import { addMember, createGroup, removeGroup, removeMember } from '../service/groups.ts'
 import { listGroups } from '../store/groups.ts'
 import { groupViews } from '../views/views-grants.ts'
-import { ApiError, createGroupSchema, paths } from '../wire/index.ts'
+import { ApiError, createGroupSchema, joinGroupSchema, paths } from '../wire/index.ts'
 import type { GroupView } from '../wire/index.ts'
 
 async function shown({ feed }: Deployment, person: Person, id: string | null): Promise<GroupView[]> {
@@ -54,9 +54,11 @@ export function groupRoutes(deployment: Deployment): Route[] {
     {
       method: 'POST',
       path: paths.groupMember,
-      async run({ params }) {
-        await addMember(deployment, params['id'] ?? '', params['user'] ?? '')
-        return { status: 204, audit: { details: { added: params['user'] ?? '' } } }
+      async run({ params, body, person }) {
+        const { reason } = parseBody(joinGroupSchema, body ?? {})
+        const userId = params['user'] ?? ''
+        await addMember(deployment, person, { groupId: params['id'] ?? '', userId, reason })
+        return { status: 204, audit: { details: { added: userId, ...(reason && { reason }) } } }
       },
     },
     {

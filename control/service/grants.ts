@@ -14,7 +14,7 @@ import { newId } from '../credentials/tokens.ts'
 import { placeWaiting } from './settle.ts'
 import { repositoryOf } from '../authorization/uses.ts'
 import { workspaceFor } from '../authorization/whose.ts'
-import { ApiError } from '../wire/index.ts'
+import { ApiError, counts, isOwnerOf } from '../wire/index.ts'
 import type { CreateGrant, ObjectKind } from '../wire/index.ts'
 
 /** On one thing, so that a decision on it stays fast. */
@@ -64,6 +64,28 @@ async function subjectOf(db: Db, { kind, id }: CreateGrant['subject']): Promise<
   return found.id
 }
 
+/**
+ * Who manages a workspace by a grant gives nothing that outlasts it, and themselves nothing at all: that would only be to
+ * stay when it is taken away. @throws ApiError invalid_body
+ */
+async function checkGiving(
+  db: Db,
+  person: Person,
+  subject: Pick<Grant, 'subjectKind' | 'subjectId'>,
+  { objectId, expiresAtMs, nowMs }: { objectId: string; expiresAtMs: number | null; nowMs: number },
+): Promise<void> {
+  if (subject.subjectKind === 'user' && subject.subjectId === person.id)
+    throw problem('subject.id', 'is you: nobody shares with themselves')
+  const workspace = await findWorkspace(db, { id: objectId })
+  if (workspace === null || isOwnerOf({ ...workspace, grants: [] }, person)) return
+  const own = (await listGrants(db, { object: { kind: 'workspace', id: objectId } })).filter(
+    (each) => each.role === 'manager' && counts(each, person, nowMs),
+  )
+  const endMs = Math.max(...own.map((each) => each.expiresAtMs ?? Infinity))
+  if ((expiresAtMs ?? Infinity) > endMs)
+    throw problem('expiresAt', `at most until ${new Date(endMs).toISOString()}, when your own grant ends`)
+}
+
 /** The object's id, if this person may grant on it. */
 async function objectOf(
   { templates, now }: Deployment,
@@ -104,6 +126,8 @@ export async function createGrant(deployment: Deployment, person: Person, body: 
     const objectId = await objectOf(deployment, w.db, person, body.object)
     const subject = { kind: body.subject.kind, id: await subjectOf(w.db, body.subject) }
     const object = { kind: body.object.kind, id: objectId }
+    const to = { subjectKind: subject.kind, subjectId: subject.id }
+    if (object.kind === 'workspace') await checkGiving(w.db, person, to, { objectId, expiresAtMs, nowMs })
     const there = await listGrants(w.db, { object })
     const before = there.filter(
       (each) => each.subjectKind === subject.kind && each.subjectId === subject.id && each.reason === null,
@@ -112,8 +136,7 @@ export async function createGrant(deployment: Deployment, person: Person, body: 
       throw new ApiError('limit_exceeded', `At most ${GRANTS_MAX} grants on one thing; use a group.`)
     const grant: Grant = {
       id: newId(),
-      subjectKind: subject.kind,
-      subjectId: subject.id,
+      ...to,
       objectKind: object.kind,
       objectId,
       role: body.role,

@@ -1,4 +1,5 @@
 /** Commands about groups of people go in; rows change, and gateways hear of each person whom it touches. */
+import type { Person } from '../authorization/authorization.ts'
 import type { Deployment } from '../deployment.ts'
 import type { Writer } from '../feed/feed.ts'
 import type { Group } from '../store/groups.ts'
@@ -16,6 +17,7 @@ import { findUser } from '../store/users.ts'
 import { listWorkspaces } from '../store/workspaces.ts'
 import { newId } from '../credentials/tokens.ts'
 import { ApiError } from '../wire/index.ts'
+import { tellJoining } from './break-glass.ts'
 import { takeGrants } from './grants.ts'
 
 /** Memberships that people make; a provider's are its own. */
@@ -46,16 +48,24 @@ export async function removeGroup({ feed }: Deployment, id: string): Promise<voi
   })
 }
 
-async function known(w: Writer, groupId: string, userId: string): Promise<void> {
-  const isThere =
-    (await findGroup(w.db, { id: groupId })) !== null && (await findUser(w.db, { id: userId })) !== null
-  if (!isThere) throw new ApiError('not_found')
+async function known(w: Writer, groupId: string, userId: string): Promise<Group> {
+  const group = await findGroup(w.db, { id: groupId })
+  if (group === null || (await findUser(w.db, { id: userId })) === null) throw new ApiError('not_found')
+  return group
 }
 
-/** Adding who is in it changes nothing. @throws ApiError not_found */
-export async function addMember({ feed }: Deployment, groupId: string, userId: string): Promise<void> {
+/**
+ * Adding who is in it changes nothing. Who adds themself says why, where that opens workspaces of others to them.
+ * @throws ApiError not_found, invalid_body
+ */
+export async function addMember(
+  { feed, now }: Deployment,
+  by: Person,
+  { groupId, userId, reason }: { groupId: string; userId: string; reason: string | undefined },
+): Promise<void> {
   await feed.write(async (w) => {
-    await known(w, groupId, userId)
+    const group = await known(w, groupId, userId)
+    if (userId === by.id) await tellJoining(w, by, group, reason, now())
     if (await insertMembership(w.db, { groupId, userId, source: BY_HAND }))
       await w.changed('user', userId, userId)
   })

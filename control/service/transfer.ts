@@ -16,10 +16,11 @@ import type { Workspace } from '../store/workspaces.ts'
 import { findWorkspace } from '../store/workspaces.ts'
 import { newId } from '../credentials/tokens.ts'
 import { roleIn } from '../authorization/whose.ts'
-import { ApiError, paths } from '../wire/index.ts'
+import { ApiError, isOwnerOf, paths, reaches } from '../wire/index.ts'
 import type { Transfer, Transferred } from '../wire/index.ts'
 import { accessChanged } from './grants.ts'
 import { checkStart } from './beyond.ts'
+import { hasBroken } from './break-glass.ts'
 import { endGuestsOf } from './guests.ts'
 import { checkTransfer } from './ledger.ts'
 import { admitWaiting, settle } from './settle.ts'
@@ -125,12 +126,15 @@ export async function transferWorkspace(
     if (before === null || before.data === 'delete') throw new ApiError('not_found')
     // Looked at again under the lock: of two who transfer at once, the second may be no owner by now.
     const need = routeNeeds[`POST ${paths.workspaceTransfer}`]
-    const barred =
-      need === undefined ? 'forbidden' : barrier(need, person, await roleIn(w.db, before, person, now))
+    const role = await roleIn(w.db, before, person, now)
+    const barred = need === undefined ? 'forbidden' : barrier(need, person, role)
     if (barred !== null) throw new ApiError(barred)
     const { ownerId, ownerGroupId, name } = await next(w.db, before, asked)
     if (ownerId === before.ownerId && ownerGroupId === before.ownerGroupId)
       return { workspace: before, ended: { links: 0, passwords: 0 } }
+    const isTaken = isOwnerOf({ ownerId, ownerGroupId, grants: [] }, person) && !reaches(role, 'owner')
+    if (isTaken && !(await hasBroken(w.db, id, person.id, now)))
+      throw new ApiError('forbidden', 'To take it over, break the glass first: its owner reads why.')
     await checkTransfer(deployment, w, before, { ownerId, ownerGroupId })
     await checkStart(w.db, { ...before, ownerId }, now, 'The next owner has')
     if (asked.keep !== undefined) await keepFor(w, before, asked.keep, person.id, now)

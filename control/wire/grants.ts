@@ -53,6 +53,9 @@ export const breakGlassSchema = z.strictObject({
     .regex(/^[^\x00-\x1f\x7f]*$/, 'one line'),
 })
 
+/** Needed of who adds themself, where the group opens workspaces of others to them. */
+export const joinGroupSchema = breakGlassSchema.partial()
+
 export const grantViewSchema = z.object({
   id: z.string(),
   subject: z.object({ kind: z.enum(subjectKinds), id: z.string(), name: z.string() }),

@@ -23,6 +23,8 @@ interface World {
   readonly shop: string
 }
 
+const idOf = async (one: Client) => (await one.call<UserView>('GET', '/api/v1/me')).json.id
+
 /** Ada administers; bob has the workspace `shop`; eve has nothing. */
 async function world(t: Test, databaseUrl: string | null): Promise<World> {
   const server = await controlServer({ stateDirectory: join(root, `s${++count}`), databaseUrl })
@@ -32,7 +34,6 @@ async function world(t: Test, databaseUrl: string | null): Promise<World> {
   const eve = await server.member(ada, 'eve')
   await pretendAgent(server.control.embeddedAgent(), server.clock.now)
   const shop = (await bob.call('POST', api, { name: 'shop', image: 'x' })).json.id
-  const idOf = async (one: Client) => (await one.call<UserView>('GET', '/api/v1/me')).json.id
   return { server, ada, bob, eve, bobId: await idOf(bob), eveId: await idOf(eve), shop }
 }
 
@@ -330,6 +331,108 @@ for (const dialect of ['sqlite', 'postgres'] as const) {
         t.same(grants(), [], 'it ends with the office')
         owner.end()
       })
+
+      await t.test(
+        'what a manager gives ends with what they hold, and themselves they give nothing',
+        async (t) => {
+          const it = await fresh(t)
+          const { ada, bob, eve, eveId, bobId, server } = it
+          const at = (ms: number) => ({ expiresAt: new Date(server.clock.now + ms).toISOString() })
+          const toMia = { subject: { kind: 'user', id: await idOf(await server.member(ada, 'mia')) } }
+          await grant(bob, 'manager', at(3_600_000))
+          for (const [name, over, field] of [
+            ['themselves, for ever', { role: 'manager' }, 'subject.id'],
+            ['themselves, for as long', { role: 'manager', ...at(3_600_000) }, 'subject.id'],
+            ['another, for ever', toMia, 'expiresAt'],
+            ['another, for longer', { ...toMia, ...at(3_600_001) }, 'expiresAt'],
+          ] as const) {
+            const refused = await grant(eve, 'viewer', over)
+            t.match([refused.status, refused.json], [422, { errors: [{ path: field }] }], name)
+          }
+          t.equal((await grant(eve, 'manager', { ...toMia, ...at(3_600_000) })).status, 201)
+          t.equal(
+            (await grant(bob, 'viewer', { subject: { kind: 'user', id: bobId } })).status,
+            422,
+            'nor an owner',
+          )
+          server.clock.now += 3_600_000
+          const before = (
+            await bob.call<{ items: GrantView[] }>('GET', '/api/v1/grants?kind=workspace&id=shop')
+          ).json
+          t.equal(await verdicts(eve), '404 404 404 404 404 404 404 404 404', 'and nothing is left')
+          t.equal(before.items.length, 2)
+          // By a group without an end and by their own with one: the longer counts.
+          await group(ada, 'crew', eveId)
+          await grant(bob, 'manager', { subject: { kind: 'group', id: 'crew' } })
+          await grant(bob, 'manager', at(60_000))
+          t.equal((await grant(eve, 'viewer', toMia)).status, 201)
+        },
+      )
+
+      await t.test(
+        'an administrator comes to see nothing without a reason that its owner reads',
+        async (t) => {
+          const it = await fresh(t)
+          const { ada, bob, eve, bobId } = it
+          const adaId = await idOf(ada)
+          const reason = 'the team asked me to help'
+          const told = async (): Promise<string[]> =>
+            (
+              await bob.call<{ items: { code: string; message: string }[] }>('GET', `${api}/shop/events`)
+            ).json.items
+              .filter(({ code }) => code === 'glass_broken')
+              .map(({ message }) => message)
+          const sees = async () => (await ada.call('GET', `${api}/shop`)).json.role
+          const join = (id: string, body?: object) =>
+            ada.call('POST', `/api/v1/groups/${id}/members/${adaId}`, body)
+
+          const crew = await group(ada, 'crew')
+          await grant(bob, 'viewer', { subject: { kind: 'group', id: 'crew' } })
+          const bare = await join(crew)
+          t.match(
+            [bare.status, bare.json],
+            [422, { errors: [{ path: 'reason' }] }],
+            'a group that shop is shared with',
+          )
+          t.equal((await join(crew, { reason: 'x' })).status, 422)
+          t.equal(await sees(), null)
+          t.equal(
+            (await ada.call('POST', `/api/v1/groups/${crew}/members/${bobId}`)).status,
+            204,
+            'another is free',
+          )
+          t.equal((await join(crew, { reason })).status, 204)
+          t.equal(await sees(), 'viewer')
+          t.match(await told(), [`ada joined the group crew, which opens it: ${reason}`])
+          t.equal((await join(crew)).status, 204, 'who is in it already needs none')
+          t.match((await ada.call('GET', '/api/v1/audit?action=group.change')).text, reason)
+          await ada.call('DELETE', `/api/v1/groups/${crew}/members/${adaId}`)
+          t.equal((await join(await group(ada, 'empty'))).status, 204, 'nor for what opens nothing')
+
+          const owners = await group(ada, 'owners', bobId)
+          const give = (body: object) => ada.call('POST', `${api}/shop/transfer`, body)
+          t.equal((await give({ to: 'ada' })).status, 403, 'taking it over')
+          await join(owners, { reason })
+          t.equal((await give({ toGroup: 'owners' })).status, 403, 'for a group of their own')
+          t.equal((await bob.call('POST', `${api}/shop/transfer`, { toGroup: 'owners' })).status, 202)
+          t.equal(await sees(), 'owner', 'its owner may')
+          await bob.call('POST', `${api}/shop/transfer`, { to: 'bob' })
+          t.equal((await give({ to: 'eve' })).status, 202, 'to somebody else, by office')
+          t.equal((await give({ to: 'ada' })).status, 403)
+          await ada.call('POST', `${api}/shop/break-glass`, { reason })
+          t.equal((await give({ to: 'ada' })).status, 202, 'with a reason')
+          t.match((await ada.call('GET', `${api}/shop/events`)).text, reason)
+          t.equal((await eve.call('GET', `${api}/shop`)).status, 404)
+
+          await group(ada, 'team', bobId)
+          const team = (await ada.call<{ items: GroupView[] }>('GET', '/api/v1/groups')).json.items.find(
+            ({ name }) => name === 'team',
+          )
+          await bob.call('POST', api, { name: 'hidden', image: 'x', ownerGroup: 'team' })
+          t.equal((await join(team?.id ?? '')).status, 422, 'a group that owns')
+          t.equal((await ada.call('GET', `${api}/hidden`)).json.role, null)
+        },
+      )
 
       await t.test('who comes back after losing a right is not left with what they knew', async (t) => {
         const it = await fresh(t)

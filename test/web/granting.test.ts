@@ -168,6 +168,40 @@ await t.test('a group as owner: its quota is shown, and counts', async (t) => {
   await until(isGone, { timeoutMs: 30_000, what: 'ours to be purged' })
 })
 
+await t.test(
+  'an administrator joins a group that opens others’ workspaces: why is asked, and read',
+  async (t) => {
+    await admin.must('POST', '/api/v1/groups', { name: 'guests' })
+    const { id: diary } = await admin.must<WorkspaceView>('POST', '/api/v1/workspaces', {
+      name: 'diary',
+      template: 'node-web',
+    })
+    await admin.must('POST', `/api/v1/workspaces/${diary}/transfer`, { to: 'bob' })
+    await bob.must('POST', '/api/v1/grants', {
+      subject: { kind: 'group', id: 'guests' },
+      object: { kind: 'workspace', id: 'diary' },
+    })
+    await office.goto(`${product.url}/groups`)
+    const group = office.getByRole('region', { name: 'guests' })
+    await group.getByLabel('Who joins guests').selectOption({ label: adminName })
+    await group.getByRole('button', { name: 'Add to guests' }).click()
+    const dialog = office.getByRole('dialog', { name: 'Join guests' })
+    await dialog.getByText('Their owners see that you joined it').waitFor()
+    await fitsPhone(t, 'the question')
+    t.same((await admin.must<WorkspaceView>('GET', '/api/v1/workspaces/diary')).role, null)
+    await dialog.getByLabel('Why').fill('to mend its start')
+    await dialog.getByRole('button', { name: 'Join' }).click()
+    await group.getByRole('button', { name: `take ${adminName} out of guests` }).waitFor()
+    await dialog.waitFor({ state: 'detached' })
+    t.equal((await admin.must<WorkspaceView>('GET', '/api/v1/workspaces/diary')).role, 'viewer')
+    await member.goto(`${product.url}/workspaces/diary`)
+    await member.getByText('joined the group guests, which opens it: to mend its start').first().waitFor()
+    const isGone = async () => (await admin.api('GET', '/api/v1/workspaces/diary')).status === 404
+    await admin.must('DELETE', `/api/v1/workspaces/diary?purge=true`)
+    await until(isGone, { timeoutMs: 30_000, what: 'diary to be purged' })
+  },
+)
+
 t.same(
   complaints.filter((line) => !/status of (401|422)/.test(line)),
   [],

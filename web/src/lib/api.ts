@@ -152,8 +152,11 @@ export function createApi(options: ApiOptions) {
     groups: (signal?: AbortSignal) => call<Page<GroupView>>('GET', paths.groups, undefined, signal),
     createGroup: (given: { name: string }) => call<GroupView>('POST', paths.groups, given),
     deleteGroup: (id: string) => call<void>('DELETE', fill(paths.group, id)),
-    addMember: (group: string, user: string) =>
-      call<void>('POST', fill(paths.groupMember, group).replace(':user', encodeURIComponent(user))),
+    /** `reason`: asked for of who adds themself, where the group opens workspaces of others. */
+    addMember: (group: string, user: string, reason?: string) =>
+      call<void>('POST', fill(paths.groupMember, group).replace(':user', encodeURIComponent(user)), {
+        reason,
+      }),
     removeMember: (group: string, user: string) =>
       call<void>('DELETE', fill(paths.groupMember, group).replace(':user', encodeURIComponent(user))),
 
