@@ -33,6 +33,7 @@ async function database(
   let visitors = 0
   const server = createServer((socket) => {
     visitors++
+    socket.on('error', () => undefined)
     socket.end('the database\n')
   })
   server.listen(port, '127.0.0.1')
@@ -147,6 +148,16 @@ t.test('a workspace that steps aside for a moment hands nobody on to who listens
   )
   t.same(heard, Array(8).fill('ERR_NOT_FOUND'))
   t.comment(`${db.visitors()} connections were made and closed again`)
+})
+
+t.test('a program that resets whoever comes in harms nobody', async (t) => {
+  const port = await freePort()
+  const script = `require('net').createServer((c) => c.resetAndDestroy()).listen(${port}, '127.0.0.1')`
+  const spec = { ...greeter(''), command: [process.execPath, '-e', script] }
+  await runtime.start(spec, call)
+  await until(async () => port in (await reachOf(spec.id)))
+  const tries = await Promise.allSettled(Array.from({ length: 8 }, () => greeting(spec.id, port)))
+  t.same([...new Set(tries.map(({ status }) => status))], ['rejected'])
 })
 
 t.test('a table is from after the ask, and one read serves all who asked before it', async (t) => {
