@@ -34,6 +34,21 @@ export async function quotaView(deployment: Deployment, db: Db, account: Account
   return { ...account, name, quota, standing: ledger.standing(account), over: ledger.over(account) }
 }
 
+/** What nobody can hold isn't promised anew; what was set while somebody could stays. @throws ApiError unsupported */
+async function checkHeld(
+  deployment: Deployment,
+  db: Db,
+  account: Account,
+  given: PutQuota | null,
+): Promise<void> {
+  const disk = given?.diskBytes ?? null
+  if (disk === null || heldLimits(await listHosts(db)).disk) return
+  if ((await readLedger(deployment, db)).set(account)?.diskBytes === disk) return
+  throw new ApiError('unsupported', 'No host here can hold a limit on disk.', {
+    errors: [{ path: 'diskBytes', message: 'no host here can hold this limit' }],
+  })
+}
+
 /** Sets it; null takes it away. Stops nothing that runs; who waited for room gets it. @throws ApiError not_found, unsupported */
 export async function setQuota(
   deployment: Deployment,
@@ -42,10 +57,7 @@ export async function setQuota(
 ): Promise<QuotaView> {
   return deployment.feed.write(async (w) => {
     await nameOf(w.db, account)
-    if (typeof given?.diskBytes === 'number' && !heldLimits(await listHosts(w.db)).disk)
-      throw new ApiError('unsupported', 'No host here can hold a limit on disk.', {
-        errors: [{ path: 'diskBytes', message: 'no host here can hold this limit' }],
-      })
+    await checkHeld(deployment, w.db, account, given)
     const isKnown =
       given === null
         ? await deleteQuota(w.db, account)

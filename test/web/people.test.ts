@@ -15,19 +15,21 @@ t.test('what a quota leaves, and what it would refuse', (t) => {
     running: { used: 2, max: null },
     cpu: { used: 3, max: 4.5 },
     memoryBytes: { used: GIB, max: 2 * GIB },
+    diskBytes: { used: 8 * GIB, max: 10 * GIB },
   }
   t.same(
     quotaLines(standing).map(({ label, text }) => `${label} ${text}`),
-    ['Workspaces 3 of 5', 'CPU 3 of 4.5', 'Memory 1 GiB of 2 GiB'],
+    ['Workspaces 3 of 5', 'CPU 3 of 4.5', 'Memory 1 GiB of 2 GiB', 'Disk 8 GiB of 10 GiB'],
     'what has no bound is no line',
   )
-  t.same(quotaProblems(standing, { cpu: 1.5, memoryBytes: GIB }), [], 'to the last bit')
-  t.match(quotaProblems(standing, { cpu: 2, memoryBytes: 2 * GIB }), [
+  t.same(quotaProblems(standing, { cpu: 1.5, memoryBytes: GIB, diskBytes: 2 * GIB }), [], 'to the last bit')
+  t.match(quotaProblems(standing, { cpu: 2, memoryBytes: 2 * GIB, diskBytes: 3 * GIB }), [
     { path: 'cpu', message: /leaves 1.5 cores/ },
     { path: 'memoryBytes', message: /leaves 1 GiB/ },
+    { path: 'diskBytes', message: /leaves 2 GiB; stopped/ },
   ])
   const full = { workspaces: { used: 5, max: 5 }, running: { used: 9, max: 3 } }
-  t.match(quotaProblems(full, { cpu: 9, memoryBytes: null }), [
+  t.match(quotaProblems(full, { cpu: 9, memoryBytes: null, diskBytes: null }), [
     { path: '', message: /5 of 5 workspaces/ },
     { path: '', message: /9 of 3 running/ },
   ])

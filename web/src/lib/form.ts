@@ -7,6 +7,7 @@ import type {
   PatchWorkspace,
   SpecView,
   TemplateView,
+  WorkspaceView,
 } from '../../../control/wire/workspace.ts'
 import { portDefaults, prefixProblem } from '../../../control/wire/port-rules.ts'
 import type { EdgePath, EdgePort, PortView } from '../../../control/wire/ports.ts'
@@ -43,6 +44,7 @@ export interface Draft {
   cpu: string
   memory: string
   pids: string
+  disk: string
   command: string
   env: EnvRow[]
   ports: PortRow[]
@@ -81,6 +83,8 @@ export function draftOf(template: TemplateView | null, limits: Limits, name = ''
     memory:
       limits.memoryBytes === undefined ? '' : bytesText(template?.memoryBytes ?? limits.memoryBytes.default),
     pids: limits.pids === undefined ? '' : String(template?.pids ?? limits.pids.default),
+    // Without one its data has no bound, or what the quota says.
+    disk: limits.diskBytes === undefined ? '' : text(template?.diskBytes, bytesText),
     command: '',
     env: [],
     ports: ports.map(portRow),
@@ -98,6 +102,7 @@ export function draftOfSpec(name: string, spec: SpecView): Draft {
     cpu: text(spec.cpu, coresText),
     memory: text(spec.memoryBytes, bytesText),
     pids: text(spec.pids, String),
+    disk: text(spec.diskBytes, bytesText),
     command: spec.command === null ? '' : joinWords(spec.command),
     env: spec.env.map((e) => ({
       key: rowKey(),
@@ -193,6 +198,7 @@ export function specProblems(draft: Draft, limits: Limits): FieldProblem[] {
       '2 GiB or 512 MiB',
     ),
     ...amountProblem('pids', draft.pids, parseCount, limits.pids, String, '512'),
+    ...amountProblem('diskBytes', draft.disk, parseBytes, limits.diskBytes, bytesText, '10 GiB'),
     ...(splitWords(draft.command) === null ? [{ path: 'command', message: 'A quote is not closed.' }] : []),
     ...envProblems(draft.env),
     ...portProblems(draft.ports),
@@ -219,6 +225,7 @@ function amounts(draft: Draft, limits: Limits) {
     cpu: limits.cpu === undefined ? null : parseCores(draft.cpu),
     memoryBytes: limits.memoryBytes === undefined ? null : parseBytes(draft.memory),
     pids: limits.pids === undefined ? null : parseCount(draft.pids),
+    diskBytes: limits.diskBytes === undefined ? null : parseBytes(draft.disk),
     command: words === null || words.length === 0 ? null : words,
   }
 }
@@ -226,12 +233,13 @@ function amounts(draft: Draft, limits: Limits) {
 /** The body of POST /api/v1/workspaces; what is empty is left out. */
 export function createBody(draft: Draft, limits: Limits): CreateWorkspace {
   const body: CreateWorkspace = { name: draft.name, ports: portsOf(draft), paths: pathsOf(draft) }
-  const { image, cpu, memoryBytes, pids, command } = amounts(draft, limits)
+  const { image, cpu, memoryBytes, pids, diskBytes, command } = amounts(draft, limits)
   if (draft.template !== null) body.template = draft.template
   if (image !== null) body.image = image
   if (cpu !== null) body.cpu = cpu
   if (memoryBytes !== null) body.memoryBytes = memoryBytes
   if (pids !== null) body.pids = pids
+  if (diskBytes !== null) body.diskBytes = diskBytes
   if (command !== null) body.command = command
   const { gpus, mounts, networks } = beyondOf(draft.beyond)
   if (limits.gpus !== undefined) body.gpus = gpus
@@ -240,6 +248,16 @@ export function createBody(draft: Draft, limits: Limits): CreateWorkspace {
   if (draft.env.length > 0)
     body.env = draft.env.map((row) => ({ name: row.name, value: row.value, secret: row.secret }))
   return body
+}
+
+/**
+ * The limits for changing what exists: data that has no size of its disk gets none, and one that there is only grows; of
+ * what failed its host knows better.
+ */
+export function limitsOfExisting(limits: Limits, { phase, host, spec }: WorkspaceView): Limits {
+  const { diskBytes, ...others } = limits
+  if (diskBytes === undefined || host === null || phase === 'failed') return limits
+  return spec.diskBytes === null ? others : { ...others, diskBytes: { ...diskBytes, min: spec.diskBytes } }
 }
 
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b)
@@ -254,6 +272,8 @@ export function patchBody(draft: Draft, spec: SpecView, limits: Limits): PatchWo
   if (!same(was.cpu, now.cpu)) body.cpu = now.cpu
   if (!same(was.memoryBytes, now.memoryBytes)) body.memoryBytes = now.memoryBytes
   if (!same(was.pids, now.pids)) body.pids = now.pids
+  // There is no way back to none.
+  if (now.diskBytes !== null && now.diskBytes !== was.diskBytes) body.diskBytes = now.diskBytes
   if (!same(was.command, now.command)) body.command = now.command
   if (!same(portsOf(before), portsOf(draft))) body.ports = portsOf(draft)
   if (!same(pathsOf(before), pathsOf(draft))) body.paths = pathsOf(draft)

@@ -16,6 +16,7 @@ const kinds = [
   ['running', 'Running', String],
   ['cpu', 'CPU', (n: number) => String(Math.round(n * 100) / 100)],
   ['memoryBytes', 'Memory', bytesText],
+  ['diskBytes', 'Disk', bytesText],
 ] as const satisfies readonly [keyof Standing, string, (n: number) => string][]
 
 /** The limits that there are, in a fixed order; what has no bound is left out. */
@@ -31,6 +32,7 @@ export function quotaLines(standing: Standing): QuotaLine[] {
 export interface Wanted {
   readonly cpu: number | null
   readonly memoryBytes: number | null
+  readonly diskBytes: number | null
 }
 
 /**
@@ -43,7 +45,7 @@ export function quotaProblems(
   group: string | null = null,
 ): FieldProblem[] {
   const [has, its] = group === null ? ['You have', 'Your'] : [`${group} has`, `${group}’s`]
-  const { workspaces, running, cpu, memoryBytes } = standing
+  const { workspaces, running, cpu, memoryBytes, diskBytes } = standing
   const problems: FieldProblem[] = []
   const isFull = (row: Standing['workspaces']) => row.max !== null && row.used >= row.max
   if (isFull(workspaces))
@@ -68,6 +70,12 @@ export function quotaProblems(
     problems.push({
       path: 'memoryBytes',
       message: `${its} quota leaves ${bytesText(bytes)}. Stop one first.`,
+    })
+  const disk = left(diskBytes, wanted.diskBytes)
+  if (disk !== null)
+    problems.push({
+      path: 'diskBytes',
+      message: `${its} quota leaves ${bytesText(disk)}; stopped and trashed ones count too.`,
     })
   return problems
 }
