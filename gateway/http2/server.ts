@@ -1,7 +1,7 @@
 // Connections that agreed on HTTP/2 come in; their requests go to the same handlers as those of HTTP/1.1, within limits of their own.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { constants, createServer, type ServerHttp2Session } from 'node:http2'
-import type { Duplex } from 'node:stream'
+import type { Socket } from 'node:net'
 import type { Peer } from '../listeners/trust.ts'
 import { EdgeAnswer } from './answer.ts'
 import { EdgeRequest } from './request.ts'
@@ -12,8 +12,8 @@ export interface Http2Handlers {
   expectation(req: IncomingMessage, res: ServerResponse): void
   /** CONNECT, of which HTTP/2 knows more than one kind. */
   connect(req: EdgeRequest, res: EdgeAnswer): void
-  /** A connection was ended because it reset streams all the time. */
-  flooded(): void
+  /** A connection was ended: because it reset streams all the time, or because nobody was there any more. */
+  ended(why: 'http2_resets' | 'http2_silent'): void
 }
 
 /** The limits of one connection. What a peer sends beyond them ends a stream or the connection, never more. */
@@ -33,9 +33,21 @@ const SETTINGS = {
 } as const
 const CONNECTION_WINDOW = 1024 * 1024
 
-/** A connection without a stream is ended after so long; as long as in HTTP/1.1. */
-const IDLE_MS = 75_000
-const LOOK_MS = 5000
+/** How long a connection may be so, in ms. */
+export interface Http2Times {
+  /** Without a stream. */
+  readonly idle: number
+  /** With streams, but no byte either way: then it is asked whether it lives, and ended when it doesn't say so in as long again. */
+  readonly silent: number
+  /** Between two looks. */
+  readonly look: number
+}
+
+/** More than the question itself takes, TLS included: what is sent beyond it is somebody's answer, slowly read. */
+const QUESTION_BYTES = 1024
+
+/** `idle` is as long as in HTTP/1.1. */
+const TIMES: Http2Times = { idle: 75_000, silent: 30_000, look: 5000 }
 
 /** Streams that a peer may reset at once, and then each second: more is a flood (CVE-2023-44487). */
 const RESETS_BURST = 500
@@ -50,6 +62,12 @@ type Connection = ServerHttp2Session<
 
 interface Session {
   readonly peer: Peer
+  readonly socket: Socket
+  /** Bytes either way when it was looked at last, and since when there were no more. */
+  read: number
+  written: number
+  silentSinceMs: number
+  isAsked: boolean
   open: number
   idleSinceMs: number
   /** How many resets it may still make. */
@@ -63,9 +81,10 @@ export class Http2Sessions {
   readonly #server
   readonly #looking: NodeJS.Timeout
   readonly #handlers: Http2Handlers
-  #arriving: Peer | null = null
+  readonly #times: Http2Times
+  #arriving: { readonly peer: Peer; readonly socket: Socket } | null = null
 
-  constructor(handlers: Http2Handlers, takesWebSockets: boolean) {
+  constructor(handlers: Http2Handlers, takesWebSockets: boolean, times: Http2Times = TIMES) {
     const server = createServer({
       ...LIMITS,
       settings: { ...SETTINGS, enableConnectProtocol: takesWebSockets },
@@ -86,7 +105,8 @@ export class Http2Sessions {
     server.on('sessionError', () => undefined)
     this.#server = server
     this.#handlers = handlers
-    this.#looking = setInterval(() => this.#endIdle(), LOOK_MS).unref()
+    this.#times = times
+    this.#looking = setInterval(() => this.#look(), times.look).unref()
   }
 
   get size(): number {
@@ -94,8 +114,8 @@ export class Http2Sessions {
   }
 
   /** Takes over a connection whose TLS handshake agreed on `h2`. */
-  take(socket: Duplex, peer: Peer): void {
-    this.#arriving = peer
+  take(socket: Socket, peer: Peer): void {
+    this.#arriving = { peer, socket }
     this.#server.emit('connection', socket)
     this.#arriving = null
   }
@@ -116,7 +136,11 @@ export class Http2Sessions {
     if (this.#arriving === null) return session.destroy()
     const nowMs = performance.now()
     const entry: Session = {
-      peer: this.#arriving,
+      ...this.#arriving,
+      read: 0,
+      written: 0,
+      silentSinceMs: nowMs,
+      isAsked: false,
       open: 0,
       idleSinceMs: nowMs,
       resets: RESETS_BURST,
@@ -140,16 +164,37 @@ export class Http2Sessions {
     entry.resets = Math.min(RESETS_BURST, entry.resets + (nowMs - entry.resetMs) * RESETS_PER_MS) - 1
     entry.resetMs = nowMs
     if (entry.resets >= 0 || session.destroyed) return
-    this.#handlers.flooded()
+    this.#handlers.ended('http2_resets')
     session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM)
   }
 
-  #endIdle(): void {
+  #look(): void {
     const nowMs = performance.now()
-    for (const [session, { open, idleSinceMs }] of this.#sessions)
-      if (open === 0 && nowMs - idleSinceMs > IDLE_MS) {
+    for (const [session, entry] of this.#sessions)
+      if (entry.open > 0) this.#ask(session, entry, nowMs)
+      else if (nowMs - entry.idleSinceMs > this.#times.idle) {
         if (session.closed) session.destroy()
         else session.close()
       }
+  }
+
+  /**
+   * Ends a connection on which nobody is any more. After some faults of the peer Node reads no further and tells nobody
+   * (CVE-2026-48937): its streams, and what they hold at the apps, would stay for good.
+   */
+  #ask(session: Connection, entry: Session, nowMs: number): void {
+    const { bytesRead, bytesWritten } = entry.socket
+    const isAlive =
+      bytesRead !== entry.read || bytesWritten - entry.written > (entry.isAsked ? QUESTION_BYTES : 0)
+    if (!isAlive && nowMs - entry.silentSinceMs < this.#times.silent) return
+    if (!isAlive && entry.isAsked) {
+      this.#handlers.ended('http2_silent')
+      return session.destroy()
+    }
+    entry.read = bytesRead
+    entry.written = bytesWritten
+    entry.silentSinceMs = nowMs
+    entry.isAsked = !isAlive
+    if (entry.isAsked) session.ping(() => undefined)
   }
 }

@@ -28,6 +28,7 @@ export type TurnedAway =
   | 'plain_on_tls'
   | 'handshake_failed'
   | 'http2_resets'
+  | 'http2_silent'
   | 'upgrade_out_of_turn'
 
 /** What a listener asks of a connection before its requests. */

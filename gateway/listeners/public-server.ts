@@ -60,7 +60,7 @@ export function http2Sessions(edge: () => Edge, takesWebSockets: boolean): Http2
     request: (req, res, expectsContinue) =>
       contain(edge(), res, () => handleRequest(edge(), req, res, expectsContinue)),
     expectation: (req, res) => contain(edge(), res, () => handleExpectation(edge(), req, res)),
-    flooded: () => count(edge().counters.turnedAway, 'http2_resets' satisfies TurnedAway),
+    ended: (why) => count(edge().counters.turnedAway, why satisfies TurnedAway),
     connect: (req, res) => contain(edge(), res, () => handleConnectStream(edge(), req, res)),
   }
   return new Http2Sessions(handlers, takesWebSockets)

@@ -1,13 +1,17 @@
 // What costs its sender little and must not cost the edge much: answers that never come, names without end, upgrades out of turn.
 import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
+import { connect as connectHttp2 } from 'node:http2'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import t from 'tap'
 import { portDefaults } from '../../control/wire/index.ts'
 import { placeFor } from '../../gateway/dispatch.ts'
 import type { Edge } from '../../gateway/edge.ts'
+import { type Http2Handlers, Http2Sessions } from '../../gateway/http2/server.ts'
 import { siteOf } from '../../gateway/host/site.ts'
 import { OK, rawClient, requestBytes, type Script } from '../support/gateway-bytes.ts'
 import { startEdge } from '../support/gateway-edge.ts'
-import { Frame, framesOf, PREFACE, requestHead } from '../support/http2-frames.ts'
+import { Frame, frame, framesOf, PREFACE, requestHead } from '../support/http2-frames.ts'
 import { ask2 } from '../support/http2-answer.ts'
 import { memoryAccessLog, metric } from '../support/seen-edge.ts'
 import { startTlsEdge } from '../support/tls-edge.ts'
@@ -182,3 +186,62 @@ t.test('HTTP/2: words that are no method, bodies that may not be, names of objec
   t.equal(Object.entries(ended.trailers).length, 2)
   t.same(edge.log.lines, [])
 })
+
+t.test(
+  'HTTP/2: whom a fault makes deaf is let go, with all that it asked for; who is only quiet stays',
+  async (t) => {
+    const sessions: Http2Sessions[] = []
+    const asked: IncomingMessage[] = []
+    const gone: string[] = []
+    const ended: string[] = []
+    const handlers: Http2Handlers = {
+      request: (req, res) => {
+        asked.push(req)
+        res.on('close', () => gone.push(req.url ?? ''))
+      },
+      expectation: () => undefined,
+      connect: () => undefined,
+      ended: (why) => void ended.push(why),
+    }
+    const server = createServer((socket) => sessions[0]?.take(socket, { ip: '', trusted: false }))
+    sessions.push(new Http2Sessions(handlers, false, { idle: 60_000, silent: 500, look: 50 }))
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const priority = Buffer.alloc(5)
+    priority.writeUInt32BE(1)
+    const faults: Readonly<Record<string, Buffer>> = {
+      '/a-stream-that-depends-on-itself': frame(2, 0, 1, priority),
+      '/data-after-the-end': frame(Frame.data, 0, 1, Buffer.from('x')),
+    }
+    const quiet = connectHttp2(`http://127.0.0.1:${port}`)
+    const held = quiet.request({ ':path': '/quiet' })
+    held.on('error', () => undefined)
+    for (const [path, fault] of Object.entries(faults)) {
+      const client = connect(port, '127.0.0.1')
+      client.on('error', () => undefined).resume()
+      client.write(
+        Buffer.concat([
+          PREFACE,
+          requestHead(1, [
+            [':method', 'GET'],
+            [':scheme', 'http'],
+            [':path', path],
+            [':authority', 'x'],
+          ]),
+        ]),
+      )
+      await until(() => asked.some(({ url }) => url === path))
+      client.write(fault)
+      await until(() => gone.includes(path), { what: `the end of ${path}`, timeoutMs: 20_000 })
+      client.destroy()
+    }
+    t.same(ended, ['http2_silent', 'http2_silent'])
+    t.same(gone, Object.keys(faults), 'a client that answers the question is left in peace')
+    t.equal(sessions[0]?.size, 1)
+    quiet.destroy()
+    await until(() => sessions[0]?.size === 0)
+    sessions[0]?.drain()
+    server.close()
+  },
+)
