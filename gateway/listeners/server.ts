@@ -14,6 +14,9 @@ const fixedSettings = {
   keepAliveTimeout: 75_000,
   maxHeaderSize: 32 * 1024,
   noDelay: true,
+  // Who vanished without a word would keep its place, and a silent stream of an app, for good.
+  keepAlive: true,
+  keepAliveInitialDelay: 30_000,
 } as const
 
 /** The settings of a server where a request's head may take `headMs`; it is looked after often enough to mean that. */

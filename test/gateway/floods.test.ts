@@ -1,5 +1,6 @@
 // What costs its sender little and must not cost the edge much: answers that never come, names without end, upgrades out of turn.
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
 import { connect as connectHttp2 } from 'node:http2'
 import { type AddressInfo, connect, createServer } from 'node:net'
@@ -120,6 +121,21 @@ t.test('what asks to leave HTTP before its turn ends its connection, and is no e
   const cause = 'postern_gateway_connections_refused_total{cause="upgrade_out_of_turn"}'
   t.equal(await metric(edge, cause), 3)
   t.same(edge.log.lines, [])
+})
+
+t.test('the kernel asks whether a visitor is still there', async (t) => {
+  const edge = await startTlsEdge(t)
+  const hex = (port: number): string => port.toString(16).padStart(4, '0').toUpperCase()
+  const plain = await rawClient(edge.port)
+  const secure = await edge.tls()
+  for (const socket of [plain.socket, secure]) {
+    const [here, there] = [hex(socket.remotePort ?? 0), hex(socket.localPort ?? 0)]
+    // State 01 is an open connection; timer 02 is that of keep-alive (proc_net_tcp.txt).
+    const row = new RegExp(`:${here} [0-9A-F]+:${there} 01 \\S+ (\\d\\d):`)
+    const timer = await until(() => row.exec(readFileSync('/proc/net/tcp', 'latin1'))?.[1])
+    t.equal(timer, '02')
+  }
+  plain.socket.destroy()
 })
 
 t.test('one connection, many wishes to upgrade: it grows no listeners', async (t) => {
