@@ -1,6 +1,7 @@
 /** The conformance kit: a factory comes in, one case a promise of the contract goes out. Framework neutral. */
 import { beyondSketches } from './cases-beyond.ts'
 import { boundSketches } from './cases-bounds.ts'
+import { diskSketches } from './cases-disk.ts'
 import { lifeSketches } from './cases-life.ts'
 import type { Sketch } from './cases-life.ts'
 import { reachSketches } from './cases-reach.ts'
@@ -9,11 +10,13 @@ import { openStage } from './stage.ts'
 
 /** Every promise that a runtime plugin makes; cases are independent of each other and may run side by side. */
 export function conformance(factory: ConformanceFactory): Case[] {
-  return [...reachSketches, ...lifeSketches, ...boundSketches, ...beyondSketches].map((sketch) => ({
-    name: sketch.name,
-    ...(sketch.needs === undefined ? {} : { needs: sketch.needs }),
-    run: () => perform(factory, sketch),
-  }))
+  return [...reachSketches, ...lifeSketches, ...boundSketches, ...beyondSketches, ...diskSketches].map(
+    (sketch) => ({
+      name: sketch.name,
+      ...(sketch.needs === undefined ? {} : { needs: sketch.needs }),
+      run: () => perform(factory, sketch),
+    }),
+  )
 }
 
 async function perform(factory: ConformanceFactory, sketch: Sketch): Promise<void> {

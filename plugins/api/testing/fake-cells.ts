@@ -8,6 +8,8 @@ export interface Cell {
   readonly owner: string
   readonly id: WorkspaceId
   readonly data: Map<string, string>
+  /** Bytes that all of it may have; undefined: no bound. */
+  readonly diskBytes: number | undefined
   readonly lines: LogLine[]
   generation: number
   incarnation: string

@@ -22,6 +22,7 @@ export interface FakeProgram {
 /** What a program may touch. */
 export interface FakeWorld {
   readonly data: Map<string, string>
+  readonly diskBytes: number | undefined
   readonly lines: LogLine[]
   now(): number
   onExit(code: number): void
@@ -60,6 +61,14 @@ export async function startFakeProgram(
     return 'ok'
   }
 
+  /** Whole or not at all, within the size of its disk. */
+  function put(name: string, content: string): string | undefined {
+    const others = [...world.data].reduce((sum, [key, text]) => sum + (key === name ? 0 : text.length), 0)
+    if (others + content.length > (world.diskBytes ?? Infinity)) return undefined
+    world.data.set(name, content)
+    return 'ok'
+  }
+
   function answer(key: string, value: string): string | undefined {
     const [name = '', ...rest] = value.split('.')
     if (mounted !== undefined && (key === 'read' || key === 'write'))
@@ -70,8 +79,9 @@ export async function startFakeProgram(
       case 'read':
         return world.data.get(value)
       case 'write':
-        world.data.set(value.split('.')[0] ?? '', value.slice(value.indexOf('.') + 1))
-        return 'ok'
+        return put(name, rest.join('.'))
+      case 'fill':
+        return put(name, '\0'.repeat(Number(rest[0])))
       case 'print':
         world.lines.push({ atMs: world.now(), stream: 'stdout', text: value })
         return 'ok'

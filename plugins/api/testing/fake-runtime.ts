@@ -14,7 +14,7 @@ export interface FakeOptions {
   /** What it declares beside `watch`, `logs`, `connect` and `volumes`, such as limits. */
   readonly capabilities?: Pick<
     Capabilities,
-    'images' | 'isolation' | 'limits' | 'gpus' | 'mounts' | 'hostNetwork'
+    'images' | 'isolation' | 'limits' | 'growsDisk' | 'gpus' | 'mounts' | 'hostNetwork'
   >
   /** So many fake GPUs, which compute nothing; declare `gpus` too. */
   readonly gpus?: number
@@ -59,6 +59,8 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
     listen: options.listen === true,
     images: options.capabilities?.images === true,
     gpus: options.gpus ?? 0,
+    holdsDisks: options.capabilities?.limits?.disk === true,
+    growsDisk: options.capabilities?.growsDisk === true,
   }
   return {
     plugin: {

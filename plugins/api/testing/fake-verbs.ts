@@ -19,6 +19,8 @@ export interface FakeSetting {
   readonly listen: boolean
   readonly images: boolean
   readonly gpus: number
+  readonly holdsDisks: boolean
+  readonly growsDisk: boolean
 }
 
 /** Opens a runtime on the shared world that sees only what carries this host's ids. */
@@ -59,6 +61,7 @@ export function openFake(world: FakeSetting, host: Host): Runtime {
     if (old !== undefined && old.state !== 'retained' && old.generation !== spec.generation)
       throw new RuntimeError('ERR_CONFLICT', `Generation ${old.generation} is there, not ${spec.generation}.`)
     if (old?.program !== undefined) return toInstance(old)
+    checkDisk(world, spec, old)
     await takeBeyond(world, owner, spec)
     const cell = freshCell(owner, spec, old, host.now())
     await runProgram(world, host, cell, spec)
@@ -108,6 +111,16 @@ export function openFake(world: FakeSetting, host: Host): Runtime {
   }
 }
 
+/** @throws RuntimeError ERR_UNSUPPORTED, ERR_INVALID_SPEC */
+function checkDisk(world: FakeSetting, { diskBytes }: WorkspaceSpec, old: Cell | undefined): void {
+  if (diskBytes === undefined) return
+  if (!world.holdsDisks) throw new RuntimeError('ERR_UNSUPPORTED', 'This fake holds no size of a disk.')
+  const had = old?.diskBytes
+  const mayGrow = world.growsDisk && had !== undefined && diskBytes > had
+  if (old !== undefined && diskBytes !== had && !mayGrow)
+    throw new RuntimeError('ERR_INVALID_SPEC', `Its disk has ${had ?? 'no'} bytes, and keeps them.`)
+}
+
 /** Takes what a spec asks of the fake host. @throws RuntimeError ERR_NO_CAPACITY, ERR_INVALID_SPEC */
 async function takeBeyond({ cells, gpus }: FakeSetting, owner: string, spec: WorkspaceSpec): Promise<void> {
   const taken = [...cells.gpus.values()].reduce((sum, count) => sum + count, 0)
@@ -128,7 +141,13 @@ async function runProgram(world: FakeSetting, host: Host, cell: Cell, spec: Work
   const onExit = (code: number): void => {
     if (cell.program !== undefined) ended(cells, cell, code, host.now())
   }
-  const inside = { data: cell.data, lines: cell.lines, now: () => host.now(), onExit }
+  const inside = {
+    data: cell.data,
+    diskBytes: cell.diskBytes,
+    lines: cell.lines,
+    now: () => host.now(),
+    onExit,
+  }
   cell.program = await startFakeProgram(spec, inside, listen)
 }
 
@@ -145,6 +164,7 @@ function freshCell(owner: string, spec: WorkspaceSpec, old: Cell | undefined, at
     owner,
     id: spec.id,
     data: old?.data ?? new Map<string, string>(),
+    diskBytes: spec.diskBytes ?? old?.diskBytes,
     lines: old?.lines ?? [],
     generation: spec.generation,
     incarnation: randomUUID(),

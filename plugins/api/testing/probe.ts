@@ -8,6 +8,7 @@
  * - `env=NAME`: 200 with the variable's bytes; 404 if it isn't set
  * - `write=NAME.TEXT`: puts TEXT (`[a-z0-9]+`) into the file NAME (`[a-z0-9]+`) of its home directory; 200 `ok`
  * - `read=NAME`: 200 with that file; 404 if there is none
+ * - `fill=NAME.BYTES`: puts so many zero bytes into the file NAME; 200 `ok`; 404 if there is no room, and then no such file
  * - `print=TEXT`: writes the line TEXT to stdout; 200 `ok`
  * - `exit=N`: ends the whole program with exit code N (0 to 99), with or without an answer
  *
@@ -23,7 +24,7 @@ export const PROBE_PORT = 7357
 
 const nodeSource = `
 const { createServer } = require('node:http')
-const { readFileSync, writeFileSync } = require('node:fs')
+const { readFileSync, rmSync, writeFileSync } = require('node:fs')
 const env = process.env
 const inHome = (name) => { if (!env.HOME) throw new Error('no home'); return env.HOME + '/' + name }
 const answers = {
@@ -31,6 +32,11 @@ const answers = {
   env: (name) => env[name],
   write: (text) => { const [name, ...rest] = text.split('.'); writeFileSync(inHome(name), rest.join('.')); return 'ok' },
   read: (name) => { try { return readFileSync(inHome(name), 'utf8') } catch { return undefined } },
+  fill: (text) => {
+    const [name, bytes] = text.split('.')
+    try { writeFileSync(inHome(name), Buffer.alloc(Number(bytes)), { flush: true }); return 'ok' }
+    catch { rmSync(inHome(name), { force: true }) }
+  },
   print: (text) => { console.log(text); return 'ok' },
   exit: (code) => { process.exit(Number(code)) },
 }
@@ -62,6 +68,7 @@ case "$key" in
   env) if eval "[ -n \\"\\\${$value+set}\\" ]"; then say; eval "printf %s \\"\\$$value\\""; else lack; fi ;;
   write) printf %s "\${value#*.}" > "$HOME/\${value%%.*}"; say; printf ok ;;
   read) if [ -f "$HOME/$value" ]; then say; cat "$HOME/$value"; else lack; fi ;;
+  fill) if head -c "\${value#*.}" /dev/zero > "$HOME/\${value%%.*}"; then say; printf ok; else rm -f "$HOME/\${value%%.*}"; lack; fi ;;
   print) echo "$value" > "$PROBE_DIR/out"; say; printf ok ;;
   exit) echo "$value" > "$PROBE_DIR/exit"; kill -USR1 "$PROBE_PID" ;;
   *) lack ;;

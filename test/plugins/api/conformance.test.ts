@@ -7,7 +7,14 @@ for (const listen of [false, true]) {
     const { plugin } = fakeRuntime({
       listen,
       gpus: 2,
-      capabilities: { images: true, gpus: true, mounts: true, hostNetwork: true },
+      capabilities: {
+        images: true,
+        gpus: true,
+        mounts: true,
+        hostNetwork: true,
+        limits: { disk: true },
+        growsDisk: listen,
+      },
     })
     for (const { name, run } of conformance({ plugin, program: {} })) t.test(name, run)
   })
@@ -19,6 +26,6 @@ t.test('the runner counts what passed, failed and was skipped', async (t) => {
   const text: string[] = []
   const summary = await runConformance({ plugin, program: {} }, (line) => text.push(line))
   t.equal(summary.failed, 1)
-  t.equal(summary.skipped, 6, 'images, gpus, mounts and hostNetwork are not declared')
-  t.match(text.at(-1), /^\d+ passed, 1 failed, 6 skipped\n$/)
+  t.equal(summary.skipped, 8, 'images, gpus, mounts, hostNetwork and limits are not declared')
+  t.match(text.at(-1), /^\d+ passed, 1 failed, 8 skipped\n$/)
 })

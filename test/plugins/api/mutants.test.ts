@@ -7,7 +7,7 @@ import t from 'tap'
 function spoiled(
   spoil: (runtime: Runtime, host: Parameters<RuntimePlugin['open']>[1]) => Partial<Runtime>,
 ): RuntimePlugin {
-  const { plugin } = fakeRuntime({ capabilities: { images: true } })
+  const { plugin } = fakeRuntime({ capabilities: { images: true, limits: { disk: true } } })
   return {
     ...plugin,
     open: async (config, host) => {
@@ -19,6 +19,10 @@ function spoiled(
 
 type Mutant = Parameters<typeof spoiled>[0]
 const mutants: Record<string, [failing: string, Mutant]> = {
+  'a size of a disk is ignored': [
+    'a disk has the size that was asked for, or the start is refused',
+    (runtime) => ({ start: ({ diskBytes: _, ...spec }, call) => runtime.start(spec, call) }),
+  ],
   'start always makes a new one': [
     'start twice, and twice at once, leaves one',
     (runtime) => ({
