@@ -25,6 +25,8 @@ export interface ControlOptions {
   readonly databaseUrl: string | null
   readonly publicUrl: string
   readonly baseDomain: string
+  /** Origin of path mode; absent or null: it is off. */
+  readonly pathUrl?: string | null
   /** Of the machine that the gateway runs on: an agent with another one is not reachable directly. */
   readonly machineId: string
   /** Folders of templates, later ones win; the built-in ones first. */

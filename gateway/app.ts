@@ -33,6 +33,15 @@ const onWorkspace =
   (act: (visit: Visit, place: WorkspacePlace) => Promise<void>) =>
   async ({ state }: { state: State }): Promise<void> => {
     const { visit } = state
+    if (visit.place.kind !== 'workspace' || visit.place.prefix !== '') return answerCode(visit, 'not_found')
+    await act(visit, visit.place)
+  }
+
+/** On a workspace's host, and below its prefix by path. */
+const onWorkspaceOrPath =
+  (act: (visit: Visit, place: WorkspacePlace) => Promise<void>) =>
+  async ({ state }: { state: State }): Promise<void> => {
+    const { visit } = state
     if (visit.place.kind !== 'workspace') return answerCode(visit, 'not_found')
     await act(visit, visit.place)
   }
@@ -53,10 +62,10 @@ function routes(): Router<State> {
   router.get(paths.providerCallback, onDashboard(finishAtProvider))
   router.get(paths.authorize, onDashboard(authorize))
   router.post(paths.authorize, onDashboard(authorize))
-  router.get(paths.callback, onWorkspace(finishHandOff))
+  router.get(paths.callback, onWorkspaceOrPath(finishHandOff))
   router.get(paths.enter, onWorkspace(enter))
   router.get(paths.landed, onWorkspace(land))
-  router.post(paths.start, onWorkspace(startFromPage))
+  router.post(paths.start, onWorkspaceOrPath(startFromPage))
   router.get(paths.link, onWorkspace(showLink))
   router.post(paths.link, onWorkspace(redeemLink))
   router.get(paths.join, onWorkspace(letGuestJoin))
@@ -64,7 +73,8 @@ function routes(): Router<State> {
   router.post(paths.passPage, onWorkspace(givePassword))
   router.post(paths.requestAccess, ({ state }) => {
     const { visit } = state
-    if (visit.place.kind === 'workspace') return askFromWorkspace(visit, visit.place)
+    if (visit.place.kind === 'workspace' && visit.place.prefix === '')
+      return askFromWorkspace(visit, visit.place)
     if (visit.place.kind === 'dashboard') return askFromDashboard(visit)
     return answerCode(visit, 'not_found')
   })

@@ -3,11 +3,12 @@ import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type Identity, paths, userOf } from '../control/wire/index.ts'
-import { answerCapped, answerCode, answerMisdirected, noteDenial, send } from './pages/answer.ts'
+import { answerCapped, answerCode, answerMisdirected, noteDenial, send, sendMoved } from './pages/answer.ts'
 import { decideDashboard } from './decide/decide.ts'
 import { cutOff, hstsOf, originOf, type Visit } from './edge.ts'
 import type { Guest } from './limits/guest.ts'
 import { pathOf, type Place } from './host/host.ts'
+import { pathTarget } from './host/path.ts'
 import { overHttp2 } from './http2/request.ts'
 import { ANONYMOUS, type Credential, credentialOf, identityOf } from './identity/identity.ts'
 import { takeSeat } from './limits/seats.ts'
@@ -30,6 +31,7 @@ export function toDashboard(visit: Visit): void {
   const path = pathOf(target)
   if (path === paths.healthz) return send(visit, 200, ['Content-Type', 'text/plain'], 'ok\n')
   if (path === paths.readyz) return ready(visit)
+  if (visit.place.kind === 'paths') return answerAtPaths(visit)
   if (isMachine(path)) return toApp(visit, ANONYMOUS)
   if (visit.place.kind === 'elsewhere') return answerMisdirected(visit)
   // These have a listener of their own, which no visitor reaches.
@@ -49,6 +51,15 @@ export function toDashboard(visit: Visit): void {
   if (!dashboardAllows(visit, path, identity)) return
   if (identity.kind !== 'anonymous') watch(visit, credential, identity, () => cut(visit))
   toApp(visit, identity)
+}
+
+/** What on the origin of path mode is no workspace's app: no other pages of ours are there, and no API. */
+function answerAtPaths(visit: Visit): void {
+  const named = pathTarget(visit.target)
+  if (named.kind === 'slash') return sendMoved(visit, named.location)
+  if (named.kind === 'leaves')
+    return answerCode(visit, 'bad_request', { detail: 'The path leads out of its workspace.' })
+  answerCode(visit, 'not_found')
 }
 
 /** A change that has been read whole is under way already: who ends their own session by it is told so. */
@@ -145,6 +156,7 @@ export function toDashboardSocket(visit: Visit, socket: Duplex, head: Buffer): v
   const { edge, req, res, seen } = visit
   seen.kind = RouteClass.api
   const path = pathOf(visit.target)
+  if (visit.place.kind === 'paths') return answerAtPaths(visit)
   const isOfMachine = isMachine(path)
   if (!isOfMachine && visit.place.kind === 'elsewhere') return answerMisdirected(visit)
   if (path.startsWith(AUTHZ_PREFIX)) return answerCode(visit, 'not_found')

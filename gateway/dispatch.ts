@@ -12,7 +12,7 @@ import { beginHandOff } from './flows/hand-off.ts'
 import { noteGuest } from './usage/guest-uses.ts'
 import { noteUse } from './usage/session-uses.ts'
 import { VIA_MAX } from './headers/headers.ts'
-import { pathOf, type Place, placeOfHostHeader, targetOf, type WorkspacePlace } from './host/host.ts'
+import { pathOf, type Place, targetOf, type WorkspacePlace } from './host/host.ts'
 import type { EdgeAnswer } from './http2/answer.ts'
 import { type EdgeRequest, overHttp2 } from './http2/request.ts'
 import { streamSocket } from './http2/websocket.ts'
@@ -27,33 +27,17 @@ import { count } from './seen/counters.ts'
 import { RouteClass } from './seen/classes.ts'
 import { Seen } from './seen/seen.ts'
 import { tellWhenClosed } from './seen/tell.ts'
+import { askedAt } from './place.ts'
 import { canonicalAddress, chainOf, type Peer } from './listeners/trust.ts'
 import { answerOn, destroyThis, reinject } from './upgrade.ts'
 
 /** More header fields than any program sends; Node would drop some unseen where it is let to count. */
 const FIELDS_MAX = 512
-const PLACES_MAX = 20_000
 
 const API_PREFIX = '/api/'
 
 /** Those of HTTP/1.1, as Node reads it; HTTP/2 would let any word pass, of any length. */
 const methods: ReadonlySet<string> = new Set(METHODS)
-
-const places = new WeakMap<Edge, Map<string, Place>>()
-
-/** Where a raw Host value leads; the same few are asked for all the time. */
-export function placeFor(edge: Edge, host: string): Place {
-  let known = places.get(edge)
-  if (known === undefined) places.set(edge, (known = new Map()))
-  const held = known.get(host)
-  if (held !== undefined) return held
-  const place = placeOfHostHeader(host, edge.site)
-  // Names that are nobody's come in any number and length; to read one anew costs little.
-  if (place.kind === 'elsewhere') return place
-  if (known.size >= PLACES_MAX) known.clear()
-  known.set(host, place)
-  return place
-}
 
 /** What is wrong with a request before anybody asks who made it; null: nothing. */
 function protocolFault(req: IncomingMessage, scan: Scan): { code: ApiCode; detail?: string } | null {
@@ -87,9 +71,10 @@ function believedId(peer: Peer, given: string | null): string | null {
   return given !== null && peer.trusted && /^[\w.-]{1,64}$/.test(given) ? given : null
 }
 
-/** A host that isn't ours is shown as it came; ours by its label. */
+/** A host that isn't ours is shown as it came, and so is that of path mode; ours by its label. */
 function hostShown(place: Place, host: string): string {
-  return place.kind === 'workspace' ? place.label : place.kind === 'dashboard' ? '' : shownHost(host)
+  if (place.kind === 'dashboard') return ''
+  return place.kind === 'workspace' && place.prefix === '' ? place.label : shownHost(host)
 }
 
 type Arrival = Pick<Visit, 'req' | 'res' | 'scan' | 'socket' | 'head' | 'expectsContinue'>
@@ -101,7 +86,8 @@ function admit(edge: Edge, arrival: Arrival): Visit | null {
   const method = req.method ?? ''
   const shownMethod = methods.has(method) ? method : ''
   const target = targetOf(method, req.url ?? '', scan.host)
-  const place = placeFor(edge, scan.host)
+  const asked = askedAt(edge, scan.host, target.kind === 'path' ? target.target : '/')
+  const { place } = asked
   const peer = scan.visitor === null ? edge.peerOf(req) : visitorOf(edge, scan.visitor, req)
   const chain = chainOf(peer, scan.forwardedFor, edge.trusted)
   const requestId = believedId(peer, scan.requestId) ?? nextRequestId()
@@ -113,7 +99,7 @@ function admit(edge: Edge, arrival: Arrival): Visit | null {
     res,
     scan,
     place,
-    target: target.kind === 'path' ? target.target : '/',
+    target: asked.target,
     method,
     requestId,
     peer,
@@ -230,8 +216,8 @@ export function handleUpgrade(
 ): void {
   if (!isItsTurn(edge, socket)) return
   const scan = scanHeaders(req.rawHeaders)
-  const place = placeFor(edge, scan.host)
-  const path = pathOf(req.url ?? '/')
+  const { place, target } = askedAt(edge, scan.host, req.url ?? '/')
+  const path = pathOf(target)
   const isOurs =
     path.startsWith(paths.edgePrefix) || (place.kind !== 'workspace' && !path.startsWith(API_PREFIX))
   // HTTP/1.0 has no upgrades (RFC 9110 §7.8).
@@ -242,7 +228,7 @@ export function handleUpgrade(
   const visit = admit(edge, { req, res, scan, socket, head, expectsContinue: false })
   if (visit === null) return
   guard(visit, () => {
-    if (place.kind === 'workspace') toWorkspace(visit, place)
+    if (visit.place.kind === 'workspace') toWorkspace(visit, visit.place)
     else toDashboardSocket(visit, socket, head)
   })
 }

@@ -31,7 +31,7 @@ import { LiveSet } from './sockets.ts'
 import { Table } from './facts/table.ts'
 import type { Certificates } from './tls/certificates.ts'
 import { CertificateStore } from './tls/store.ts'
-import { certificateWarnings, schemeWarnings } from './tls/warnings.ts'
+import { certificateWarnings, pathWarnings, schemeWarnings } from './tls/warnings.ts'
 import { blocksOf, type Peer } from './listeners/trust.ts'
 
 export type {
@@ -47,6 +47,7 @@ export { SharedUses } from './limits/shared-uses.ts'
 export { forgetSocketFile } from './listeners/server.ts'
 export { endedMetrics } from './seen/snapshot.ts'
 export { sameSiteWarning } from './host/same-site.ts'
+export { pathUrlProblem } from './host/site.ts'
 
 const SWEEP_MS = 60_000
 const EXPIRE_MS = 1000
@@ -67,7 +68,7 @@ function build(options: GatewayOptions, certificates: CertificateStore | null): 
   const trusted = blocksOf(options.trustedProxies)
   const peers = new WeakMap<Duplex, Peer>()
   const drain: Drain = { isOn: false }
-  const site = siteOf(options.publicUrl, options.baseDomain)
+  const site = siteOf(options.publicUrl, options.baseDomain, options.pathUrl)
   const isHttp2 = certificates !== null && options.http2 !== 'off'
   const http2 = isHttp2 ? http2Sessions(() => edge, options.http2 === 'websockets') : null
   const edge: Edge = {
@@ -214,6 +215,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const warnings = [
     ...(certificates === null ? [] : ofCertificates(certificates.current)),
     ...schemeWarnings(edge.site, options.listen, options.trustedProxies.length > 0),
+    ...pathWarnings(edge.site),
   ]
   const expiring = setInterval(() => edge.live.expire(), EXPIRE_MS).unref()
   const sweeping = setInterval(() => {

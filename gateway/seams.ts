@@ -55,6 +55,8 @@ export interface GatewayOptions {
   readonly publicUrl: string
   /** Workspaces live under it, such as `ws.localhost`. */
   readonly baseDomain: string
+  /** Origin of path mode, such as `https://paths.example.net`; absent or null: it is off. */
+  readonly pathUrl?: string | null
   /** CIDR blocks whose forwarded headers are believed; empty: nobody's. */
   readonly trustedProxies: readonly string[]
   /** Apps get `Forwarded` (RFC 7239) beside `X-Forwarded-…`. Default: no. */

@@ -1,9 +1,9 @@
 // Open streams come in with what they were allowed by; each is ended when that no longer holds.
 import { hasEnded, userOf } from '../control/wire/index.ts'
-import { decide, isRemoved } from './decide/decide.ts'
+import { decide, doorOf, isRemoved } from './decide/decide.ts'
 import type { Place } from './host/host.ts'
 import { type Credential, credentialEndsAtMs, identityOf } from './identity/identity.ts'
-import type { Table, TableChange } from './facts/table.ts'
+import { routeAt, type Table, type TableChange } from './facts/table.ts'
 
 /** One open stream: a proxied answer, a WebSocket, or a socket of the dashboard. */
 export interface LiveStream {
@@ -131,7 +131,7 @@ export class LiveSet {
 
   #holds(stream: LiveStream): boolean {
     const { place, credential } = stream
-    const route = place.kind === 'workspace' ? this.#table.routeByName(place.name) : undefined
+    const route = place.kind === 'workspace' ? routeAt(this.#table, place) : undefined
     const identity = identityOf(this.#table, credential, place, route, this.#now())
     if (place.kind !== 'workspace') return userOf(identity)?.id === stream.userId
     if (route === undefined || route.workspaceId !== stream.workspaceId) return false
@@ -139,6 +139,7 @@ export class LiveSet {
     if (identity.kind === 'link' && isRemoved(route)) return false
     const decision = decide({
       ready: this.#table.isReady,
+      door: doorOf(place),
       port: stream.port,
       // A program that is being stopped may still end its streams itself.
       route: { ...route, phase: 'running' },

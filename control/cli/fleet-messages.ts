@@ -14,6 +14,7 @@ export interface WorkerSettings {
   readonly trustedProxies: readonly string[]
   readonly forwardedHeader: boolean
   readonly baseDomain: string
+  readonly pathUrl: string | null
   /** base64url */
   readonly flowKey: string
   readonly serverUrl: string

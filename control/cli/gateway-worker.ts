@@ -126,6 +126,7 @@ function start(
     caps: settings.caps,
     authzListen: settings.authzListen,
     baseDomain: settings.baseDomain,
+    pathUrl: settings.pathUrl,
     trustedProxies: settings.trustedProxies,
     forwardedHeader: settings.forwardedHeader,
     control: remoteControl(settings.serverUrl, token),

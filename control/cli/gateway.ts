@@ -189,7 +189,7 @@ class Replica {
     try {
       const { log } = this.#root
       this.#joined = await joinAgain(this.#config.serverUrl, tokens, body, log, signal)
-      const names = ['publicUrl', 'baseDomain', 'flowKey'] as const
+      const names = ['publicUrl', 'baseDomain', 'pathUrl', 'flowKey'] as const
       if (names.every((name) => this.#joined?.[name] === before?.[name])) return
       this.#root.log.info('the server has other settings; workers are replaced')
       await this.#fleet?.reload(await this.#settings(), this.#config.workers, this.#config.drainPeriod)
@@ -200,7 +200,7 @@ class Replica {
 
   async #settings(): Promise<WorkerSettings> {
     const config = this.#config
-    const { publicUrl, baseDomain, flowKey } = this.#joined as GatewayJoined
+    const { publicUrl, baseDomain, pathUrl, flowKey } = this.#joined as GatewayJoined
     return {
       listening: await listeningOf({ ...config, publicUrl }),
       caps: capsOf(config),
@@ -208,6 +208,7 @@ class Replica {
       trustedProxies: config.trustedProxies ?? [],
       forwardedHeader: config.forwardedHeader === 'on',
       baseDomain,
+      pathUrl,
       flowKey,
       serverUrl: config.serverUrl,
       staleMs: config.staleFor,

@@ -96,6 +96,11 @@ export const serverOptions = {
     initial: 'ws.localhost',
     read: readDomain,
   },
+  'path-url': {
+    describe: 'Origin of its own where owners reach their workspaces by path, /dev/<workspace>/ide/',
+    defaultDescription: 'off',
+    read: readOrigin,
+  },
   'trusted-proxies': {
     describe: 'CIDR blocks of the proxies in front, whose forwarded headers are believed',
     array: true,

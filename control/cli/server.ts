@@ -11,6 +11,7 @@ import type { RootLog } from './log.ts'
 import type { ServerConfig } from './options.ts'
 import { findProduct, type Product } from './product.ts'
 import { onHangUp } from './signals.ts'
+import { StartupError } from './startup-error.ts'
 import { openTracing } from './tracing.ts'
 import { holdStateDirectory, readMachineId } from './state-directory.ts'
 
@@ -60,6 +61,8 @@ export async function startCore(config: ServerConfig, root: RootLog, local?: Loc
     const machineId = await readMachineId(held.path)
     const listening = await listeningOf(config)
     const { publicUrl } = listening
+    const { startGateway, sameSiteWarning, pathUrlProblem } = await import('../../gateway/index.ts')
+    mayServePaths(config, publicUrl, pathUrlProblem)
     const control = await openControl(config, { publicUrl, machineId, product, log: root.log })
     closing.add(() => control.close())
     closing.add(() => local?.close())
@@ -68,11 +71,11 @@ export async function startCore(config: ServerConfig, root: RootLog, local?: Loc
     closing.add(onHangUp(() => accessLog?.reopen()))
     const tracing = await openTracing(config, process.env, { version: product.version, log: root.log })
     closing.add(() => tracing?.close())
-    const { startGateway, sameSiteWarning } = await import('../../gateway/index.ts')
     const gateway = await startGateway({
       ...listening,
       authzListen: config.authzListen,
       baseDomain: config.baseDomain,
+      pathUrl: config.pathUrl,
       trustedProxies: config.trustedProxies ?? [],
       forwardedHeader: config.forwardedHeader === 'on',
       caps: capsOf(config),
@@ -117,6 +120,20 @@ export async function startCore(config: ServerConfig, root: RootLog, local?: Loc
   })
 }
 
+/** @throws StartupError config_invalid where path mode would share what it may not */
+function mayServePaths(
+  { pathUrl, baseDomain }: ServerConfig,
+  publicUrl: string,
+  problemOf: (pathUrl: string, publicUrl: string, baseDomain: string) => string | null,
+): void {
+  const problem = pathUrl === null ? null : problemOf(pathUrl, publicUrl, baseDomain)
+  if (problem === null) return
+  throw new StartupError('config_invalid', {
+    problems: [`path-url: ${problem}`],
+    next: 'Give path mode a host name of its own; the README’s part on path mode has an example.',
+  })
+}
+
 const noDashboard = 'The dashboard has not been built; the API works. `npm run build` makes it.'
 
 async function openControl(
@@ -129,6 +146,7 @@ async function openControl(
     databaseUrl: config.databaseUrl,
     publicUrl: given.publicUrl,
     baseDomain: config.baseDomain,
+    pathUrl: config.pathUrl,
     machineId: given.machineId,
     templateDirectories: [
       given.product.templates,

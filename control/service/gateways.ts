@@ -115,6 +115,7 @@ class KnownGateways implements Gateways {
       ...(credential === undefined ? {} : { credential }),
       publicUrl: options.publicUrl,
       baseDomain: options.baseDomain,
+      pathUrl: options.pathUrl ?? null,
       flowKey: vault.derive(FLOW_PURPOSE).toString('base64url'),
     }
   }

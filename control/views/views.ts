@@ -12,7 +12,7 @@ import type { Token } from '../store/tokens.ts'
 import type { User } from '../store/users.ts'
 import { listUsers } from '../store/users.ts'
 import type { Workspace } from '../store/workspaces.ts'
-import { reasonCodes } from '../wire/index.ts'
+import { pathLabelOf, reasonCodes } from '../wire/index.ts'
 import type {
   AccessRole,
   HostView,
@@ -39,6 +39,10 @@ export function workspaceUrls(
     aliases: Object.fromEntries(aliases.map((alias) => [alias.name, origin(alias.name)])),
   }
 }
+
+/** The address by path, which opens for who owns it alone (`opensByPath`). */
+const byPath = (name: string, isOwn: boolean, pathUrl: string | null | undefined): { path?: string } =>
+  isOwn && pathUrl ? { path: `${pathUrl}${pathLabelOf(name)}/ide/` } : {}
 
 function reasonView({ reason, phase }: Workspace): Reason | undefined {
   if (reason === null) return undefined
@@ -112,7 +116,14 @@ export function workspaceView(
     spec: heldSpec(workspace, host),
     host: host === null ? null : { id: host.id, name: host.name },
     aliases: aliases.map(({ name, port }) => ({ name, port })),
-    urls: workspaceUrls(workspace.name, workspace.resolved.ports, aliases, deployment.options),
+    urls: {
+      ...workspaceUrls(workspace.name, workspace.resolved.ports, aliases, deployment.options),
+      ...byPath(
+        workspace.name,
+        workspace.ownerGroupId === null && role === 'owner',
+        deployment.options.pathUrl,
+      ),
+    },
     createdAtMs: workspace.createdAtMs,
     updatedAtMs: workspace.updatedAtMs,
     revision: workspace.revision,

@@ -66,6 +66,14 @@ export function isOwnerOf(it: Accessible, person: Accessing): boolean {
   return it.ownerGroupId === null ? person.id === it.ownerId : isIn(person, it.ownerGroupId)
 }
 
+/**
+ * May this person open it by path mode, where all workspaces are one origin, so that pages of each can read the others?
+ * Only who owns it alone: what a group or a grant opens is opened on a host of its own.
+ */
+export function opensByPath(it: Accessible, person: Accessing): boolean {
+  return it.ownerGroupId === null && isOwnerOf(it, person)
+}
+
 /** True while a grant counts for this person. */
 export function counts(grant: AccessGrant, person: Accessing, nowMs: number): boolean {
   if (grant.expiresAtMs !== null && grant.expiresAtMs <= nowMs) return false

@@ -37,6 +37,8 @@ export const gatewayJoinedSchema = z.object({
   credential: z.string().optional(),
   publicUrl: z.string(),
   baseDomain: z.string(),
+  /** Origin of path mode; null: it is off. A control that is older knows of none. */
+  pathUrl: z.string().nullable().default(null),
   /** Seals flow cookies, base64url, 256 bits. */
   flowKey: z.string(),
 })

@@ -4,6 +4,10 @@
  *   label     = name | name "-" port
  *   name      = [a-z0-9] ( [a-z0-9-]* [a-z0-9] )?     at most 40 characters, never ending in "-" digits
  *   port      = [1-9] [0-9]{0,4}, at most 65535
+ *
+ * In path mode a workspace has no host; what its sessions there are bound to is its path, which is no host label:
+ *
+ *   path label = "/dev/" name
  */
 
 export const NAME_MAX_LENGTH = 40
@@ -49,8 +53,14 @@ export function nameProblem(name: string): NameProblem | null {
   return null
 }
 
-/** The name in a host's label: without the port, if there is one. */
-export const nameOfLabel = (label: string): string => label.replace(/-[0-9]+$/, '')
+const PATH_LABEL = '/dev/'
+
+/** What a session of path mode is bound to, such as `/dev/shop`. */
+export const pathLabelOf = (name: string): string => PATH_LABEL + name
+
+/** The name in a label: without the port, if there is one. */
+export const nameOfLabel = (label: string): string =>
+  label.startsWith(PATH_LABEL) ? label.slice(PATH_LABEL.length) : label.replace(/-[0-9]+$/, '')
 
 /** What is wrong with a proposed alias, as a sentence for a person; null: nothing. */
 export function aliasProblem(alias: string): string | null {

@@ -149,6 +149,8 @@ export const workspaceViewSchema = z.object({
     ports: z.record(z.string(), z.string()),
     /** By alias. */
     aliases: z.record(z.string(), z.string()),
+    /** By path mode, where that is on and the workspace is the reader's own. */
+    path: z.string().optional(),
   }),
   createdAtMs: z.number(),
   updatedAtMs: z.number(),

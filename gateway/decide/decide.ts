@@ -2,6 +2,7 @@
 import {
   type EdgeRoute,
   type Identity,
+  opensByPath,
   opensPort,
   reaches,
   roleOn,
@@ -19,8 +20,16 @@ export interface Provenance {
   readonly fetchDest: string | null
 }
 
+/** Where a workspace is asked for: on a host of its own, or by path on the origin that all have in common. */
+export type WorkspaceDoor = 'host' | 'path'
+
+/** The door that a place is. */
+export const doorOf = (place: { readonly prefix: string }): WorkspaceDoor =>
+  place.prefix === '' ? 'host' : 'path'
+
 /** All that a decision on a workspace's port depends on. */
 export interface Facts extends Provenance {
+  readonly door: WorkspaceDoor
   /** False until control's facts have come: nothing is decided then. */
   readonly ready: boolean
   /** The port that the host names, or that the paths of the default host give; null: the default app. */
@@ -125,6 +134,8 @@ function isFor(identity: Identity, route: EdgeRoute, port: number | null): boole
  */
 function mayUse(facts: Facts, visibility: Visibility, route: EdgeRoute, port: number | null): boolean {
   const { identity } = facts
+  // No visibility, link, grant or token opens what shares an origin with all else that its owner has.
+  if (facts.door === 'path') return identity.kind === 'session' && opensByPath(route, identity.user)
   if (visibility !== 'public' && !isFor(identity, route, port)) return false
   if (identity.kind === 'link' && visibility === 'link' && covers(identity, port)) return true
   return opensPort(route, userOf(identity), port, visibility, facts.nowMs)
@@ -168,7 +179,7 @@ export const isRemoved = (route: EdgeRoute): boolean =>
  */
 function edgeAnswers(facts: Facts): boolean {
   const { route, identity } = facts
-  if (!facts.preflight || facts.kin === 'none') return false
+  if (!facts.preflight || facts.kin === 'none' || facts.door === 'path') return false
   if (route === undefined || isRemoved(route)) return true
   const port = facts.port ?? route.defaultPort
   const visibility = visibilityOf(route, port)
@@ -191,7 +202,7 @@ export function decide(facts: Facts): Decision {
   const { route, identity } = facts
   if (route === undefined) return isUnknown(identity) ? SIGN_IN : NOT_FOUND
   const port = facts.port ?? route.defaultPort
-  const visibility = visibilityOf(route, port)
+  const visibility = facts.door === 'path' ? 'owner' : visibilityOf(route, port)
   if (!mayUse(facts, visibility, route, port)) return isUnknown(identity) ? SIGN_IN : NOT_FOUND
   const acting = actingIdentity(facts, route, port)
   if (typeof acting === 'string') {

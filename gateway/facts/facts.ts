@@ -1,14 +1,14 @@
 // A scanned request and the table come in; the facts of a decision come out. The same for every door.
 import type { Identity } from '../../control/wire/index.ts'
 import { kinOf } from '../decide/cors.ts'
-import type { Facts } from '../decide/decide.ts'
+import { doorOf, type Facts } from '../decide/decide.ts'
 import type { Visit } from '../edge.ts'
 import type { WorkspacePlace } from '../host/host.ts'
 import { type Credential, credentialOf, identityOf } from '../identity/identity.ts'
 import { composedPort, namedPort } from '../decide/ports.ts'
 import type { Scan } from '../headers/scan.ts'
-import { type Site, workspaceOrigin } from '../host/site.ts'
-import type { TableView } from './table.ts'
+import { originOfPlace, type Site } from '../host/site.ts'
+import { routeAt, type TableView } from './table.ts'
 
 /** The facts of a request for a workspace host, and by what credential the identity was found. */
 export interface GatheredFacts extends Facts {
@@ -33,10 +33,12 @@ export interface FactsInput {
 export function factsOf(input: FactsInput): GatheredFacts {
   const { table, site, place, scan } = input
   const credential = credentialOf(scan, place, site)
-  const route = table.routeByName(place.name)
-  const ownOrigin = workspaceOrigin(site, place.label)
+  const route = routeAt(table, place)
+  const ownOrigin = originOfPlace(site, place)
+  const door = doorOf(place)
   return {
     ready: table.isReady,
+    door,
     port:
       route === undefined ? place.port : (namedPort(route, place) ?? composedPort(route.paths, input.target)),
     route,
@@ -49,7 +51,8 @@ export function factsOf(input: FactsInput): GatheredFacts {
     fetchMode: scan.fetchMode,
     fetchDest: scan.fetchDest,
     ownOrigin,
-    kin: kinOf(scan.origin, { place, ownOrigin, route }, site, table),
+    // By path there are no other hosts of a workspace.
+    kin: door === 'path' ? 'none' : kinOf(scan.origin, { place, ownOrigin, route }, site, table),
     preflight: input.method === 'OPTIONS' && scan.requestMethod !== null,
     nowMs: input.nowMs,
   }

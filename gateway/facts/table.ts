@@ -8,6 +8,7 @@ import type {
   EdgeUser,
   SigningKey,
 } from '../../control/wire/index.ts'
+import type { WorkspacePlace } from '../host/host.ts'
 
 /** The keys that one change touched; `all` after a reset. */
 export interface TableChange {
@@ -29,6 +30,15 @@ export interface TableView {
   token(hash: string): EdgeToken | undefined
   /** Since when (ms) this incarnation is seen running here; -Infinity: since before this gateway knew. */
   runningSinceMs(workspaceId: string): number
+}
+
+/** What a place names; by path a workspace has its own name alone, so that each is in one place there. */
+export function routeAt(
+  table: Pick<TableView, 'routeByName'>,
+  { name, prefix }: WorkspacePlace,
+): EdgeRoute | undefined {
+  const route = table.routeByName(name)
+  return prefix !== '' && route !== undefined && route.name !== name ? undefined : route
 }
 
 const NONE: ReadonlySet<string> = new Set()

@@ -80,6 +80,8 @@ function othersOf(route: EdgeRoute, identity: Identity, place: WorkspacePlace, n
 
 /** The chain that begins with the session that was just made on a host; null where there is nothing to go on to. */
 export function beginChain(visit: Visit, place: WorkspacePlace, sessionToken: string): Chain | null {
+  // By path all ports of a workspace have one session.
+  if (place.prefix !== '') return null
   const { table } = visit.edge
   const route = table.routeByName(place.name)
   const nowMs = visit.edge.now()

@@ -6,10 +6,11 @@ import { decide, provesOwnOrigin } from '../decide/decide.ts'
 import { dashboardIdentity } from '../dashboard.ts'
 import { originOf, type Visit } from '../edge.ts'
 import { factsAt } from '../facts/facts.ts'
-import { isLocalPath, placeOfLabel, type WorkspacePlace } from '../host/host.ts'
-import { handOffCard, notFoundCard } from '../pages/cards.ts'
+import { isLocalPath, type WorkspacePlace } from '../host/host.ts'
+import { asciiTarget, placeOfHandOff } from '../host/path.ts'
+import { askedOn, handOffCard, notFoundCard } from '../pages/cards.ts'
 import { consentCard } from '../pages/forms.ts'
-import { workspaceOrigin } from '../host/site.ts'
+import { cookiesOfPlace, type Site, urlOfPlace } from '../host/site.ts'
 import { beginChain, goOn } from './chain.ts'
 import { clearCookie } from './cookie.ts'
 import { challengeOf, type Flow, FLOW_SECONDS } from './flow.ts'
@@ -27,10 +28,7 @@ const PATH_MAX = 2600
 
 /** The path to come back to: as it was asked for, bytes above ASCII percent-encoded; `/` where it can't be kept. */
 function pathToKeep(target: string): string {
-  const path = target.replace(
-    /[\x80-\xff]/g,
-    (char) => `%${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
-  )
+  const path = asciiTarget(target)
   return path.length <= PATH_MAX && isLocalPath(path) ? path : '/'
 }
 
@@ -44,12 +42,16 @@ export function beginHandOff(visit: Visit, place: WorkspacePlace, target: string
   if (attempts > ATTEMPTS_MAX) {
     const lead =
       'This browser comes back without its cookie again and again. Allow cookies for this site, wait a minute, then try again.'
-    return answerCode(visit, 'forbidden', { card: handOffCard(lead, '/'), headers: withoutTossed(visit) })
+    return answerCode(visit, 'forbidden', {
+      card: handOffCard(lead, `${place.prefix}/`),
+      headers: withoutTossed(visit),
+    })
   }
   const nonce = randomBytes(32).toString('base64url')
+  const cookies = cookiesOfPlace(edge.site, place)
   const flow: Flow = {
     nonce,
-    path: pathToKeep(target),
+    path: pathToKeep(place.prefix + target),
     startedAtMs: nowMs,
     attempts,
     firstAtMs: isRecent ? before.firstAtMs : nowMs,
@@ -61,7 +63,7 @@ export function beginHandOff(visit: Visit, place: WorkspacePlace, target: string
     // What is nobody's; a guest's opens other ports of this host, or this one again.
     ...(factsAt(visit, place, 'GET', '/').identity.kind === 'link'
       ? []
-      : clearCookie(edge.site, edge.site.cookies.workspace)),
+      : clearCookie(edge.site, cookies.session, cookies.path)),
     ...withoutTossed(visit),
   ])
 }
@@ -71,8 +73,8 @@ interface Question {
   readonly challenge: string
 }
 
-function questionOf(fields: URLSearchParams): Question {
-  const place = placeOfLabel(fields.get('host') ?? '')
+function questionOf(fields: URLSearchParams, site: Site): Question {
+  const place = placeOfHandOff(fields.get('host') ?? '', site)
   const challenge = fields.get('c') ?? ''
   if (place === null || !/^[A-Za-z0-9_-]{43}$/.test(challenge))
     throw new ApiError('bad_request', 'The link is not complete.')
@@ -86,7 +88,7 @@ export async function authorize(visit: Visit): Promise<void> {
   // Only a person who goes somewhere gets a code.
   if (!isTopLevel(visit) || (isPost && !provesOwnOrigin(scan, edge.site.publicOrigin)))
     return answerCode(visit, 'wrong_origin')
-  const { place, challenge } = questionOf(isPost ? await readForm(visit) : queryOf(visit.target))
+  const { place, challenge } = questionOf(isPost ? await readForm(visit) : queryOf(visit.target), edge.site)
   const { identity } = dashboardIdentity(visit)
   if (identity.kind !== 'session') {
     const next = `${paths.authorize}?host=${place.label}&c=${challenge}`
@@ -97,7 +99,7 @@ export async function authorize(visit: Visit): Promise<void> {
   if (chain?.userId === user.id) return authorizeInChain(visit, identity, { place, challenge }, chain)
   const route = usable(visit, place, user)
   if (route === null)
-    return answerCode(visit, 'not_found', { card: notFoundCard(edge.site.publicOrigin, place) })
+    return answerCode(visit, 'not_found', { card: notFoundCard(edge.site.publicOrigin, askedOn(place)) })
   if (!isOwnerOf(route, user) && !isPost) {
     const owner = edge.table.user(route.ownerId)?.username ?? 'somebody else'
     return sendCard(visit, 200, consentCard({ name: route.name, owner, label: place.label, challenge }))
@@ -109,10 +111,7 @@ export async function authorize(visit: Visit): Promise<void> {
     label: place.label,
     challenge,
   })
-  sendRedirect(
-    visit,
-    `${workspaceOrigin(edge.site, place.label)}${paths.callback}?code=${encodeURIComponent(code)}`,
-  )
+  sendRedirect(visit, `${urlOfPlace(edge.site, place)}${paths.callback}?code=${encodeURIComponent(code)}`)
 }
 
 /** Step 3, on the workspace host: code and nonce together become this host's session, and the visitor goes where they wanted. */
@@ -127,7 +126,7 @@ export async function finishHandOff(visit: Visit, place: WorkspacePlace): Promis
   if (session === null) return unfinished(visit, place, flow)
   const chain = beginChain(visit, place, session.token)
   // The used flow stays without its nonce: it counts the turns of a browser that keeps no session, and knows the way.
-  const used: Flow = { ...flow, nonce: '', path: chain === null ? '/' : flow.path }
+  const used: Flow = { ...flow, nonce: '', path: chain === null ? `${place.prefix}/` : flow.path }
   const seconds = chain === null ? ATTEMPTS_MS / 1000 : FLOW_SECONDS
   const cookies = [...workspaceCookie(visit, place, session), ...flowCookie(visit, place, used, seconds)]
   if (chain === null) sendRedirect(visit, flow.path, cookies)
@@ -147,12 +146,14 @@ async function redeem(visit: Visit, given: { code: string; nonce: string; label:
 function unfinished(visit: Visit, place: WorkspacePlace, flow: Flow | null): void {
   const { edge } = visit
   const facts = factsAt(visit, place, 'GET', visit.target)
-  if (facts.identity.kind === 'session') return sendRedirect(visit, flow?.path ?? '/')
+  const back = flow?.path ?? `${place.prefix}/`
+  const cookies = cookiesOfPlace(edge.site, place)
+  if (facts.identity.kind === 'session') return sendRedirect(visit, back)
   const lead = 'The link was used already, is older than a minute, or was made for another browser.'
   answerCode(visit, 'forbidden', {
     detail: lead,
-    card: handOffCard(lead, flow?.path ?? '/'),
-    headers: [...clearCookie(edge.site, edge.site.cookies.flow), ...withoutTossed(visit)],
+    card: handOffCard(lead, back),
+    headers: [...clearCookie(edge.site, cookies.flow, cookies.path), ...withoutTossed(visit)],
   })
 }
 
@@ -169,8 +170,8 @@ export async function startFromPage(visit: Visit, place: WorkspacePlace): Promis
   const { identity } = facts
   if (identity.kind !== 'session' || !reaches(roleOn(decision.route, identity.user, facts.nowMs), 'editor'))
     return answerCode(visit, 'forbidden')
-  const back = (await readForm(visit)).get('back') ?? '/'
+  const back = (await readForm(visit)).get('back') ?? ''
   if (decision.kind === 'stopped')
     await edge.control.startWorkspace(decision.route.workspaceId, identity.user.id, originOf(visit))
-  sendRedirect(visit, isLocalPath(back) ? back : '/')
+  sendRedirect(visit, isLocalPath(back) ? back : `${place.prefix}/`)
 }

@@ -1,11 +1,12 @@
-// A path of the dashboard's host that names a workspace (`/dev/<workspace>/ide/…`) comes in; the workspace's own host goes out.
-import { paths } from '../../control/wire/index.ts'
+// A path of the dashboard's host that names a workspace (`/dev/<workspace>/ide/…`) comes in; where it is served goes out.
+import { type EdgeUser, paths } from '../../control/wire/index.ts'
 import { answerCode, sendRedirect, wantsPage } from '../pages/answer.ts'
 import { dashboardIdentity } from '../dashboard.ts'
 import type { Visit } from '../edge.ts'
 import { isLocalPath, placeOfLabel, type WorkspacePlace } from '../host/host.ts'
 import { notFoundCard } from '../pages/cards.ts'
-import { workspaceOrigin } from '../host/site.ts'
+import { pathTarget } from '../host/path.ts'
+import { urlOfPlace, workspaceOrigin } from '../host/site.ts'
 import { isTopLevel } from './top-level.ts'
 import { usable } from './usable.ts'
 
@@ -18,9 +19,17 @@ function named(target: string): { readonly place: WorkspacePlace; readonly rest:
   return place === null ? null : { place, rest: rest.startsWith('/') ? rest : `/${rest}` }
 }
 
+/** Where path mode serves it to that person; null: nowhere. */
+function addressByPath(visit: Visit, user: EdgeUser): string | null {
+  const { site } = visit.edge
+  const asked = pathTarget(visit.target)
+  if (site.paths === null || asked.kind !== 'app' || usable(visit, asked.place, user) === null) return null
+  return urlOfPlace(site, asked.place) + (isLocalPath(asked.target) ? asked.target : '/')
+}
+
 /**
- * Sends who may use the workspace to its own host: nothing of a workspace is served from the dashboard's origin. What
- * isn't theirs is as what isn't there, and a page of elsewhere may not ask at all: a redirect would tell it.
+ * Sends who may use the workspace to its own host, or where path mode is on its owner to the origin of that: nothing of
+ * a workspace is served from the dashboard's origin. What isn't theirs is as what isn't there, and a page of elsewhere may not ask at all: a redirect would tell it.
  */
 export function toOwnHost(visit: Visit): Promise<void> {
   const { edge, target } = visit
@@ -32,7 +41,9 @@ export function toOwnHost(visit: Visit): Promise<void> {
     else answerCode(visit, 'unauthenticated')
   } else {
     const to = named(target)
-    if (to === null || usable(visit, to.place, identity.user) === null)
+    const byPath = addressByPath(visit, identity.user)
+    if (byPath !== null) sendRedirect(visit, byPath)
+    else if (to === null || usable(visit, to.place, identity.user) === null)
       answerCode(visit, 'not_found', { card: notFoundCard(edge.site.publicOrigin, to?.place ?? null) })
     else
       sendRedirect(

@@ -2,7 +2,7 @@
 import { readCookies } from '../headers/cookies.ts'
 import type { Visit } from '../edge.ts'
 import { pathOf, type Place } from '../host/host.ts'
-import type { Site } from '../host/site.ts'
+import { cookiesOfPlace, hostOfPlace, type Site } from '../host/site.ts'
 
 const DEPTH_MAX = 6
 
@@ -26,19 +26,44 @@ function pathsOf(path: string): string[] {
   return paths.filter((each) => /^[\x21-\x3a\x3c-\x7e]+$/.test(each))
 }
 
-/** The fields for one host; nothing where none of our names came along. */
+/** What one browser was given beside our cookies; nothing where none of our names came along. */
 export function tossedAway(site: Site, place: Place, cookie: string | null, target: string): string[] {
+  if (cookie === null) return []
+  switch (place.kind) {
+    case 'dashboard': {
+      const { session, device, provider } = site.cookies
+      return fieldsFor(site, cookie, { names: [session, device, provider], host: site.publicHost, target })
+    }
+    case 'workspace': {
+      const { session, flow, path } = cookiesOfPlace(site, place)
+      const at = { names: [session, flow], host: hostOfPlace(site, place), target: place.prefix + target }
+      return fieldsFor(site, cookie, place.prefix === '' ? at : { ...at, ownPath: path })
+    }
+    default:
+      return []
+  }
+}
+
+interface Toss {
+  readonly names: readonly string[]
+  readonly host: string
+  readonly target: string
+  /** By path: ours is at this Path, and pages of this very host may have put others beside it. */
+  readonly ownPath?: string
+}
+
+function fieldsFor(site: Site, cookie: string, { names, host, target, ownPath }: Toss): string[] {
   // Names with `__Host-` no page of another host can set (RFC 6265bis §4.1.3.2).
-  if (site.secure || cookie === null || place.kind === 'elsewhere') return []
+  if (site.secure && ownPath === undefined) return []
   const { hashes } = readCookies(cookie)
-  const { session, workspace, flow, device, provider } = site.cookies
-  const own = place.kind === 'workspace' ? [workspace, flow] : [session, device, provider]
-  const host = place.kind === 'workspace' ? `${place.label}.${site.baseDomain}` : site.publicHost
+  const secure = site.secure ? '; Secure' : ''
   const fields: string[] = []
-  for (const name of own.filter((each) => hashes.has(each)))
-    for (const domain of domainsOf(host))
-      for (const path of pathsOf(pathOf(target)))
-        fields.push('Set-Cookie', `${name}=; Path=${path}; Domain=${domain}; Max-Age=0`)
+  for (const name of names.filter((each) => hashes.has(each)))
+    for (const path of pathsOf(pathOf(target))) {
+      const gone = `${name}=; Path=${path}; Max-Age=0${secure}`
+      if (ownPath !== undefined && path !== ownPath) fields.push('Set-Cookie', gone)
+      for (const domain of domainsOf(host)) fields.push('Set-Cookie', `${gone}; Domain=${domain}`)
+    }
   return fields
 }
 

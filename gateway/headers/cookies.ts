@@ -14,6 +14,15 @@ const OURS: ReadonlySet<string> = new Set(
   ].flatMap((name) => [name, `__Host-${name}`]),
 )
 
+/** Of path mode there is one name for each workspace. */
+const OF_PATHS = ['postern_path', '__Secure-postern_path']
+
+function isOurs(name: string): boolean {
+  if (OURS.has(name)) return true
+  for (const begin of OF_PATHS) if (name.startsWith(begin)) return true
+  return false
+}
+
 /** A Cookie header, read. */
 export interface CookieReading {
   /** Hash of our cookie by name; null: the name came twice, which counts as not at all. */
@@ -55,7 +64,7 @@ function split(header: string, each: (name: string, value: string) => boolean): 
 function parse(header: string): CookieReading {
   const hashes = new Map<string, string | null>()
   const rest = split(header, (name, value) => {
-    if (!OURS.has(name)) return false
+    if (!isOurs(name)) return false
     hashes.set(name, hashes.has(name) ? null : secretHash(value))
     return true
   })

@@ -14,6 +14,8 @@ export interface Forwarding {
   readonly proto: 'http' | 'https'
   /** The same again as `Forwarded` (RFC 7239). */
   readonly isSaidTwice: boolean
+  /** What the visitor's path began with and the app's doesn't; '' for nothing. */
+  readonly prefix: string
   readonly identity: Identity
   /** The same, signed, for programs that check it; '' where nobody is known. */
   readonly assertion: string
@@ -143,6 +145,7 @@ function addForwarding(out: string[], scan: Scan, forwarding: Forwarding): void 
     'Via',
     `${forwarding.httpVersion} ${VIA_NAME}`,
   )
+  if (forwarding.prefix !== '') out.push('X-Forwarded-Prefix', forwarding.prefix)
   if (forwarding.isSaidTwice)
     out.push('Forwarded', forwardedOf(forwarding.forwardedFor, scan.host, forwarding.proto))
   if (scan.requestId === null) out.push('X-Request-Id', forwarding.requestId)

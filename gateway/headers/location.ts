@@ -1,10 +1,17 @@
 // Pure. A Location of an app and where the app runs come in; what the visitor is sent to comes out.
+import type { Reach } from '@postern/plugin'
 
 /** Where an app believes that it is: names of its own machine, and its ports there. */
 export interface OwnOrigin {
   /** The address that is dialled, without brackets. */
   readonly host: string
   readonly ports: readonly number[]
+}
+
+/** Where the program behind a port believes that it is. */
+export function ownOriginOf(reach: Reach, port: number): OwnOrigin {
+  const mapped = reach.kind === 'ports' ? reach.ports[String(port)] : undefined
+  return { host: reach.kind === 'none' ? '' : reach.host, ports: [port, mapped ?? port] }
 }
 
 /** Scheme, authority and the rest of an absolute or network-path reference (RFC 3986 §4). */

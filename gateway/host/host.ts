@@ -4,18 +4,25 @@ import type { Site } from './site.ts'
 
 export interface WorkspacePlace {
   readonly kind: 'workspace'
-  /** The first label of the host, such as `shop-3000`. */
+  /** The first label of the host, such as `shop-3000`; in path mode `/dev/shop`, which is no host's. */
   readonly label: string
   /** Name or alias of the workspace, such as `shop`. */
   readonly name: string
   /** 1 to 65535; null: the workspace's default app. */
   readonly port: number | null
+  /** '' on a host of its own; in path mode what its paths begin with, such as `/dev/shop/ide`. */
+  readonly prefix: string
 }
 
-/** Where a Host leads: the dashboard, a well-formed workspace host, or nowhere of ours (421). */
-export type Place = { readonly kind: 'dashboard' } | WorkspacePlace | { readonly kind: 'elsewhere' }
+/** Where a Host leads: the dashboard, a well-formed workspace host, the origin of path mode, or nowhere of ours (421). */
+export type Place =
+  | { readonly kind: 'dashboard' }
+  | WorkspacePlace
+  | { readonly kind: 'paths' }
+  | { readonly kind: 'elsewhere' }
 
 const DASHBOARD: Place = { kind: 'dashboard' }
+const PATHS: Place = { kind: 'paths' }
 const ELSEWHERE: Place = { kind: 'elsewhere' }
 
 /** The longest host name of DNS plus a port; a longer Host header is nobody's. */
@@ -52,10 +59,12 @@ export function placeOfLabel(label: string): WorkspacePlace | null {
       const port = Number(digits)
       const name = label.slice(0, hyphen)
       if (port > 65535 || nameProblem(name) !== null) return null
-      return { kind: 'workspace', label, name, port }
+      return { kind: 'workspace', label, name, port, prefix: '' }
     }
   }
-  return nameProblem(label) === null ? { kind: 'workspace', label, name: label, port: null } : null
+  return nameProblem(label) === null
+    ? { kind: 'workspace', label, name: label, port: null, prefix: '' }
+    : null
 }
 
 /** Where a canonical host leads. */
@@ -70,7 +79,14 @@ export function placeOf(host: string, site: Site): Place {
 /** Where a raw Host header value leads; what isn't a host leads elsewhere. */
 export function placeOfHostHeader(value: string, site: Site): Place {
   const host = canonicalHost(value)
-  return host === null ? ELSEWHERE : placeOf(host, site)
+  if (host === null) return ELSEWHERE
+  return isOfPaths(host, value, site) ? PATHS : placeOf(host, site)
+}
+
+/** On the dashboard's own host name the port tells the two apart; nowhere else does it matter. */
+function isOfPaths(host: string, value: string, { paths, publicHost, secure }: Site): boolean {
+  if (paths === null || host !== paths.host) return false
+  return host !== publicHost || (/:([0-9]+)$/.exec(value)?.[1] ?? (secure ? '443' : '80')) === paths.port
 }
 
 /** A request target, ready for use: origin form, `OPTIONS *`, or refused with one sentence. */

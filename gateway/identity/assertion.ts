@@ -103,7 +103,7 @@ export class Assertions {
     const atSeconds = Math.floor(nowMs / 1000)
     const claims = encoded({
       iss: this.#site.publicOrigin,
-      aud: `${label}.${this.#site.baseDomain}`,
+      aud: this.#audience(label),
       sub: user.id,
       username: user.username,
       email: user.email,
@@ -115,6 +115,12 @@ export class Assertions {
     this.signed++
     const text = `${signer.head}.${claims}`
     return `${text}.${sign(null, Buffer.from(text, 'latin1'), signer.key).toString('base64url')}`
+  }
+
+  /** The host that the statement is for; by path the workspace's own path on the host of all. */
+  #audience(label: string): string {
+    const { paths, baseDomain } = this.#site
+    return label.startsWith('/') ? `${paths?.host ?? ''}${label}` : `${label}.${baseDomain}`
   }
 
   #forget(keys: readonly SigningKey[]): void {

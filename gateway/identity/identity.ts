@@ -4,7 +4,7 @@ import { bearerToken, isOurAuthorization, plainToken, readCookies, secretHash } 
 import type { Place } from '../host/host.ts'
 import { tokenEntries, tokenOfEntry } from '../headers/protocols.ts'
 import type { Scan } from '../headers/scan.ts'
-import type { Site } from '../host/site.ts'
+import { cookiesOfPlace, type Site } from '../host/site.ts'
 import type { TableView } from '../facts/table.ts'
 
 export const ANONYMOUS: Identity = { kind: 'anonymous' }
@@ -45,11 +45,23 @@ function tokenCredential(scan: Scan): Credential | null {
 export function credentialOf(scan: Scan, place: Place, site: Site): Credential {
   const token = tokenCredential(scan)
   if (token !== null) return token
-  if (scan.cookie === null || place.kind === 'elsewhere') return NONE
-  const name = place.kind === 'dashboard' ? site.cookies.session : site.cookies.workspace
-  const hash = readCookies(scan.cookie).hashes.get(name)
+  if (scan.cookie === null) return NONE
+  const name = sessionName(place, site)
+  const hash = name === null ? undefined : readCookies(scan.cookie).hashes.get(name)
   if (hash === undefined) return NONE
   return hash === null ? BROKEN_COOKIE : { kind: 'session', hash }
+}
+
+/** The cookie that counts at a place; null: none does. */
+function sessionName(place: Place, site: Site): string | null {
+  switch (place.kind) {
+    case 'dashboard':
+      return site.cookies.session
+    case 'workspace':
+      return place.prefix === '' ? site.cookies.workspace : cookiesOfPlace(site, place).session
+    default:
+      return null
+  }
 }
 
 function liveSession(table: TableView, hash: string, nowMs: number): EdgeSession | null {

@@ -4,6 +4,7 @@ import {
   ApiError,
   apiCodes,
   type EdgeRoute,
+  pathLabelOf,
   paths,
   reaches,
   roleOn,
@@ -25,6 +26,7 @@ import {
   type WorkspaceCardInput,
 } from './cards.ts'
 import { passwordCard } from './link-card.ts'
+import type { Place } from '../host/host.ts'
 import { composedPort, namedPort } from '../decide/ports.ts'
 import { isNavigation } from '../headers/scan.ts'
 import { RouteClass } from '../seen/classes.ts'
@@ -90,7 +92,8 @@ export const wantsPage = (visit: Visit): boolean => visit.socket === null && isN
 
 /** The origins that a form of a page may lead to, redirects included. */
 function formOrigins(site: Site): string[] {
-  return [site.publicOrigin, `${site.scheme}://*.${site.baseDomain}${site.portSuffix}`]
+  const origins = [site.publicOrigin, `${site.scheme}://*.${site.baseDomain}${site.portSuffix}`]
+  return site.paths === null ? origins : [...origins, site.paths.origin]
 }
 
 /** Sends a card; `headers` are flat. */
@@ -115,6 +118,11 @@ export function sendCard(visit: Visit, status: number, card: Card, headers: read
 /** Sends the visitor elsewhere by 303; `location` is made by the edge, never by the visitor. */
 export function sendRedirect(visit: Visit, location: string, headers: readonly string[] = []): void {
   send(visit, 303, ['Location', location, 'Referrer-Policy', 'no-referrer', ...headers], '')
+}
+
+/** Sends the visitor to where this is, method and body included (308), by a path of this host. */
+export function sendMoved(visit: Visit, path: string): void {
+  send(visit, 308, ['Location', path], '')
 }
 
 /** What an answer says beside its code. */
@@ -162,7 +170,8 @@ export function cardInput(
   port: number | null,
 ): WorkspaceCardInput {
   const { site } = visit.edge
-  return { route, maySteer, port, target: visit.target, publicOrigin: site.publicOrigin }
+  const prefix = visit.place.kind === 'workspace' ? visit.place.prefix : ''
+  return { route, maySteer, port, target: prefix + visit.target, prefix, publicOrigin: site.publicOrigin }
 }
 
 /** Notes why a decision denied a visit; the other decisions deny nobody, they say what is the matter. */
@@ -181,6 +190,8 @@ export function noteDenial(
   visit.edge.activity.denied(reason as DenialReason, userId, workspaceId, () => originOf(visit))
 }
 
+const isOnOwnHost = (place: Place): boolean => place.kind === 'workspace' && place.prefix === ''
+
 /** Answers every decision but `allow`, and but the sign-in of a navigation, which the hand-off takes. */
 export function answerDecision(visit: Visit, decision: Exclude<Decision, { kind: 'allow' }>): void {
   const { site } = visit.edge
@@ -198,7 +209,7 @@ export function answerDecision(visit: Visit, decision: Exclude<Decision, { kind:
       })
     case 'not-found':
       return answerCode(visit, 'not_found', {
-        card: notFoundCard(site.publicOrigin, visit.place.kind === 'workspace' ? 'own' : null),
+        card: notFoundCard(site.publicOrigin, isOnOwnHost(visit.place) ? 'own' : null),
       })
     case 'refused':
       return answerCode(visit, decision.why === 'origin' ? 'wrong_origin' : 'missing_scope', {
@@ -210,7 +221,11 @@ export function answerDecision(visit: Visit, decision: Exclude<Decision, { kind:
     case 'password':
       return answerCode(visit, 'password_required', { card: passwordCard(visit.target, null) })
     case 'no-default-port': {
-      const urlOf = (to: number): string => workspaceOrigin(site, `${decision.route.name}-${to}`)
+      const { name } = decision.route
+      const urlOf = (to: number): string =>
+        isOnOwnHost(visit.place) || site.paths === null
+          ? workspaceOrigin(site, `${name}-${to}`)
+          : `${site.paths.origin}${pathLabelOf(name)}/${to}/`
       const card = noDefaultPortCard(cardInput(visit, decision.route, decision.maySteer, null), urlOf)
       return answerCode(visit, 'no_default_port', { card })
     }

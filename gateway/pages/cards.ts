@@ -1,5 +1,6 @@
 // Pure. A decision, a failure or a code comes in; the card that says so comes out.
 import { type ApiCode, apiCodes, type EdgeRoute } from '../../control/wire/index.ts'
+import type { WorkspacePlace } from '../host/host.ts'
 import type { Card, Step } from './card.ts'
 import { askForm, type AskedHost } from './forms.ts'
 import { html, type Html } from './html.ts'
@@ -11,8 +12,10 @@ export interface WorkspaceCardInput {
   readonly maySteer: boolean
   /** The port that was asked for, where that is known. */
   readonly port: number | null
-  /** The path to come back to. */
+  /** The path to come back to, as the visitor's browser has it. */
   readonly target: string
+  /** What the edge's own paths are below: '' on a workspace's host. */
+  readonly prefix: string
   readonly publicOrigin: string
 }
 
@@ -32,7 +35,7 @@ function details(input: WorkspaceCardInput, text: string): Html | false {
 function startForm(input: WorkspaceCardInput, label: string): Html | false {
   return (
     input.maySteer &&
-    html`<form method="post" action="/.postern/start" class="wide">
+    html`<form method="post" action="${input.prefix}/.postern/start" class="wide">
       <input type="hidden" name="back" value="${input.target}" /><button>${label}</button>
     </form>`
   )
@@ -141,8 +144,8 @@ export function noDefaultPortCard(input: WorkspaceCardInput, siblingUrl: (port: 
   const [first] = route.ports
   return {
     title: `${route.name} has no default app`,
-    lead: html`Name a port in the host: <code>${siblingUrl(first?.port ?? 3000)}</code>. The first port that
-      its spec declares becomes the default app.`,
+    lead: html`Name a port in the address: <code>${siblingUrl(first?.port ?? 3000)}</code>. The first port
+      that its spec declares becomes the default app.`,
     actions: actions(details(input, 'Change its ports')),
   }
 }
@@ -199,6 +202,9 @@ export function codeCard(code: ApiCode, detail?: string): Card {
     lead: html`${detail === undefined ? row.hint : `${detail} ${row.hint}`}`,
   }
 }
+
+/** Where one may ask for access to what a place names: by path there is nothing to be given. */
+export const askedOn = (place: WorkspacePlace): AskedHost => (place.prefix === '' ? place : null)
 
 /** One and the same page for what isn't there and for what isn't the visitor's. */
 export function notFoundCard(publicOrigin: string, host: AskedHost): Card {

@@ -14,10 +14,11 @@ import {
 import type { WorkspacePlace } from '../host/host.ts'
 import type { Credential } from '../identity/identity.ts'
 import { makeLocal } from '../headers/local.ts'
-import { publicLocation } from '../headers/location.ts'
+import { ownOriginOf, publicLocation } from '../headers/location.ts'
 import { corsOf, declaredPort } from '../decide/ports.ts'
 import { chosenForUs } from '../headers/protocols.ts'
-import { workspaceOrigin } from '../host/site.ts'
+import { fieldsUnder } from '../headers/under-prefix.ts'
+import { hostOfPlace, originOfPlace } from '../host/site.ts'
 import { count } from '../seen/counters.ts'
 import type { LiveStream } from '../sockets.ts'
 import { RequestBody } from './body.ts'
@@ -83,6 +84,7 @@ export abstract class Relay implements LiveStream {
       forwardedFor: visit.chain.forwardedFor,
       proto: visit.peer.trusted && (proto === 'http' || proto === 'https') ? proto : edge.site.scheme,
       isSaidTwice: edge.saysForwarded,
+      prefix: allowed.place.prefix,
       identity: allowed.identity,
       assertion: edge.assertions.of(allowed.identity, allowed.place.label, this.workspaceId, edge.now()),
       httpVersion: req.httpVersion,
@@ -94,7 +96,7 @@ export abstract class Relay implements LiveStream {
     })
     const declared = declaredPort(allowed.route, allowed.port)
     if (declared?.hostHeader === 'local')
-      makeLocal(this.headers, declared, workspaceOrigin(edge.site, allowed.place.label))
+      makeLocal(this.headers, declared, originOfPlace(edge.site, allowed.place))
   }
 
   /** Sends the request on `isFresh` or any connection; failures, also immediate ones, go to `fail`. */
@@ -126,12 +128,18 @@ export abstract class Relay implements LiveStream {
     const { req, method } = this.visit
     // Node refuses the Trailer field where it writes no chunks.
     const isChunked = takesMore(req) && method !== 'HEAD' && status !== 204 && status !== 304
-    const host = `${this.place.label}.${this.visit.edge.site.baseDomain}`
-    const head = answerHeaders(raw, status, host, isChunked && this.#takesTrailers())
+    const { place } = this
+    const { site } = this.visit.edge
+    const head = answerHeaders(raw, status, hostOfPlace(site, place), isChunked && this.#takesTrailers())
     if (head.isCoded) throw new ApiError('upstream_bad_answer')
     const at = head.locationAt
-    if (at >= 0) head.headers[at] = this.#publicLocation(head.headers[at] as string)
-    return head
+    const origin = originOfPlace(site, place)
+    if (at >= 0) {
+      const own = ownOriginOf(this.#route.reach, this.port)
+      head.headers[at] = publicLocation(head.headers[at] as string, own, origin)
+    }
+    if (place.prefix === '') return head
+    return { ...head, headers: fieldsUnder(head.headers, place.prefix, origin), locationAt: -1 }
   }
 
   /** The fields of a 101 as the visitor gets them; null: it isn't the one that was asked for. Throws nothing: engines would not survive it. */
@@ -146,14 +154,6 @@ export abstract class Relay implements LiveStream {
     } catch {
       return null
     }
-  }
-
-  #publicLocation(value: string): string {
-    const { reach } = this.#route
-    const ports = [this.port]
-    if (reach.kind === 'ports') ports.push(reach.ports[String(this.port)] ?? this.port)
-    const own = { host: reach.kind === 'none' ? '' : reach.host, ports }
-    return publicLocation(value, own, workspaceOrigin(this.visit.edge.site, this.place.label))
   }
 
   #takesTrailers(): boolean {

@@ -22,12 +22,23 @@ export function certificateWarnings(certificates: Certificates, site: Site, nowM
   }
   if (!covers(certificates, site.publicHost))
     warnings.push(`No certificate is for ${site.publicHost}, the host of the public URL.`)
+  if (site.paths !== null && !covers(certificates, site.paths.host))
+    warnings.push(`No certificate is for ${site.paths.host}, the host of the path URL.`)
   // Any name does: only a wildcard is for workspaces that do not exist yet.
   if (!covers(certificates, `any.${site.baseDomain}`))
     warnings.push(
       `No certificate is for *.${site.baseDomain}, so that browsers refuse the workspaces' addresses.`,
     )
   return warnings
+}
+
+/** What an operator should know who gave path mode another port of the dashboard's own host. */
+export function pathWarnings({ paths, publicHost }: Site): string[] {
+  return paths?.host !== publicHost
+    ? []
+    : [
+        `The path URL ${paths.origin} is another port of the dashboard's own host. Browsers send and take cookies without looking at the port, so that pages of workspaces can sign a browser out of the dashboard, or in to another account there. Another host name is safer.`,
+      ]
 }
 
 /** Where the public URL and the listeners don't fit together. */

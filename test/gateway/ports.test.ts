@@ -117,6 +117,7 @@ const given = fc.record({
   port: fc.constantFrom(null, 3000, 9),
   method: fc.constantFrom('GET', 'OPTIONS', 'POST'),
   upgrade: fc.boolean(),
+  door: fc.constant<Facts['door']>('host'),
   kin: fc.constantFrom<Facts['kin']>('none', 'namesake', 'alias', 'stranger'),
   preflight: fc.boolean(),
 })

@@ -40,8 +40,9 @@ const latin = fc.string({
 })
 
 t.test('labels: name, name and port, and nothing else', (t) => {
-  t.same(placeOfLabel('shop-3000'), { kind: 'workspace', label: 'shop-3000', name: 'shop', port: 3000 })
-  t.same(placeOfLabel('my-shop'), { kind: 'workspace', label: 'my-shop', name: 'my-shop', port: null })
+  const onHost = { kind: 'workspace', prefix: '' }
+  t.same(placeOfLabel('shop-3000'), { ...onHost, label: 'shop-3000', name: 'shop', port: 3000 })
+  t.same(placeOfLabel('my-shop'), { ...onHost, label: 'my-shop', name: 'my-shop', port: null })
   for (const bad of [
     '',
     '-',
@@ -96,7 +97,7 @@ t.test('hosts: one spelling, no suffix tricks', (t) => {
       const place = placeOfHostHeader(host, site)
       if (place.kind === 'elsewhere') return true
       const name = host.toLowerCase().replace(/:\d+$/, '').replace(/\.$/, '')
-      return place.kind === 'dashboard' ? name === 'localhost' : name === `${place.label}.ws.localhost`
+      return place.kind === 'workspace' ? name === `${place.label}.ws.localhost` : name === 'localhost'
     }),
   )
   fc.assert(
@@ -225,6 +226,7 @@ t.test('request fields: whatever is sent, none of ours gets through', (t) => {
         identity: anonymous,
         assertion: '',
         isSaidTwice: false,
+        prefix: '',
         httpVersion: '1.1',
         requestId: 'r1',
         trace: null,
@@ -264,6 +266,7 @@ t.test('request fields: whatever is sent, none of ours gets through', (t) => {
     identity: { kind: 'session', user, sessionHash: '' },
     assertion: 'a.b.c',
     isSaidTwice: false,
+    prefix: '',
     httpVersion: '1.0',
     requestId: 'r1',
     trace: null,
@@ -383,6 +386,7 @@ t.test('the decision: closed, owner-only by default, and silent about what is no
         route: given.exists ? route : undefined,
         identity,
         ownOrigin: 'http://own',
+        door: 'host',
         kin: 'none',
         preflight: false,
         nowMs: 0,

@@ -5,6 +5,7 @@
 import t from 'tap'
 import { routeNeeds } from '../../control/authorization/authorization.ts'
 import type { Answer } from '../support/gateway-bytes.ts'
+import { startBooth } from '../support/proof-booth.ts'
 import { doorsAt } from '../support/proof-doors.ts'
 import {
   type Level,
@@ -198,6 +199,81 @@ t.test('path mode leads whom it may to the workspace’s own host', async (t) =>
     else t.match(answer?.field('location'), /^\/sign-in\?next=%2Fdev%2Fshop%2F/, visitor)
     if (verdict !== y)
       t.equal(shown(answer, 'shop'), shown(await ask('zqxj'), 'zqxj'), `${visitor}: as what isn’t there`)
+  }
+})
+
+/** By path a session opens for who owns the workspace alone; whoever holds anything else is as good as nobody. */
+const byPath: Readonly<Record<Visitor, Verdict>> = {
+  owner: y,
+  'member of the owning group': 404,
+  viewer: 404,
+  'viewer of one port': 404,
+  editor: 404,
+  manager: 404,
+  'viewer by a group': 404,
+  'viewer whose grant is over': 404,
+  'editor whose grant is over': 404,
+  other: 404,
+  administrator: 404,
+  'administrator with broken glass': 404,
+  auditor: 404,
+  disabled: 401,
+  nobody: 401,
+  'guest by a link': 401,
+  'guest whose link is over': 401,
+  'owner’s token without connect': 404,
+  'owner’s token for one port': 404,
+  'owner’s token for another workspace': 404,
+}
+
+t.test('path mode on an origin of its own: visibility × visitor × door', async (t) => {
+  const booth = await startBooth(people)
+  const { host } = new URL(place.pathUrl)
+  for (const visitor of visitors) {
+    const proof = await booth.papers(visitor)
+    for (const [n, level] of levels.entries())
+      for (const door of all) {
+        const before = app.requests.length
+        const path = n === 0 ? '/dev/booth/ide/x' : `/dev/booth/${portsOf[level]}/x`
+        const asked = { host, headers: [...proof, `Origin: ${place.pathUrl}`, 'Accept: */*'] }
+        const { status } = await door.try({ ...asked, path })
+        const what = `${visitor} at ${path} (${level}) by ${door.name}`
+        if (door.name !== 'http' && door.name !== 'upgrade') {
+          t.equal(status, door.name === 'auth-request' ? 403 : 421, `${what}: no front has a say`)
+          continue
+        }
+        const verdict = byPath[visitor]
+        t.equal(status, statusFor(verdict, door.name), what)
+        t.equal(app.requests.length - before, verdict === y ? 1 : 0)
+        if (verdict === y) t.ok(app.requests.at(-1)?.fields.includes('X-Postern-User: mia'), 'as herself')
+        else if (n === 0 && proof[0]?.startsWith('X-Postern-Token') === true) {
+          const absent = await door.try({ ...asked, path: '/dev/zqxj/ide/x' })
+          t.equal(
+            shown(absent, 'zqxj'),
+            shown(await door.try({ ...asked, path }), 'booth'),
+            `${what}: as what isn’t there`,
+          )
+        }
+      }
+    if (papers[visitor].dashboard.length === 0 || visitor.startsWith('guest')) continue
+    const look = async (name: string) => {
+      const landed = await papers[visitor].api.browse(`${place.pathUrl}/dev/${name}/ide/y`)
+      return JSON.stringify([landed.status, landed.hops.length, landed.text.replace(/<code>\w+<\/code>/, '')])
+        .replaceAll(name, 'NAME')
+        .replace(/\bc=[\w-]{43}/g, '')
+    }
+    if (byPath[visitor] !== y) t.equal(await look('booth'), await look('zqxj'), `${visitor}, by the hand-off`)
+    else t.match(await look('booth'), /^\[200,4,/, 'and who owns it comes in by the hand-off')
+  }
+  for (const visitor of ['owner', 'manager', 'editor', 'administrator with broken glass'] as const) {
+    const { urls } = (await papers[visitor].api.must('GET', '/api/v1/workspaces/booth')) as {
+      urls: { path?: string }
+    }
+    t.equal(
+      urls.path,
+      visitor === 'owner' ? `${place.pathUrl}/dev/booth/ide/` : undefined,
+      `${visitor} is told`,
+    )
   }
 })
 

@@ -16,6 +16,8 @@ export interface Deployment {
   readonly agent: PretendAgent
   readonly log: ReturnType<typeof memoryLog>
   readonly publicUrl: string
+  /** Origin of path mode, where `byPath` turned it on. */
+  readonly pathUrl: string
   readonly base: string
   /** Of the plain listener, the TLS one (0: none) and the forward-auth one. */
   readonly port: number
@@ -44,6 +46,8 @@ export interface Deployment {
 export interface DeploymentOptions {
   /** The made-up base, whose dashboard is `https://desk.fort.test` and workspaces `*.ws.fort.test`; else plain `ws.localhost`. */
   readonly madeUp?: { readonly certificates: NonNullable<GatewayOptions['certificates']> }
+  /** Path mode is on. */
+  readonly byPath?: boolean
   readonly gateway?: Partial<GatewayOptions>
   readonly control?: Partial<ControlOptions>
 }
@@ -58,12 +62,15 @@ export async function startDeployment(t: Test, options: DeploymentOptions = {}):
   const { madeUp } = options
   const publicUrl = madeUp === undefined ? `http://localhost:${free}` : 'https://desk.fort.test'
   const base = madeUp === undefined ? 'ws.localhost' : 'ws.fort.test'
+  const pathUrl = madeUp === undefined ? `http://paths.localhost:${free}` : 'https://paths.fort.test'
+  const paths = options.byPath === true ? { pathUrl } : {}
   const clock = { ahead: 0 }
   const now = () => Date.now() + clock.ahead
   const control = await controlServer({
     publicUrl,
     baseDomain: base,
     now,
+    ...paths,
     ...options.control,
     stateDirectory: options.control?.stateDirectory ?? t.testdir({}),
   })
@@ -81,6 +88,7 @@ export async function startDeployment(t: Test, options: DeploymentOptions = {}):
     flowKey: control.control.flowKey,
     log,
     now,
+    ...paths,
     ...options.gateway,
   })
   t.teardown(() => gateway.close(0))
@@ -103,6 +111,7 @@ export async function startDeployment(t: Test, options: DeploymentOptions = {}):
     agent,
     log,
     publicUrl,
+    pathUrl,
     base,
     port,
     tlsPort: portOf(gateway.addresses[1]),

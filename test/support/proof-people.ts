@@ -83,7 +83,7 @@ interface Made {
 
 /** Builds it. The clock is two hours ahead of the grants and links that are over. */
 export async function startPeople(t: Test): Promise<People> {
-  const place = await startDeployment(t)
+  const place = await startDeployment(t, { byPath: true })
   const app = await rawUpstream(webAndSocket)
   t.teardown(() => app.close())
   const { administrator, clock } = place
