@@ -9,7 +9,7 @@ import type { Grant } from '../store/grants.ts'
 import { listGroups, listMemberships } from '../store/groups.ts'
 import type { Membership } from '../store/groups.ts'
 import type { Host } from '../store/hosts.ts'
-import { hostIdsOf, listHosts } from '../store/hosts.ts'
+import { hostIdsOf, listHosts, listSubnets } from '../store/hosts.ts'
 import type { Alias } from '../store/names.ts'
 import { aliasesOf } from '../store/names.ts'
 import { readSettings } from '../store/settings.ts'
@@ -172,10 +172,7 @@ async function changedSession(db: Db, hash: string): Promise<EdgeFact> {
   return guestFact(guest, guest.linkId === null ? null : await findLink(db, { id: guest.linkId }), passes)
 }
 
-const subnetFact = (hosts: readonly Host[]): EdgeFact => ({
-  kind: 'subnets',
-  row: [...new Set(hosts.flatMap((host) => host.subnets))].sort(),
-})
+const subnetFact = async (db: Db): Promise<EdgeFact> => ({ kind: 'subnets', row: await listSubnets(db) })
 
 function byWorkspace(
   passwords: readonly WorkspacePassword[],
@@ -206,7 +203,7 @@ export async function allFacts(
     ),
     ...(await listTokens(db, 'all')).map((row) => tokenFact(row, passes.get(row.hash))),
     ...(await listWorkspaces(db, {})).map((row) => routeFact(row, given)),
-    subnetFact(hosts),
+    await subnetFact(db),
     await signingFact(deployment, db),
   ]
 }
@@ -222,7 +219,6 @@ export async function changedFacts(
     ...new Set(batch.changes.filter((change) => change.kind === kind).map(({ subject }) => subject)),
   ]
   const facts: EdgeFact[] = []
-  const hostIds = subjects('host')
   const isRecapped = batch.changes.some(({ kind }) => kind === 'settings')
   const changed = subjects('workspace')
   const rows = isRecapped
@@ -232,9 +228,7 @@ export async function changedFacts(
       : []
   const rowOf = new Map(rows.map((row) => [row.id, row]))
   const workspaceIds = new Set([...rowOf.keys(), ...changed])
-  // All of them only where their networks may have changed: most changes are of one workspace.
-  const hosts = await listHosts(db, hostIds.length > 0 ? undefined : hostIdsOf(rows))
-  if (hostIds.length > 0) facts.push(subnetFact(hosts))
+  if (subjects('host').length > 0) facts.push(await subnetFact(db))
   if (subjects('signing').length > 0) facts.push(await signingFact(deployment, db))
   const userIds = subjects('user')
   const groups = await groupsByUser(db, await listMemberships(db, { userIds }))
@@ -251,6 +245,7 @@ export async function changedFacts(
     facts.push(token === undefined ? { kind: 'gone', of: 'token', key: hash } : tokenFact(token, passes))
   }
   if (workspaceIds.size === 0) return facts
+  const hosts = await listHosts(db, hostIdsOf(rows))
   const given = await around(db, hosts, machineId, isRecapped ? undefined : changed)
   for (const id of workspaceIds) {
     const row = rowOf.get(id)

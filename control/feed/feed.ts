@@ -131,7 +131,9 @@ class ChangeFeed implements Feed {
     const missed = this.#cursor < pruned || newest < this.#cursor
     const changes = missed ? [] : await changesAfter(this.db, this.#cursor)
     const revision = missed ? newest : (changes.at(-1)?.revision ?? this.#cursor)
-    for (const consumer of this.#consumers) await consumer({ revision, changes, missed })
+    // One object for all: who reads the rows behind it can do so once for many.
+    const batch: Batch = { revision, changes, missed }
+    for (const consumer of this.#consumers) await consumer(batch)
     this.#cursor = revision
   }
 

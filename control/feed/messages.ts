@@ -90,8 +90,10 @@ export async function loadChanges(
     (await workspaceViews(deployment, db, shown, byOffice)).map((view) => [view.id, view]),
   )
   const accessible = await accessibleOf(db, rows)
-  const hosts = await listHosts(db)
-  const counts = await countByHost(db)
+  const isNews = always || compacted.some(({ kind }) => ofLimits.has(kind))
+  const hostIds = [...new Set([...subjects('host'), ...subjects('health')])]
+  const hosts = await listHosts(db, isNews ? undefined : hostIds)
+  const counts = await countByHost(db, hostIds)
   const uses = await readUses(db, deployment.now())
   const asked = subjects('access-request')
   const requests = asked.length === 0 ? [] : await listAccessRequests(db, { ids: asked })
@@ -109,7 +111,7 @@ export async function loadChanges(
       const event = lines.get(subject)
       const of = accessible.get(event?.workspaceId ?? '') ?? null
       if (event !== undefined) messages.push({ message: { type: 'timeline', revision, event }, of, audience })
-    } else if (kind === 'host') {
+    } else if (kind === 'host' || kind === 'health') {
       const host = hosts.find(({ id }) => id === subject)
       const message: StreamMessage =
         host === undefined
@@ -123,7 +125,6 @@ export async function loadChanges(
     } else if (kind === 'access-request')
       messages.push(...requestMessages({ id: subject, revision, audience }, requestOf.get(subject)))
   }
-  const isNews = always || compacted.some(({ kind }) => ofLimits.has(kind))
   const revision = changes.at(-1)?.revision ?? 0
   return {
     messages,

@@ -8,7 +8,7 @@ import { signedHeaders } from './hook-signature.ts'
 import type { Claimed } from '../store/deliveries.ts'
 import { claimDeliveries, dueHooks, freeAllClaims, freeClaims, settleDelivery } from '../store/deliveries.ts'
 import { findHook } from '../store/hooks.ts'
-import { listHosts } from '../store/hosts.ts'
+import { listSubnets } from '../store/hosts.ts'
 import { newId } from '../credentials/tokens.ts'
 import type { Posted } from './hook-post.ts'
 import { hookPost, POST_MS } from './hook-post.ts'
@@ -96,7 +96,7 @@ class Sender implements HookSender {
     const { feed, now } = this.#deployment
     const due = await dueHooks(feed.db, now())
     if (due.length === 0 || this.#leave.signal.aborted) return
-    this.#subnets = (await listHosts(feed.db)).flatMap(({ subnets }) => subnets)
+    this.#subnets = await listSubnets(feed.db)
     for (const hookId of due) {
       if (this.#lanes.has(hookId)) continue
       const lane = this.#send(hookId)

@@ -2,8 +2,7 @@
 import type { Deployment } from '../deployment.ts'
 import type { Batch, Writer } from '../feed/feed.ts'
 import type { Host } from '../store/hosts.ts'
-import { findHost, listHosts, saveHost, touchHosts, updateHost } from '../store/hosts.ts'
-import type { Db } from '../store/open.ts'
+import { findHost, saveHost, silentHosts, touchHosts, updateHost } from '../store/hosts.ts'
 import type { Workspace } from '../store/workspaces.ts'
 import { listWorkspaces } from '../store/workspaces.ts'
 import { hashToken } from '../credentials/tokens.ts'
@@ -67,12 +66,12 @@ function heard(workspace: Workspace, status: Status | undefined, revision: numbe
   return { ...workspace, status: now, statusRevision: revision }
 }
 
-/** Rows that a report changes, each with what becomes of it. */
-async function newsOf(db: Db, hostId: string, body: Report): Promise<[Workspace, Workspace][]> {
+/** Those of a host's workspaces that a report changes, each with what becomes of it. */
+function newsOf(rows: readonly Workspace[], body: Report): [Workspace, Workspace][] {
   // What could not be observed says nothing, least of all that it is gone.
   if (!body.observed) return []
   const said = new Map(body.workspaces.map((status) => [status.id, status]))
-  return (await listWorkspaces(db, { hostId }))
+  return rows
     .map((row): [Workspace, Workspace] => [row, heard(row, said.get(row.id), body.revision)])
     .filter(([row, draft]) => row !== draft)
 }
@@ -193,16 +192,19 @@ class HostAgents implements Agents {
     const text = JSON.stringify(body)
     if (this.#hosts.isQuiet(host.id, text)) return
     const isHealthNews = JSON.stringify(host.health) !== JSON.stringify(body.health)
-    if (!isHealthNews && (await newsOf(this.#deployment.feed.db, host.id, body)).length === 0)
-      return this.#hosts.noteQuiet(host.id, text, since)
+    const rows = await listWorkspaces(this.#deployment.feed.db, { hostId: host.id })
+    if (!isHealthNews && newsOf(rows, body).length === 0) {
+      const ids = rows.map(({ id }) => id)
+      return this.#hosts.noteQuiet(host.id, text, ids, since)
+    }
     await this.#deployment.feed.write(async (w) => {
       const current = await findHost(w.db, { id: host.id })
       if (current === null || current.epoch !== agent.epoch) throw new ApiError('stale_epoch')
       if (isHealthNews) {
         await updateHost(w.db, host.id, { health: body.health })
-        await w.changed('host', host.id)
+        await w.changed('health', host.id)
       }
-      for (const [row, draft] of await newsOf(w.db, host.id, body))
+      for (const [row, draft] of newsOf(await listWorkspaces(w.db, { hostId: host.id }), body))
         await settle(this.#deployment, w, row, draft)
     })
   }
@@ -211,10 +213,9 @@ class HostAgents implements Agents {
     await this.#hosts.flush()
     const limit = this.#deployment.now() - AWAY_MS
     if (this.#sinceMs >= limit) return
-    const isAway = (host: Host): boolean => host.connected && host.lastSeenAtMs < limit
-    if (!(await listHosts(this.#deployment.feed.db)).some(isAway)) return
+    if ((await silentHosts(this.#deployment.feed.db, limit)).length === 0) return
     await this.#deployment.feed.write(async (w) => {
-      for (const host of (await listHosts(w.db)).filter(isAway)) {
+      for (const host of await silentHosts(w.db, limit)) {
         await updateHost(w.db, host.id, { connected: false })
         await this.#hostChanged(w, { ...host, connected: false })
         await this.#tell(w, 'host.away', host)

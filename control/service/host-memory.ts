@@ -18,6 +18,8 @@ export class HostMemory {
   readonly #heardAtMs = new Map<string, number>()
   /** Reports that brought no news, as text. */
   readonly #quiet = new Map<string, string>()
+  /** On which of those hosts a workspace was when its report was compared. */
+  readonly #placeOf = new Map<string, string>()
   #changes = 0
 
   constructor(db: Db) {
@@ -45,9 +47,14 @@ export class HostMemory {
     return this.#quiet.get(id) === report
   }
 
-  /** Notes a report without news; `since` is what `changes` was before it was compared. */
-  noteQuiet(id: string, report: string, since: number): void {
-    if (since === this.#changes) this.#quiet.set(id, report)
+  /**
+   * Notes a report without news, which was compared with these workspaces; `since` is what `changes` was before. A
+   * workspace that comes to a host later changes what is desired of that host.
+   */
+  noteQuiet(id: string, report: string, workspaceIds: readonly string[], since: number): void {
+    if (since !== this.#changes) return
+    this.#quiet.set(id, report)
+    for (const workspaceId of workspaceIds) this.#placeOf.set(workspaceId, id)
   }
 
   /** Grows whenever something that is kept here may have become false. */
@@ -55,15 +62,23 @@ export class HostMemory {
     return this.#changes
   }
 
-  /** Forgets what a batch has changed. */
+  /** Forgets what a batch has changed: of the hosts that it is about, not of all. */
   changed(batch: Batch): void {
-    const subjects = batch.changes.filter(({ kind }) => kind === 'host' || kind === 'desired')
-    const isOfThese = batch.missed || subjects.length > 0
-    if (!isOfThese && !batch.changes.some(({ kind }) => kind === 'workspace')) return
-    this.#changes++
-    this.#quiet.clear()
-    if (batch.missed) this.#byId.clear()
-    else for (const { subject } of subjects) this.#byId.delete(subject)
+    if (batch.missed) {
+      this.#changes++
+      for (const memory of [this.#byId, this.#quiet, this.#placeOf]) memory.clear()
+    }
+    for (const { kind, subject } of batch.changes) {
+      if (kind === 'workspace') {
+        this.#changes++
+        this.#quiet.delete(this.#placeOf.get(subject) ?? '')
+        this.#placeOf.delete(subject)
+      } else if (kind === 'host' || kind === 'health' || kind === 'desired') {
+        this.#changes++
+        this.#quiet.delete(subject)
+        this.#byId.delete(subject)
+      }
+    }
   }
 
   /** Writes down who was heard since the last time, in one transaction. */

@@ -9,6 +9,8 @@ export type ChangeKind =
   | 'session'
   | 'token'
   | 'host'
+  /** Of a host: nothing but how it says that it is. */
+  | 'health'
   | 'desired'
   | 'gateway'
   | 'signing'

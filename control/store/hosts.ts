@@ -103,15 +103,30 @@ export async function deleteHost(db: Db, id: string): Promise<void> {
   await db<Row>('hosts').where({ id }).delete()
 }
 
-const IDS_MAX = 500
+/** A statement takes only so many values; beyond that, all are as cheap. */
+export const IDS_MAX = 500
 
 /** In the order in which they joined: all, or at least those named. */
 export async function listHosts(db: Db, ids?: readonly string[]): Promise<Host[]> {
   if (ids?.length === 0) return []
   const query = db<Row>('hosts').orderBy(['created_at_ms', 'id'])
-  // A statement takes only so many values; beyond that, all are as cheap.
   if (ids !== undefined && ids.length <= IDS_MAX) query.whereIn('id', [...ids])
   return (await query).map(fromRow)
+}
+
+/** Connected ones that weren't heard since a time. */
+export async function silentHosts(db: Db, sinceMs: number): Promise<Host[]> {
+  const rows = await db<Row>('hosts')
+    .where({ connected: 1 })
+    .where('last_seen_at_ms', '<', sinceMs)
+    .orderBy('id')
+  return rows.map(fromRow)
+}
+
+/** The networks of all hosts' workspaces, each once: CIDR blocks, sorted. */
+export async function listSubnets(db: Db): Promise<string[]> {
+  const rows = await db<Row>('hosts').distinct('subnets')
+  return [...new Set(rows.flatMap(({ subnets }) => JSON.parse(subnets) as string[]))].sort()
 }
 
 /** The ids of the hosts that something is on. */

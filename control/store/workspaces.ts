@@ -5,6 +5,7 @@ import { beyondNothing, beyondUnsaid } from '../lifecycle/spec.ts'
 import type { Resolved, StoredSpec } from '../lifecycle/spec.ts'
 import type { Holder } from './grants.ts'
 import { grantedWorkspaces } from './grants.ts'
+import { IDS_MAX } from './hosts.ts'
 import type { Db } from './open.ts'
 
 export type Want = 'running' | 'stopped' | 'removed'
@@ -212,12 +213,11 @@ export async function listWorkspaces(db: Db, choice: WorkspaceChoice): Promise<W
 }
 
 /** Workspaces by host, whatever they want: their data is there. */
-export async function countByHost(db: Db): Promise<ReadonlyMap<string, number>> {
-  const rows = await db<Row>('workspaces')
-    .whereNotNull('host_id')
-    .select('host_id')
-    .count({ n: '*' })
-    .groupBy('host_id')
+export async function countByHost(db: Db, hostIds?: readonly string[]): Promise<ReadonlyMap<string, number>> {
+  if (hostIds?.length === 0) return new Map()
+  const query = db<Row>('workspaces').whereNotNull('host_id')
+  if (hostIds !== undefined && hostIds.length <= IDS_MAX) query.whereIn('host_id', [...hostIds])
+  const rows = await query.select('host_id').count({ n: '*' }).groupBy('host_id')
   const counted = rows as unknown as { host_id: string; n: number }[]
   return new Map(counted.map((row) => [row.host_id, Number(row.n)]))
 }
