@@ -17,6 +17,8 @@ export interface Engine {
   readonly firewall: Firewall
   /** All that may be given to workspaces. */
   readonly gpus: readonly string[]
+  /** Whether volumes have the size that they are made with. */
+  readonly holdsDisks: boolean
   /** The engine's own parts of this machine. */
   readonly guarded: readonly string[]
   /** Through which each start goes that others' starts could spoil. */

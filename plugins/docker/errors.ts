@@ -10,6 +10,7 @@ const byWords: readonly (readonly [RegExp, RuntimeCode])[] = [
   [/no such image|manifest unknown|pull access denied/i, 'ERR_IMAGE_UNAVAILABLE'],
   // NVIDIA's toolkit is not installed beside the engine.
   [/could not select device driver/i, 'ERR_UNSUPPORTED'],
+  [/no quota support/i, 'ERR_UNSUPPORTED'],
   [/transport is closing|daemon is shutting down|containerd\.sock/i, 'ERR_UNAVAILABLE'],
 ]
 

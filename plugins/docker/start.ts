@@ -4,6 +4,7 @@ import type { Instance, StartCall, WorkspaceSpec } from '@postern/plugin'
 import type { Container, ContainerInfo } from 'dockerode'
 import { checkTargets, hasMounts } from './beyond.ts'
 import { HOME, containerBody } from './convert.ts'
+import { checkDisk } from './disk.ts'
 import { ask, together, unless } from './engine.ts'
 import type { Engine } from './engine.ts'
 import { sentenceOf, statusOf } from './errors.ts'
@@ -29,6 +30,7 @@ type Outcome = { readonly started: Container } | 'again'
 export async function start(engine: Engine, spec: WorkspaceSpec, call: StartCall): Promise<Instance> {
   assertSpec(spec)
   checkTargets(spec, HOME)
+  checkDisk(spec, engine.holdsDisks)
   const { image } = spec
   if (image === undefined || image === '')
     throw new RuntimeError('ERR_INVALID_SPEC', 'The spec names no image, and this runtime runs images.')
@@ -107,7 +109,7 @@ async function makeContainer(
   gpus: readonly string[],
   call: StartCall,
 ): Promise<Container | undefined> {
-  await ensureHome(engine, spec.id, spec.generation, call)
+  await ensureHome(engine, spec, call)
   const name = nameOf(engine.owner, spec.id, 'container')
   const shape = { tmpBytes: engine.config.tmpBytes, publishes: engine.publishes, gpus }
   // Apart, because the SDK puts all that isn't told apart into the URL too: secrets, and more than a URL may hold.

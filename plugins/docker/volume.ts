@@ -1,19 +1,35 @@
 /** The home of a workspace, and the mark that its run was ended on request: labelled volumes, made and removed. */
 import { RuntimeError } from '@postern/plugin'
-import type { Call, WorkspaceId } from '@postern/plugin'
+import type { Call, WorkspaceId, WorkspaceSpec } from '@postern/plugin'
 import type { VolumeInspectInfo } from 'dockerode'
+import { checkSize, sizeOptions } from './disk.ts'
 import { ask, unless } from './engine.ts'
 import type { Engine } from './engine.ts'
 import { INCARNATION, labelsOf, nameOf, proofOf } from './labels.ts'
 
-/** Ensures the home. @throws RuntimeError ERR_CONFLICT when the name is somebody else's */
-export async function ensureHome(
-  engine: Engine,
+/**
+ * Ensures the home, of the size that the spec says.
+ * @throws RuntimeError ERR_CONFLICT when the name is somebody else's, ERR_INVALID_SPEC when it has another size
+ */
+export async function ensureHome(engine: Engine, spec: WorkspaceSpec, call: Call): Promise<void> {
+  const { id, generation, diskBytes } = spec
+  const labels = labelsOf(engine.owner, id, generation, 'home')
+  const found = diskBytes === undefined ? undefined : await findVolume(engine, id, 'home', call)
+  const home = found ?? (await ensureVolume(engine, id, 'home', labels, call, diskBytes))
+  if (proofOf(engine.owner, 'home', home.Name, home.Labels) === undefined) throw notOurs(home.Name)
+  checkSize(home, diskBytes)
+}
+
+function findVolume(
+  { docker, owner }: Engine,
   id: WorkspaceId,
-  generation: number,
+  role: 'home' | 'stop',
   call: Call,
-): Promise<void> {
-  await ensureVolume(engine, id, 'home', labelsOf(engine.owner, id, generation, 'home'), call)
+): Promise<VolumeInspectInfo | undefined> {
+  const name = nameOf(owner, id, role)
+  return ask(call.signal, `look for the volume ${name}`, (abortSignal) =>
+    docker.getVolume(name).inspect({ abortSignal }).catch(unless(404)),
+  )
 }
 
 /** Writes down, where an agent's restart can't lose it, that this incarnation was asked to end. */
@@ -39,13 +55,10 @@ export async function removeVolume(
   call: Call,
 ): Promise<void> {
   const name = nameOf(engine.owner, id, role)
-  const volume = engine.docker.getVolume(name)
-  const found = await ask(call.signal, `look for the volume ${name}`, (abortSignal) =>
-    volume.inspect({ abortSignal }).catch(unless(404)),
-  )
+  const found = await findVolume(engine, id, role, call)
   if (found === undefined || proofOf(engine.owner, role, name, found.Labels) === undefined) return
   await ask(call.signal, `remove the volume ${name}`, (abortSignal) =>
-    volume.remove({ abortSignal }).catch(unless(404)),
+    engine.docker.getVolume(name).remove({ abortSignal }).catch(unless(404)),
   )
 }
 
@@ -56,15 +69,20 @@ async function ensureVolume(
   role: 'home' | 'stop',
   labels: Record<string, string>,
   call: Call,
+  diskBytes?: number,
 ): Promise<VolumeInspectInfo> {
   const name = nameOf(engine.owner, id, role)
   const volume = await ask(call.signal, `make the volume ${name}`, async (abortSignal) => {
-    await engine.docker.createVolume({ Name: name, Labels: labels, abortSignal })
+    const options = diskBytes === undefined ? {} : { DriverOpts: sizeOptions(diskBytes) }
+    await engine.docker.createVolume({ Name: name, Labels: labels, ...options, abortSignal })
     return engine.docker.getVolume(name).inspect({ abortSignal })
   })
-  if (proofOf(engine.owner, role, name, volume.Labels) === undefined)
-    throw new RuntimeError('ERR_CONFLICT', `The volume ${name} is there and is not ours.`, {
-      fix: `See whose it is (docker volume inspect ${name}), and remove it.`,
-    })
+  if (proofOf(engine.owner, role, name, volume.Labels) === undefined) throw notOurs(name)
   return volume
+}
+
+function notOurs(name: string): RuntimeError {
+  return new RuntimeError('ERR_CONFLICT', `The volume ${name} is there and is not ours.`, {
+    fix: `See whose it is (docker volume inspect ${name}), and remove it.`,
+  })
 }
