@@ -11,7 +11,7 @@ import type { AuditRow } from '../../control/wire/index.ts'
 import { pretendAgent } from '../support/control-agent.ts'
 import { startPostgres } from '../support/control-postgres.ts'
 import { agentKey, controlServer, password } from '../support/control-server.ts'
-import type { ControlServer } from '../support/control-server.ts'
+import type { Client, ControlServer } from '../support/control-server.ts'
 
 const root = t.testdir({})
 let count = 0
@@ -339,6 +339,60 @@ await t.test('what can’t be written down is not done, and what is done is not 
   t.ok(server.log.lines.some((line) => line.startsWith('error the end of an act')))
   t.equal((await rowsOf(server)).at(-1)?.outcome, 'begun')
   await db.raw('DROP TRIGGER no_end')
+})
+
+/** Routes at which no person acts, or a program's own credential is what is refused, counted by the hour. */
+const isOfPrograms = (key: string): boolean => /\/api\/(?:agent|gateway)\//.test(key)
+
+await t.test('whatever is refused, by whatever route, is one row: who is known by name', async (t) => {
+  const server = await serve(t, 'sqlite')
+  const ada = await server.setUp()
+  await server.member(ada, 'bob')
+  const signIn = (username: string, client: Client) =>
+    client.call('POST', '/api/v1/sessions', { username, password }, { 'x-test-ip': username })
+  const visitors = [
+    ['ada', ada],
+    ['bob', server.client()],
+    ['', server.client()],
+  ] as const
+  // Whose body can't be read at all has tried nothing; at every other route, who asked is known.
+  const bodies: Record<string, object> = {
+    'POST /api/v1/setup': { token: 'guessed', username: 'eve', password },
+    'POST /api/v1/sessions': { username: 'eve', password },
+  }
+  let told = 0
+  for (const [key, telling] of Object.entries(routeActions)) {
+    if (isOfPrograms(key)) continue
+    const [method = '', path = ''] = key.split(' ')
+    for (const [username, client] of visitors) {
+      // Refusals of one minute are counted in one row.
+      server.clock.now += 11 * 60_000
+      if (username !== '' && (await client.call('GET', '/api/v1/me')).status !== 200)
+        await signIn(username, client)
+      const known = (await rowsOf(server)).length
+      const { status } = await client.call(
+        method,
+        path.replaceAll(/:[a-z]+/g, 'nothing'),
+        bodies[key] ?? { strange: true },
+      )
+      const rows = (await rowsOf(server)).slice(known)
+      const isDone = status < 300
+      t.ok(isDone ? /^DELETE .*sessions/.test(key) : status < 500, `${key}: ${status}`)
+      t.equal(rows.length, 1, `${key} by ${username || 'a stranger'}: ${rows.map(short).join('; ')}`)
+      const [row] = rows
+      const actions =
+        telling === 'itself'
+          ? ['deployment.set-up', 'session.begin']
+          : typeof telling === 'string'
+            ? [telling]
+            : [telling.set, telling.unset]
+      t.ok(['access.denied', ...actions].includes(row?.action ?? ''), `${key}: ${row?.action}`)
+      t.equal(row?.outcome === 'ok', isDone, `${key}: ${row?.outcome}`)
+      if (telling !== 'itself') t.equal(row?.actor.name, username, key)
+      told++
+    }
+  }
+  t.ok(told > 150, `${told} refusals`)
 })
 
 await t.test('a route that changes something and is not told does not start', async (t) => {
