@@ -160,13 +160,26 @@ class HttpApi implements Api {
         origin: given.origin,
         signal: leave.signal,
       })
-      this.#write(ctx as unknown as Koa.Context, reply)
+      const { stream } = reply
+      const text = stream && this.#whileAllowed(stream.text, need, given)
+      const whole = stream && text ? { ...reply, stream: { ...stream, text } } : reply
+      this.#write(ctx as unknown as Koa.Context, whole)
     })
   }
 
   async #again({ identity, origin }: Given): Promise<Given> {
     const { feed, now } = this.#deployment
     return { identity: await identityNow(feed.db, identity, now()), origin }
+  }
+
+  /** Long answers end in the middle when the right to them does, however slowly they are read. */
+  async *#whileAllowed(text: AsyncIterable<string>, need: Need, given: Given): AsyncGenerator<string> {
+    const readsAll = authorize(need, given.identity)?.readsAll
+    for await (const part of text) {
+      if (authorize(need, (await this.#again(given)).identity)?.readsAll !== readsAll)
+        throw new ApiError('forbidden')
+      yield part
+    }
   }
 
   /** Who asks, and the workspace that the path names, if it is theirs. */

@@ -1,5 +1,6 @@
 /** The audit is read: by whom, filtered, whole as JSON lines in flat memory; it is pruned, and never holds a secret. */
-import { get } from 'node:http'
+import { once } from 'node:events'
+import { get, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -8,7 +9,7 @@ import { insertAudit, listAudit } from '../../control/store/audit.ts'
 import type { AuditRow } from '../../control/wire/index.ts'
 import { pretendAgent } from '../support/control-agent.ts'
 import { startPostgres } from '../support/control-postgres.ts'
-import { controlServer } from '../support/control-server.ts'
+import { controlServer, password } from '../support/control-server.ts'
 import type { Client, ControlServer } from '../support/control-server.ts'
 
 const root = t.testdir({})
@@ -151,6 +152,21 @@ for (const database of databases) {
     t.ok(bytes > many * 400, `${bytes} bytes`)
     t.ok(most < 20_000_000, `${Math.round(most / 1e6)} MB held of ${Math.round(bytes / 1e6)} MB`)
 
+    const eve = await server.member(ada, 'eve')
+    const { id } = (await eve.call<{ id: string }>('GET', '/api/v1/me')).json
+    await ada.call('PATCH', `/api/v1/users/${id}`, { role: 'auditor' })
+    await eve.call('POST', '/api/v1/sessions', { username: 'eve', password }, { 'x-test-ip': 'eve' })
+    const asked = get(`${server.url}/api/v1/audit/export`, { headers: { cookie: eve.cookie } })
+    const [slow] = (await once(asked, 'response')) as [IncomingMessage]
+    await once(slow, 'readable')
+    await ada.call('DELETE', `/api/v1/users/${id}/sessions`)
+    lines = 0
+    slow.on('data', (chunk: Buffer) => {
+      for (const byte of chunk) if (byte === 10) lines++
+    })
+    await t.rejects(once(slow, 'end'), { code: 'ECONNRESET' }, 'a slow reader is cut off with their session')
+    t.ok(lines < many, `${lines} lines`)
+
     server.clock.now += 31 * DAY
     await server.sweep()
     const rest = await listAudit(db, {}, { limit: 100 })
@@ -158,7 +174,7 @@ for (const database of databases) {
     t.same([...new Set(actionsOf(rest))], ['audit.prune'], 'what was pruned is told')
     t.equal(
       rest.reduce((sum, { details }) => sum + Number(details['count']), 0),
-      many + 4,
+      many + 10,
     )
     await server.sweep()
     t.equal((await listAudit(db, {}, { limit: 100 })).length, rest.length, 'once a day')
