@@ -2,9 +2,9 @@
 import type { Deployment } from '../deployment.ts'
 import type { Writer } from '../feed/feed.ts'
 import { LINK_OVER } from '../service/account-links.ts'
-import { takeGlass } from '../service/grants.ts'
 import type { InvitationKey } from '../service/invitations.ts'
 import { redeemInvitation } from '../service/invitations.ts'
+import { endOffice } from '../service/office.ts'
 import type { Invitation } from '../store/account-links.ts'
 import type { AuditEntry } from '../store/audit.ts'
 import { deleteIdentity, insertIdentity, providersOf, userIdOf } from '../store/identities.ts'
@@ -112,7 +112,7 @@ export async function follow(
   const isFree = isNew && (await listUsersByEmail(w.db, email)).length === 0
   const isOther = role !== user.role
   if (isOther || isFree) await updateUser(w.db, user.id, { role, ...(isFree ? { email } : {}) })
-  if (isOther) await takeGlass(w, user.id)
+  if (isOther && user.role === 'administrator') await endOffice(w, user.id)
   const groups = groupsOf(person, provider)
   const isMoved = await followGroups(w, { userId: user.id, source: provider.id }, groups, nowMs)
   if (!isOther && !isFree && !isMoved) return

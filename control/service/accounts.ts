@@ -23,7 +23,8 @@ import { hashToken, newId, newToken } from '../credentials/tokens.ts'
 import { ApiError, passwordProblem } from '../wire/index.ts'
 import type { ApiCode, NewSession, Origin, PasswordOwner, Role } from '../wire/index.ts'
 import { attemptOf, linkAttempt } from './familiar.ts'
-import { takeGlass, takeGrants } from './grants.ts'
+import { takeGrants } from './grants.ts'
+import { endOffice } from './office.ts'
 import { beginSession, endAllOf } from './sessions.ts'
 import { orTold, tellRefused } from './told-refusals.ts'
 
@@ -235,7 +236,7 @@ class LocalAccounts implements Accounts {
       const demoted = change.role !== undefined && change.role !== user.role
       if (weaker || demoted) await endAllOf(w, id, { tokens: weaker })
       if (weaker) await deleteResetLinks(w.db, id)
-      if (demoted) await takeGlass(w, id)
+      if (user.role === 'administrator' && (demoted || disabled === true)) await endOffice(w, id)
       await w.changed('user', id, id)
       return (await findUser(w.db, { id })) ?? user
     })
@@ -243,12 +244,14 @@ class LocalAccounts implements Accounts {
 
   async deleteUser(id: string): Promise<void> {
     await this.#deployment.feed.write(async (w) => {
-      if ((await findUser(w.db, { id })) === null) throw new ApiError('not_found')
+      const user = await findUser(w.db, { id })
+      if (user === null) throw new ApiError('not_found')
       if ((await listWorkspaces(w.db, { ownerId: id, limit: 1 })).length > 0)
         throw new ApiError('has_workspaces')
       await endAllOf(w, id, { tokens: true })
       await takeGrants(w, await listGrants(w.db, { subject: { kind: 'user', id } }))
       await deleteQuota(w.db, { kind: 'user', id })
+      if (user.role === 'administrator') await endOffice(w, id)
       await deleteUser(w.db, id)
       if ((await countAdministrators(w.db)) === 0) throw new ApiError('last_administrator')
       await w.changed('user', id, id)

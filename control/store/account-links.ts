@@ -44,6 +44,10 @@ export async function deleteResetLinks(db: Db, userId: string): Promise<void> {
   await db<ResetRow>('reset_links').where({ user_id: userId }).delete()
 }
 
+export async function deleteAllResetLinks(db: Db): Promise<void> {
+  await db<ResetRow>('reset_links').delete()
+}
+
 export interface Invitation {
   readonly id: string
   readonly hash: string
@@ -129,6 +133,11 @@ export async function deleteInvitation(db: Db, id: string): Promise<Invitation |
   const row = await db<Row>('invitations').where({ id }).first()
   if (row === undefined || (await db<Row>('invitations').where({ id }).delete()) === 0) return null
   return fromRow(row)
+}
+
+/** Revokes what this administrator invited to and nobody has accepted. */
+export async function deleteOpenInvitations(db: Db, createdBy: string): Promise<void> {
+  await db<Row>('invitations').where({ created_by: createdBy }).whereNull('used_by').delete()
 }
 
 /** What expired before is forgotten. */

@@ -82,6 +82,10 @@ export async function insertGatewayToken(
   })
 }
 
+export async function deleteGatewayTokens(db: Db): Promise<void> {
+  await db('gateway_tokens').delete()
+}
+
 /** True for the first who asks in time, for nobody after. */
 export async function consumeGatewayToken(db: Db, hash: string, nowMs: number): Promise<boolean> {
   return (await db('gateway_tokens').where({ hash }).andWhere('expires_at_ms', '>', nowMs).delete()) === 1

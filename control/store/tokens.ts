@@ -130,6 +130,9 @@ export async function consumeJoinToken(db: Db, hash: string, nowMs: number): Pro
   return count === 1
 }
 
-export async function deleteJoinTokens(db: Db, expiredAtMs: number): Promise<void> {
-  await db<JoinRow>('host_tokens').where('expires_at_ms', '<=', expiredAtMs).delete()
+/** Those that expired by a time, or all. */
+export async function deleteJoinTokens(db: Db, expiredAtMs?: number): Promise<void> {
+  const query = db<JoinRow>('host_tokens')
+  if (expiredAtMs !== undefined) query.where('expires_at_ms', '<=', expiredAtMs)
+  await query.delete()
 }

@@ -5,7 +5,13 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { GroupView, UserView } from '../../control/wire/index.ts'
 import { startPostgres } from '../support/control-postgres.ts'
-import { type Client, controlServer, type ControlServer, password } from '../support/control-server.ts'
+import {
+  agentKey,
+  type Client,
+  controlServer,
+  type ControlServer,
+  password,
+} from '../support/control-server.ts'
 import { until } from '../support/until.ts'
 
 t.setTimeout(120_000)
@@ -183,3 +189,57 @@ for (const database of databases)
       }
     },
   )
+
+for (const database of databases)
+  await t.test(`${database}: who was an administrator has kept no way back`, async (t) => {
+    const server = await serve(t, database)
+    const ada = await server.setUp()
+    await server.member(ada, 'eve')
+    const { items: people } = (await ada.call<{ items: UserView[] }>('GET', '/api/v1/users')).json
+    const eveId = people.find(({ username }) => username === 'eve')?.id ?? ''
+    const ends: [string, (id: string) => Promise<{ status: number }>][] = [
+      ['a member now', (id) => ada.call('PATCH', `/api/v1/users/${id}`, { role: 'member' })],
+      ['disabled', (id) => ada.call('PATCH', `/api/v1/users/${id}`, { disabled: true })],
+      ['deleted', (id) => ada.call('DELETE', `/api/v1/users/${id}`)],
+    ]
+    const kept = (await ada.call<{ url: string }>('POST', '/api/v1/invitations', { role: 'member' })).json
+    for (const [name, end] of ends) {
+      const username = `was-${name.split(' ')[0]}`
+      const mallory = await server.member(ada, username)
+      const id = await idOf(mallory)
+      await ada.call('PATCH', `/api/v1/users/${id}`, { role: 'administrator' })
+      await mallory.call('POST', '/api/v1/sessions', { username, password }, { 'x-test-ip': username })
+      const made = async (path: string, body?: object) => {
+        const answer = await mallory.call<{ url: string; token: string }>('POST', path, body)
+        t.equal(answer.status, 201, answer.text)
+        return answer.json
+      }
+      const invitation =
+        (await made('/api/v1/invitations', { role: 'administrator' })).url.split('#')[1] ?? ''
+      const reset = (await made(`/api/v1/users/${eveId}/reset-link`)).url.split('#')[1] ?? ''
+      const host = (await made('/api/v1/hosts/tokens', { name: 'mine' })).token
+      const gateway = (await made('/api/v1/gateways/tokens', { name: 'mine' })).token
+      t.ok((await end(id)).status < 300)
+      const { edge } = server.control
+      const origin = { ip: username, userAgent: '', requestId: '' }
+      const given = { token: invitation, username: `${username}-2`, password: 'correct horse battery' }
+      await t.rejects(edge.acceptInvitation(given, origin), { code: 'forbidden' }, `${name}: invitation`)
+      const change = { token: reset, password: 'what the thief would like' }
+      await t.rejects(edge.resetPassword(change, origin), { code: 'forbidden' }, `${name}: reset link`)
+      const { status } = await server
+        .client(host)
+        .call('POST', '/api/agent/v1/register', agentKey('another').registration(server.clock.now))
+      t.equal(status, 401, `${name}: host token`)
+      const joined = await server
+        .client(gateway)
+        .call('POST', '/api/gateway/v1/join', { name: 'edge', machineId: 'm', version: '0' })
+      t.equal(joined.status, 401, `${name}: gateway token`)
+    }
+    const left = (await ada.call<{ items: { state: string }[] }>('GET', '/api/v1/invitations')).json
+    t.same(
+      left.items.map(({ state }) => state),
+      ['open'],
+      'those of who is one stay',
+    )
+    t.ok(kept.url)
+  })
