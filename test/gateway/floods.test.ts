@@ -10,7 +10,7 @@ import { placeFor } from '../../gateway/place.ts'
 import type { Edge } from '../../gateway/edge.ts'
 import { type Http2Handlers, Http2Sessions } from '../../gateway/http2/server.ts'
 import { siteOf } from '../../gateway/host/site.ts'
-import { OK, rawClient, requestBytes, type Script } from '../support/gateway-bytes.ts'
+import { ask, OK, rawClient, requestBytes, type Script } from '../support/gateway-bytes.ts'
 import { startEdge } from '../support/gateway-edge.ts'
 import { Frame, frame, framesOf, PREFACE, requestHead } from '../support/http2-frames.ts'
 import { ask2 } from '../support/http2-answer.ts'
@@ -94,6 +94,28 @@ t.test('hosts that are nobody’s are not remembered, however many come', (t) =>
   const known = placeFor(edge, 'shop.ws.localhost')
   t.equal(placeFor(edge, 'shop.ws.localhost'), known, 'ours are')
   t.end()
+})
+
+t.test('metrics grow no lines, whatever names, words and paths come', async (t) => {
+  const edge = await startTlsEdge(t)
+  edge.workspace('shop', {}, 'public')
+  const lines = async (): Promise<number> =>
+    (await ask(edge.authzPort, { host: 'x', path: '/metrics' })).body.split('\n').length
+  const round = async (from: number): Promise<void> => {
+    const session = await edge.http2('shop.ws.test')
+    const client = await rawClient(edge.port)
+    for (let i = from; i < from + 200; i++) {
+      const host = i % 4 === 0 ? 'shop.ws.test' : i % 4 === 1 ? `x${i}.ws.test` : `${i}.example`
+      client.send(requestBytes({ host, path: `/${i}"\\`, headers: ['Connection: keep-alive'] }))
+      await ask2(session, { ':authority': host, ':path': `/${i}`, ':method': `M${i}` })
+    }
+    await until(() => client.text().split('HTTP/1.1 ').length === 201, { what: 'an answer to each' })
+    client.socket.destroy()
+  }
+  await round(0)
+  const before = await lines()
+  await round(1000)
+  t.equal(await lines(), before)
 })
 
 t.test('what asks to leave HTTP before its turn ends its connection, and is no error of ours', async (t) => {
