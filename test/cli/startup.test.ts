@@ -70,6 +70,17 @@ t.test('configuration', async (t) => {
     code: 'config_invalid',
     args: [`--config=${join(folder, 'broken.yml')}`],
   })
+  const paths = (pathUrl: string) => [
+    '--public-url=https://p.example',
+    '--base-domain=ws.example',
+    `--path-url=${pathUrl}`,
+  ]
+  for (const [url, says] of [
+    ['https://p.example', /path-url: .*own origin/],
+    ['http://q.example', /path-url: the scheme/],
+    ['https://q.ws.example', /path-url: .*base domain/],
+  ] as const)
+    await refused(t, `path mode at ${url}`, { code: 'config_invalid', args: paths(url), says })
   await refused(t, 'absent', { code: 'config_unreadable', args: [`--config=${join(folder, 'absent.yml')}`] })
 })
 

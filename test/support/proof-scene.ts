@@ -106,7 +106,10 @@ export async function noScene(): Promise<string | null> {
 function certificates() {
   const authority = sharedAuthority()
   if (authority === null) throw new Error('openssl is not installed')
-  return [authority.issue('desk', ['desk.fort.test']), authority.issue('fort', ['*.ws.fort.test'])]
+  return [
+    authority.issue('desk', ['desk.fort.test', 'paths.fort.test']),
+    authority.issue('fort', ['*.ws.fort.test']),
+  ]
 }
 
 /** Builds the scene; vera is signed in. */
@@ -116,6 +119,7 @@ export async function startScene(t: Test, base: Base): Promise<Scene> {
   mkdirSync(web)
   writeFileSync(join(web, 'index.html'), '<!doctype html><title>the dashboard</title><button>Delete</button>')
   const place = await startDeployment(t, {
+    byPath: true,
     ...(base === 'ws.localhost' ? {} : { madeUp: { certificates: certificates() } }),
     control: { webRoot: web, stateDirectory: join(root, 'state') },
   })

@@ -206,6 +206,31 @@ t.test('the keyboard alone: find, move, open, stop, keys, palette', async (t) =>
   t.same(complaints, [])
 })
 
+t.test('where path mode is on, an owner is offered the address by path beside the others', async (t) => {
+  const fake = await startFakeServer(root)
+  t.teardown(() => fake.close())
+  const { urls } = fake.state.put({ name: 'shop' })
+  const byPath = 'https://paths.example.net:8443/dev/shop/ide/'
+  fake.state.put({ name: 'shop', urls: { ...urls, path: byPath } })
+  const complaints: string[] = []
+  for (const viewport of [
+    { width: 1440, height: 860 },
+    { width: 390, height: 844 },
+  ]) {
+    const page = await openPage(browser, complaints, { viewport })
+    await page.goto(`${fake.url}/workspaces/shop`)
+    const ports = page.getByRole('region', { name: 'Ports' })
+    const open = ports.getByRole('link', { name: 'Open by path' })
+    t.equal(await open.getAttribute('href'), byPath)
+    await ports.getByText('paths.example.net:8443/dev/shop/ide').waitFor()
+    await ports.getByText('shop-3000.ws.localhost:8090').first().waitFor()
+    const isWide = await page.evaluate('document.documentElement.scrollWidth > innerWidth')
+    t.notOk(isWide, `nothing sticks out at ${viewport.width}`)
+    await page.close()
+  }
+  t.same(complaints, [])
+})
+
 t.test('a changed spec sends what changed; the trash gives back; purging asks for the name', async (t) => {
   const fake = await startFakeServer(root)
   t.teardown(() => fake.close())
