@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Runtime, RuntimePlugin, WorkspaceSpec } from '@postern/plugin'
 import plugin from '@postern/plugin-process'
 import t, { type Test } from 'tap'
+import { clearDisks, diskMounts } from '../../support/disk-mounts.ts'
 import { testHost } from '../../support/plugins-host.ts'
 import { until } from '../../support/until.ts'
 
@@ -44,35 +45,12 @@ async function opened(t: Test) {
     const last = await open(host)
     for (const { workspaceId } of await last.list(call))
       await last.remove(workspaceId, { ...call, keepData: false }).catch(() => undefined)
-    const left = mountedBelow(host.stateDirectory)
-    for (const path of left.toReversed()) execFileSync('umount', ['-l', path])
-    const devices = attachedTo(host.stateDirectory)
-    for (const name of devices) execFileSync('losetup', ['-d', `/dev/${name}`])
+    const left = clearDisks(host.stateDirectory)
     await host.remove()
-    assert.deepEqual([...left, ...devices], [], 'nothing stays mounted or attached')
+    assert.deepEqual(left, [], 'nothing stays mounted or attached')
   })
   const inside = (id: string, name: string): string => join(directory, id, name)
   return { host, runtime, call, inside }
-}
-
-/** Mount points, as mountinfo has them. */
-const mounts = (): string[] =>
-  readFileSync('/proc/self/mountinfo', 'latin1')
-    .split('\n')
-    .map((line) => line.split(' ')[4] ?? '')
-const mountedBelow = (directory: string): string[] =>
-  mounts().filter((path) => path.startsWith(`${directory}/`))
-const mountsAt = (directory: string): string[] => mounts().filter((path) => path === directory)
-
-function attachedTo(directory: string): string[] {
-  const backing = (name: string): string => {
-    try {
-      return readFileSync(`/sys/block/${name}/loop/backing_file`, 'utf8')
-    } catch {
-      return ''
-    }
-  }
-  return readdirSync('/sys/block').filter((name) => backing(name).startsWith(`${directory}/`))
 }
 
 const sh = (script: string): string[] => ['/bin/sh', '-c', script]
@@ -132,7 +110,7 @@ t.test('the byte beyond is refused inside, what was there before is safe', { ski
   await until(() => existsSync(join(inside(other.id, 'home'), 'free')))
 
   spec = await again(world, spec, 'cd "$HOME" && grep -q kept kept && rm big && echo more > more')
-  t.same(mountsAt(home), [], 'what is retained is not mounted')
+  t.same(diskMounts(inside(spec.id, '')), [], 'what is retained is not mounted')
   t.same(await readdir(home), [])
   t.equal(await runIn(world, spec), 0, 'the data is there again, and there is room')
 
@@ -151,7 +129,7 @@ t.test('the byte beyond is refused inside, what was there before is safe', { ski
 
   await runtime.remove(spec.id, { ...call, keepData: false })
   t.notOk(existsSync(inside(spec.id, '')))
-  t.same(mountsAt(home), [])
+  t.same(diskMounts(inside(spec.id, '')), [])
 })
 
 t.test('what cannot be had is refused with a code, and leaves all as it was', { skip }, async (t) => {
@@ -238,7 +216,7 @@ t.test('after a crash between any two steps a start comes to the same end', { sk
     t.equal(one.incarnation, two.incarnation, name)
     const home = inside(spec.id, 'home')
     await until(() => existsSync(join(home, 'again')))
-    t.equal(mountsAt(home).length, 1, `${name}: mounted once`)
+    t.equal(diskMounts(inside(spec.id, '')).length, 1, `${name}: mounted once`)
     if (!isNew) t.ok(existsSync(join(home, 'mine')), `${name}: the data is there`)
     t.notOk(existsSync(inside(spec.id, 'home.img.growing')))
     const { size } = statSync(inside(spec.id, 'home.img'))
