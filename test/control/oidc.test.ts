@@ -294,3 +294,29 @@ t.test('an answer that is not right signs nobody in', async (t) => {
     one.state = 'well'
   })
 })
+
+t.test('a provider that has changed its key is known by the new one, and by that alone', async (t) => {
+  const stack = await startOidcStack(t, root, { providers: [{}] })
+  const [one] = stack.providers
+  if (one === undefined) throw new Error('one was started')
+  one.people.set('ada', ada)
+  const distrusted = /answer could not be trusted/
+  const come = async (): Promise<[OidcVisitor, Arrival]> => {
+    const visitor = new OidcVisitor(stack)
+    return [visitor, await visitor.signIn()]
+  }
+  const [before] = await come()
+  t.equal((await before.me())?.username, 'ada-l')
+  one.rotated = true
+  const asked = () => one.asked.filter((line) => line === 'GET /jwks').length
+  const first = asked()
+  for (let n = 0; n < 3; n++) await refused(t, ...(await come()), 403, distrusted)
+  t.equal(asked(), first, 'unknown keys make nobody ask for the keys again and again')
+  const real = Date.now
+  t.teardown(() => void (Date.now = real))
+  Date.now = () => real() + 61_000
+  const [after] = await come()
+  t.equal((await after.me())?.username, 'ada-l', 'but within a minute')
+  one.rotated = false
+  await refused(t, ...(await come()), 403, distrusted)
+})

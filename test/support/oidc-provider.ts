@@ -25,6 +25,8 @@ export interface TestProvider {
   state: 'well' | 'hung' | 'broken'
   /** Changes the claims of each ID token, which is then signed anew by the provider's own key, or by another's. */
   tamper: { claims?: (claims: JWTPayload) => JWTPayload; foreignKey?: boolean } | null
+  /** It has another key from now on, which its document of keys says, and signs with that. */
+  rotated: boolean
   /** Requests, as `METHOD path`. */
   readonly asked: string[]
   /** Knows Postern under these addresses; before that it answers nobody. */
@@ -75,7 +77,7 @@ const adapterRows = (): { rows: Map<string, object>; adapter: new (name: string)
 export async function startTestProvider(options: TestProviderOptions | null): Promise<TestProvider> {
   const { default: Library } = await import('oidc-provider')
   const own = await generateKeyPair('RS256', { extractable: true })
-  const foreign = await generateKeyPair('RS256')
+  const foreign = await generateKeyPair('RS256', { extractable: true })
   const key = { ...(await exportJWK(own.privateKey)), kid: 'first', use: 'sig', alg: 'RS256' }
   const { rows, adapter } = adapterRows()
   let handle: (req: IncomingMessage, res: ServerResponse) => void = () => undefined
@@ -95,6 +97,7 @@ export async function startTestProvider(options: TestProviderOptions | null): Pr
     lifeSeconds: 3600,
     state: 'well',
     tamper: null,
+    rotated: false,
     asked: [],
     begin: (asked) => void (handle = handlerOf(Library, self, { ...asked, own, foreign, adapter, key })),
     forget() {
@@ -172,15 +175,18 @@ function handlerOf(
   })
   provider.use(async (ctx, next) => {
     await next()
+    if (self.rotated && ctx.path === '/jwks')
+      ctx.body = {
+        keys: [{ ...(await exportJWK(foreign.publicKey)), kid: 'second', use: 'sig', alg: 'RS256' }],
+      }
     const body = ctx.body as { id_token?: string } | undefined
-    if (self.tamper === null || ctx.path !== '/token' || body?.id_token === undefined) return
-    const { claims = (same) => same, foreignKey } = self.tamper
+    const isSame = self.tamper === null && !self.rotated
+    if (isSame || ctx.path !== '/token' || body?.id_token === undefined) return
+    const { claims = (same: JWTPayload) => same, foreignKey } = self.tamper ?? {}
     const changed = new SignJWT(claims(decodeJwt(body.id_token)))
-    const signer = foreignKey === true ? foreign.privateKey : own.privateKey
-    ctx.body = {
-      ...body,
-      id_token: await changed.setProtectedHeader({ alg: 'RS256', kid: 'first' }).sign(signer),
-    }
+    const signer = foreignKey === true || self.rotated ? foreign.privateKey : own.privateKey
+    const kid = self.rotated ? 'second' : 'first'
+    ctx.body = { ...body, id_token: await changed.setProtectedHeader({ alg: 'RS256', kid }).sign(signer) }
   })
   const callback = provider.callback()
   return (req, res) => {
