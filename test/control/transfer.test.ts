@@ -166,5 +166,14 @@ for (const dialect of ['sqlite', 'postgres'] as const)
         t.equal(purged.status, isGiven ? 404 : 202, 'what is another’s by then is not removed')
         t.equal(await see(eve, removed), isGiven ? 200 : 404)
       }
+      const [eveId, have] = [
+        (await eve.call('GET', '/api/v1/me')).json.id,
+        (await eve.call('GET', '/api/v1/workspaces')).json.items.length,
+      ]
+      await ada.call('PUT', `/api/v1/quotas/user/${eveId}`, { maxWorkspaces: have + 3 })
+      const many = await Promise.all(Array.from({ length: 30 }, (_, n) => create(bob, `many${n}x`)))
+      const gave = await Promise.all(many.map((id) => give(bob, id, { to: 'eve' })))
+      t.equal(gave.filter(({ status }) => status === 202).length, 3, 'as many as there is room for')
+      t.equal(gave.filter(({ status }) => status === 409).length, 27)
     },
   )
