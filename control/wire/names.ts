@@ -17,18 +17,25 @@ export const ALIAS_MIN_LENGTH = 2
 /** Aliases of one workspace. */
 export const ALIASES_MAX = 16
 
-/** Names that hosts of a deployment need for themselves. */
+/**
+ * Names that hosts of a deployment need for themselves, and those that programs look for by themselves under the domain of
+ * their machine or mail (WPAD, RFC 5214, RFC 8461): an app there would be asked for everybody's proxy or mail settings.
+ */
 export const RESERVED_NAMES: ReadonlySet<string> = new Set([
   'admin',
   'api',
   'app',
   'apps',
   'auth',
+  'autoconfig',
+  'autodiscover',
   'dashboard',
   'help',
+  'isatap',
   'localhost',
   'login',
   'mail',
+  'mta-sts',
   'postern',
   'root',
   'setup',
@@ -37,6 +44,7 @@ export const RESERVED_NAMES: ReadonlySet<string> = new Set([
   'status',
   'support',
   'system',
+  'wpad',
   'www',
   'ws',
 ])

@@ -88,6 +88,8 @@ for (const dialect of ['sqlite', 'postgres'] as const)
           'a'.repeat(41),
           'www',
           'status',
+          'wpad',
+          'autodiscover',
           'postern',
           'xn--a',
           '',
