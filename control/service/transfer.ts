@@ -28,11 +28,19 @@ import { admitWaiting, settle } from './settle.ts'
 const problem = (path: string, message: string): ApiError =>
   new ApiError('invalid_body', undefined, { errors: [{ path, message }] })
 
+const canOwn = (user: User | null): user is User => user !== null && !user.disabled && user.role !== 'auditor'
+
+/** True where one of them could open what the group has. */
+async function hasOwner(db: Db, members: readonly { readonly userId: string }[]): Promise<boolean> {
+  for (const { userId } of members) if (canOwn(await findUser(db, { id: userId }))) return true
+  return false
+}
+
 /** Whoever can't sign in can't answer for a workspace; one answer for those and for nobody. */
 async function personOf(db: Db, to: string): Promise<User> {
-  const user = (await findUser(db, { username: to })) ?? (await findUser(db, { id: to }))
-  if (user === null || user.disabled || user.role === 'auditor')
-    throw problem('to', 'nobody of that name can own a workspace')
+  // Ids go first: somebody may be called as another's id is, and nobody chooses an id.
+  const user = (await findUser(db, { id: to })) ?? (await findUser(db, { username: to }))
+  if (!canOwn(user)) throw problem('to', 'nobody of that name can own a workspace')
   return user
 }
 
@@ -40,9 +48,10 @@ async function next(db: Db, before: Workspace, { to, toGroup }: Transfer) {
   const user = to === undefined ? null : await personOf(db, to)
   if (toGroup === undefined)
     return { ownerId: user?.id ?? before.ownerId, ownerGroupId: null, name: user?.username ?? '' }
-  const group = (await findGroup(db, { name: toGroup })) ?? (await findGroup(db, { id: toGroup }))
+  const group = (await findGroup(db, { id: toGroup })) ?? (await findGroup(db, { name: toGroup }))
   const members = group === null ? [] : await listMemberships(db, { groupId: group.id })
-  if (group === null || members.length === 0) throw problem('toGroup', 'there is no such group with members')
+  if (group === null || !(await hasOwner(db, members)))
+    throw problem('toGroup', 'there is no such group with members')
   const ownerId = user?.id ?? before.ownerId
   if (user !== null && !members.some(({ userId }) => userId === ownerId))
     throw problem('to', 'is not in that group')

@@ -50,7 +50,10 @@ await t.test('the next owner has it, the former one nothing, and everybody is to
   t.equal((await give(mia, id, { to: 'mia' })).status, 403, 'a manager gives nothing away')
   t.equal((await give(eve, id, { to: 'eve' })).status, 404)
   for (const to of ['nobody', '', undefined]) t.equal((await give(bob, id, { to })).status, 422, String(to))
-  t.match(await give(bob, id, { to: 'eve' }), { status: 202 })
+  const eveId = (await eve.call('GET', '/api/v1/me')).json.id
+  const named = await server.member(ada, eveId)
+  t.match(await give(bob, id, { to: eveId }), { status: 202 }, 'an id is not the name of another')
+  t.equal(await see(named, id), 404)
   t.same([await see(bob, id), await see(eve, id), await see(mia, id)], [404, 200, 200])
   t.match((await eve.call('GET', `/api/v1/workspaces/${id}`)).json, {
     owner: { username: 'eve' },
@@ -61,7 +64,6 @@ await t.test('the next owner has it, the former one nothing, and everybody is to
     message: 'bob gave it to eve.',
   })
   const row = server.facts.rows.get(`route ${id}`)
-  const eveId = (await eve.call('GET', '/api/v1/me')).json.id
   t.equal(row?.kind === 'route' ? row.row.ownerId : '', eveId, 'gateways know before the answer')
   t.equal((await give(bob, id, { to: 'bob' })).status, 404, 'and can’t take it back')
   t.match(await give(ada, id, { to: 'bob', keep: 'editor' }), { status: 202 }, 'an administrator may')
@@ -114,6 +116,9 @@ await t.test('who has no room, or can’t sign in, gets none', async (t) => {
   const id = await create(bob, 'shop')
   await ada.call('PATCH', `/api/v1/users/${outId}`, { disabled: true })
   t.equal((await give(bob, id, { to: 'out' })).status, 422, 'disabled')
+  const { json: gone } = await ada.call<{ id: string }>('POST', '/api/v1/groups', { name: 'gone' })
+  await ada.call('POST', `/api/v1/groups/${gone.id}/members/${outId}`)
+  t.equal((await give(bob, id, { toGroup: 'gone' })).status, 422, 'a group of nobody else')
   const first = await create(eve, 'one')
   t.match(await give(bob, id, { to: 'eve' }), {
     status: 409,
