@@ -38,7 +38,7 @@ const imageReference = z
   .string()
   .min(1)
   .max(255)
-  .regex(/^[\w][\w.:/@-]*$/, 'an image reference such as node:22')
+  .regex(/^\w[\w.-]*(?:[:/@]\w[\w.-]*)*$/, 'an image reference such as node:22')
 
 /** The parts of a spec that a user may set; bounds beyond these come from GET /api/v1/limits. */
 const specShape = {

@@ -11,6 +11,7 @@ import {
 } from '../../control/authorization/uses.ts'
 import type { Uses } from '../../control/authorization/uses.ts'
 import type { Grant } from '../../control/store/grants.ts'
+import { createWorkspaceSchema } from '../../control/wire/index.ts'
 import type { GrantView, GroupView, HostView, Limits, UserView } from '../../control/wire/index.ts'
 import { pretendAgent } from '../support/control-agent.ts'
 import { startPostgres } from '../support/control-postgres.ts'
@@ -178,10 +179,20 @@ await t.test('an image is meant by its repository, however it is named', (t) => 
     'secret/tool@sha256:aa',
     'sha256:abcdef',
     'abcdef123456',
+    // An engine takes the first few digits for an image's id, too.
+    'abc',
+    'sha256:abc',
   ])
     t.notOk(mayUseImage(uses, no, bob), no)
-  for (const yes of ['nodes', 'other/node', 'secret/tools:1']) t.ok(mayUseImage(uses, yes, bob), yes)
+  for (const yes of ['nodes', 'other/node', 'secret/tools:1', 'abc:latest'])
+    t.ok(mayUseImage(uses, yes, bob), yes)
   t.ok(mayUseImage({ ...uses, restrictions: [] }, 'abcdef123456', bob))
+  // A program that tidies paths would read another repository in these, or none.
+  const takes = (image: string): boolean => createWorkspaceSchema.safeParse({ name: 'shop', image }).success
+  for (const no of ['secret//tool:1', 'other/../secret/tool', './node', '../node', 'node/', 'node:', 'a@@b'])
+    t.notOk(takes(no), no)
+  for (const yes of ['node', 'r.example:5000/a/b_c--d:v1.2-x', 'node:22@sha256:ab', 'sha256:ab'])
+    t.ok(takes(yes), yes)
   t.ok(mayUseImage({ ...uses, grants: [grantOn({ objectKind: 'image', objectId: 'node' })] }, 'node:1', bob))
   t.end()
 })
