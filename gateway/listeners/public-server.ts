@@ -164,6 +164,8 @@ function secureServer(doors: Doors, store: CertificateStore): SecureServer {
 export function publicServer(doors: Doors, listener: PublicListener): Server | SecureServer {
   const { edge, certificates } = doors
   const isTls = listener.speaks === 'https'
+  // A connection is known again after its handshake by its addresses, which those of a unix socket have not.
+  if (isTls && 'path' in listener) throw new TypeError('a unix socket speaks http, not https')
   if (isTls && certificates === null) throw new TypeError('a listener that speaks https needs certificates')
   const server =
     isTls && certificates !== null

@@ -262,6 +262,8 @@ t.test('what can’t be used is said at the start, with a code and the next step
   ] as const)
     await t.rejects(start([files]), { code, fix: /--tls-cert/ }, code)
   await t.rejects(start([]), TypeError)
+  const path = `${authority.folder}/front.sock`
+  await t.rejects(startEdge(t, { listen: [{ path, speaks: 'https' }], certificates: [pair] }), TypeError)
 })
 
 t.test('warnings: names and times of certificates, and a public URL that does not fit', async (t) => {

@@ -4,6 +4,7 @@ import { answerFieldCases } from './torture-answer-fields.ts'
 import { answerCases } from './torture-answers.ts'
 import { brokenCases } from './torture-broken.ts'
 import { fieldCases } from './torture-fields.ts'
+import { frameCases } from './torture-frames.ts'
 import { framingCases } from './torture-framing.ts'
 import { poolCases } from './torture-pools.ts'
 import { streamCases } from './torture-streams.ts'
@@ -19,5 +20,6 @@ export const tables: readonly (readonly [name: string, table: readonly Case[]])[
   ['broken answers', brokenCases],
   ['connections', poolCases],
   ['upgrades', upgradeCases],
+  ['frames', frameCases],
   ['streams', streamCases],
 ]
