@@ -92,6 +92,7 @@ function status(
     generation: instance?.generation ?? 0,
     incarnation: instance?.incarnation ?? '',
     reach: reachOf(instance),
+    ...(instance?.diskBytes === undefined ? {} : { diskBytes: instance.diskBytes }),
     ...(instance?.state === 'running' && since !== undefined ? { startedAtMs: since } : {}),
     ...(reason === undefined ? {} : { reason }),
     ...(exit === undefined || exit === null ? {} : { exit: { ...exit } }),

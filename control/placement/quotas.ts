@@ -6,6 +6,7 @@
  * groups' quotas; else by the deployment's options. So a group's quota says two things: what its own workspaces may have
  * together, and what each member may have by themselves.
  */
+import { heldDisk } from '../lifecycle/disk.ts'
 import type { ControlLimits } from '../seams.ts'
 import type { FieldProblem, Quota, QuotaKind, Standing } from '../wire/index.ts'
 
@@ -50,6 +51,7 @@ export function usageOf(workspace: {
   readonly want: string
   readonly admitted: boolean
   readonly resolved: { readonly cpu: number; readonly memoryBytes: number; readonly diskBytes: number | null }
+  readonly status?: { readonly diskBytes?: number | undefined } | null
 }): Usage {
   const { admitted, resolved } = workspace
   return {
@@ -57,7 +59,7 @@ export function usageOf(workspace: {
     running: admitted ? 1 : 0,
     cpu: admitted ? resolved.cpu : 0,
     memoryBytes: admitted ? resolved.memoryBytes : 0,
-    diskBytes: resolved.diskBytes ?? 0,
+    diskBytes: heldDisk(workspace) ?? 0,
   }
 }
 

@@ -1,6 +1,7 @@
 /** What there is to give out is read here, and asked by everything that gives a workspace, a place, CPU or memory away. */
 import type { Deployment } from '../deployment.ts'
 import type { Writer } from '../feed/feed.ts'
+import { heldDisk } from '../lifecycle/disk.ts'
 import { heldLimits } from '../placement/limits.ts'
 import { Ledger, NOTHING, usageOf } from '../placement/quotas.ts'
 import type { Account, Usage } from '../placement/quotas.ts'
@@ -57,8 +58,8 @@ export async function checkTransfer(
 }
 
 /** Where disk counts, nothing comes in whose disk can't be counted. */
-function unsizedProblems(ledger: Ledger, account: Account, { resolved }: Workspace): FieldProblem[] {
-  const isCounted = ledger.quota(account).diskBytes === null || resolved.diskBytes !== null
+function unsizedProblems(ledger: Ledger, account: Account, workspace: Workspace): FieldProblem[] {
+  const isCounted = ledger.quota(account).diskBytes === null || heldDisk(workspace) !== null
   return isCounted ? [] : [{ path: 'diskBytes', message: 'The quota counts disk, and its disk has no size.' }]
 }
 
@@ -68,7 +69,7 @@ export function checkResize(ledger: Ledger, before: Workspace, resolved: Workspa
     ...NOTHING,
     cpu: Math.max(0, resolved.cpu - before.resolved.cpu),
     memoryBytes: Math.max(0, resolved.memoryBytes - before.resolved.memoryBytes),
-    diskBytes: Math.max(0, (resolved.diskBytes ?? 0) - (before.resolved.diskBytes ?? 0)),
+    diskBytes: Math.max(0, (resolved.diskBytes ?? 0) - (heldDisk(before) ?? 0)),
   }
   const account = ledger.accountOf(before)
   if (before.admitted) return checkRoom(ledger, account, more)

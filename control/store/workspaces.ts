@@ -1,6 +1,7 @@
 /** Workspaces at rest: row ⇄ object. */
 import type { Knex } from 'knex'
 import type { Phase, ReasonCode, Status } from '../wire/index.ts'
+import { heldDisk } from '../lifecycle/disk.ts'
 import { beyondNothing, beyondUnsaid } from '../lifecycle/spec.ts'
 import type { Resolved, StoredSpec } from '../lifecycle/spec.ts'
 import type { Holder } from './grants.ts'
@@ -126,7 +127,7 @@ const toRow = (workspace: Workspace): Row => ({
   resolved: JSON.stringify(workspace.resolved),
   cpu_millis: Math.round(workspace.resolved.cpu * 1000),
   memory_bytes: workspace.resolved.memoryBytes,
-  disk_bytes: workspace.resolved.diskBytes,
+  disk_bytes: heldDisk(workspace),
   host_id: workspace.hostId,
   desired_revision: workspace.desiredRevision,
   status: workspace.status === null ? null : JSON.stringify(workspace.status),

@@ -106,6 +106,8 @@ export const statusSchema = z.object({
   generation: z.int(),
   incarnation: z.string(),
   reach: reachSchema,
+  /** What its data really has; absent: no size. */
+  diskBytes: z.int().positive().optional(),
   startedAtMs: z.number().optional(),
   reason: z
     .object({

@@ -106,6 +106,8 @@ export interface Instance {
   readonly state: InstanceState
   readonly createdAtMs: EpochMs
   readonly reach: Reach
+  /** With `limits.disk`: the size that its data has, in bytes; absent: it has none. Also on `retained`. */
+  readonly diskBytes?: number
   /** Present on `stopped` and `failed` where known. */
   readonly exit?: Exit
 }

@@ -39,10 +39,16 @@ export function checkDisk({ diskBytes }: WorkspaceSpec, isHeld: boolean): void {
   })
 }
 
+/** The size that a volume was made with, in bytes; undefined: none. */
+export function sizeOf(volume: Pick<VolumeInspectInfo, 'Options'>): number | undefined {
+  const size = Number(volume.Options?.['size'] ?? 'none')
+  return Number.isSafeInteger(size) ? size : undefined
+}
+
 /** A volume keeps the size that it was made with. @throws RuntimeError ERR_INVALID_SPEC for another one */
 export function checkSize(volume: VolumeInspectInfo, diskBytes: number | undefined): void {
-  const size = volume.Options?.['size']
-  if (diskBytes === undefined || size === String(diskBytes)) return
+  const size = sizeOf(volume)
+  if (diskBytes === undefined || size === diskBytes) return
   const said =
     size === undefined
       ? 'Its data was made without a size, and can’t be given one.'

@@ -2,6 +2,7 @@
 import type { Call, Instance, WorkspaceId } from '@postern/plugin'
 import type { ContainerInfo, NetworkInspectInfo, VolumeInspectInfo } from 'dockerode'
 import { instanceOf } from './convert.ts'
+import { sizeOf } from './disk.ts'
 import { ask, together, unless } from './engine.ts'
 import type { Engine } from './engine.ts'
 import { inspectedFacts, listedFacts, runKey } from './facts.ts'
@@ -39,7 +40,7 @@ export async function list(engine: Engine, starts: Starts, call: Call): Promise<
   for (const id of starts.keys()) if (!instances.has(id)) starts.delete(id)
   for (const instance of remains(engine, networks, volumes.Volumes))
     if (!instances.has(instance.workspaceId)) instances.set(instance.workspaceId, instance)
-  return [...instances.values()]
+  return withSizes(engine, volumes.Volumes, instances)
 }
 
 async function readRow(
@@ -93,6 +94,24 @@ function* remains(
     if (proof !== undefined)
       yield { ...bare, ...proof, generation: 0, state: 'retained', createdAtMs: Date.parse(CreatedAt) || 0 }
   }
+}
+
+/** Each with the size that its home was made with, if it has one. */
+function withSizes(
+  { owner }: Engine,
+  volumes: readonly VolumeInspectInfo[] | null,
+  instances: ReadonlyMap<string, Instance>,
+): Instance[] {
+  const sizes = new Map<string, number>()
+  for (const volume of volumes ?? []) {
+    const diskBytes = sizeOf(volume)
+    const proof = proofOf(owner, 'home', volume.Name, volume.Labels)
+    if (proof !== undefined && diskBytes !== undefined) sizes.set(proof.workspaceId, diskBytes)
+  }
+  return [...instances.values()].map((instance) => {
+    const diskBytes = sizes.get(instance.workspaceId)
+    return diskBytes === undefined ? instance : { ...instance, diskBytes }
+  })
 }
 
 async function eachOf<T>(

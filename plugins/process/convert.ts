@@ -35,6 +35,8 @@ export interface Finding {
   readonly exit: Exit | undefined
   /** Ports on 127.0.0.1 that its own processes listen on. */
   readonly listening: ReadonlySet<number>
+  /** The size of its own disk in bytes, if it has one. */
+  readonly diskBytes?: number | undefined
 }
 
 /** A number of 52 bits that stands for a workspace of an owner; put on its processes as a limit they can't raise. */
@@ -91,7 +93,12 @@ export function parseExit(text: string, atMs: number): Exit | undefined {
 
 /** The instance as the contract shows it. */
 export function toInstance(meta: Meta, finding: Finding): Instance {
-  const shared = { workspaceId: meta.id, createdAtMs: meta.createdAtMs }
+  const { diskBytes } = finding
+  const shared = {
+    workspaceId: meta.id,
+    createdAtMs: meta.createdAtMs,
+    ...(diskBytes === undefined ? {} : { diskBytes }),
+  }
   const { generation, incarnation } = meta
   if (generation === 0)
     return { ...shared, generation: 0, incarnation: '', state: 'retained', reach: { kind: 'none' } }

@@ -2,7 +2,7 @@
  * A home and the size that it may have go in; it is a file system of its own in an image, mounted, or a coded error. Each
  * step looks at what is there, so that a start after any crash comes to the same end.
  */
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { lchown, mkdir, open, readdir, rename, rm, rmdir, stat, statfs, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -14,7 +14,6 @@ import { tool } from './tools.ts'
 
 /** What ext4 needs for itself and a file or two. */
 const LEAST_BYTES = 8 * 1024 * 1024
-const BLOCK_BYTES = 4096
 /** So much of the machine's disk no workspace is given ahead: the system, and Postern itself, live there. */
 const RESERVE = 0.05
 const MOUNT = ['-t', 'ext4', '-o', 'loop,nosuid,nodev,noinit_itable,errors=remount-ro']
@@ -28,6 +27,11 @@ const ROUND_MS = 50
 export interface Disk {
   readonly home: string
   readonly image: string
+}
+
+/** The size that the data of a workspace has, in bytes; undefined: none. */
+export function diskSize(image: string): number | undefined {
+  return statSync(image, { throwIfNoEntry: false })?.size
 }
 
 /** @throws RuntimeError ERR_UNSUPPORTED, ERR_INVALID_SPEC where no such size can be had here */
@@ -54,9 +58,8 @@ export async function mountDisk(
   await mkdir(home, { recursive: true, mode: 0o700 })
   const mounts = mountsAt(home)
   if (mounts.some((backing) => backing !== image)) throw foreignMount(home)
-  const wanted = Math.ceil((diskBytes ?? 0) / BLOCK_BYTES) * BLOCK_BYTES
-  if (!isThere) await makeImage(disk, wanted)
-  else if (diskBytes !== undefined) await fitImage(disk, wanted, signal)
+  if (diskBytes !== undefined)
+    await (isThere ? fitImage(disk, diskBytes, signal) : makeImage(disk, diskBytes))
   signal.throwIfAborted()
   if (mountsAt(home).length > 0) return
   // What lies below: nobody but root may put anything there while it isn't covered.

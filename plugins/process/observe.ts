@@ -5,6 +5,7 @@ import type { Finding, Meta } from './convert.ts'
 import { dial, nothingThere } from './dial.ts'
 import type { WayIn } from './dial.ts'
 import type { Quarry } from './finish.ts'
+import { diskSize } from './disk.ts'
 import { openHoldings } from './holdings.ts'
 import { openListenerLook } from './listening.ts'
 import { bootId, censusTaker, isLeaderAlive, unwrittenLeader } from './processes.ts'
@@ -71,7 +72,12 @@ export function openObserver(store: Store): Observer {
       return {
         meta,
         processes,
-        finding: { isAlive, listening, exit: isAlive ? undefined : store.exitOf(meta.id) },
+        finding: {
+          isAlive,
+          listening,
+          exit: isAlive ? undefined : store.exitOf(meta.id),
+          diskBytes: diskSize(store.placeOf(meta.id).image),
+        },
       }
     })
   }

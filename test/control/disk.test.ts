@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { diskProblem } from '../../control/lifecycle/disk.ts'
+import { diskProblem, heldDisk } from '../../control/lifecycle/disk.ts'
 import { lacking } from '../../control/lifecycle/spec.ts'
 import { place } from '../../control/placement/placement.ts'
 import { checkTransfer } from '../../control/service/ledger.ts'
@@ -174,24 +174,46 @@ await t.test('a size goes to hosts that hold it, and nowhere else', async (t) =>
   const stiff = await world(t, { capabilities: { ...holding, growsDisk: false } })
   const one = (await create(stiff.bob, 'one', { diskBytes: GIB })).json
   t.match(await patch(stiff.bob, one.id, { diskBytes: 2 * GIB }), fixed)
-  // What failed to come so far can be given another one: its host refuses what it can't do.
+  // What failed to come so far can be given another one.
   const reason = { code: 'no_capacity', message: 'no room', atMs: 1 } as const
-  await stiff.agent.obey([{ id: one.id, state: 'failed', incarnation: '', reach: { kind: 'none' }, reason }])
-  t.match(await patch(stiff.bob, one.id, { diskBytes: GIB / 2 }), { status: 202 })
+  const failed = { id: one.id, state: 'failed', incarnation: '', reach: { kind: 'none' }, reason } as const
+  await stiff.agent.obey([failed])
+  t.match(await patch(stiff.bob, one.id, { diskBytes: 3 * GIB }), { status: 202 })
+  // But what its host says is set aside counts, and stays.
+  await stiff.agent.obey([{ ...failed, diskBytes: 2 * GIB }])
+  t.match(await patch(stiff.bob, one.id, { diskBytes: GIB }), fixed)
+  t.match(await patch(stiff.bob, one.id, { diskBytes: 2 * GIB }), { status: 202 })
+  await stiff.agent.obey([{ ...failed, diskBytes: 2 * GIB }])
+  t.equal(await used(stiff.bob), 2 * GIB)
+  const race = (await create(stiff.bob, 'race', { diskBytes: 64 * 1024 ** 2 })).json
+  await stiff.agent.obey([
+    { id: one.id, diskBytes: 2 * GIB },
+    { id: race.id, diskBytes: 5 * GIB },
+  ])
+  t.equal(await used(stiff.bob), 7 * GIB, 'who took a size back has it as long as it is there')
 })
 
 await t.test('what a disk may become, by every case', (t) => {
   const sizes = fc.option(fc.integer({ min: 1, max: 5 }), { nil: null })
   fc.assert(
     fc.property(
-      fc.record({ hostId: fc.constantFrom(null, 'h'), phase: fc.constantFrom(...phases), had: sizes }),
+      fc.record({
+        hostId: fc.constantFrom(null, 'h'),
+        phase: fc.constantFrom(...phases),
+        had: sizes,
+        real: sizes,
+      }),
       sizes,
       fc.boolean(),
-      ({ hostId, phase, had }, wanted, grows) => {
-        const problem = diskProblem({ hostId, phase, resolved: { diskBytes: had } }, wanted, grows)
-        const isOpen = hostId === null || phase === 'failed' || wanted === had
-        const mayGrow = grows && had !== null && wanted !== null && wanted > had
-        return (problem === null) === (isOpen || mayGrow)
+      ({ hostId, phase, had, real }, wanted, grows) => {
+        const status = real === null ? null : { diskBytes: real }
+        const before = { hostId, phase, status, resolved: { diskBytes: had } }
+        const isRefused = diskProblem(before, wanted, grows) !== null
+        const hasFailed = phase === 'failed'
+        const has = hasFailed ? real : had
+        const isSame = hostId === null || wanted === had || (hasFailed && (real === null || wanted === real))
+        const mayGrow = grows && has !== null && wanted !== null && wanted > has
+        return isRefused === !(isSame || mayGrow) && (heldDisk(before) ?? 0) >= (real ?? 0)
       },
     ),
   )

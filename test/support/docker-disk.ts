@@ -20,6 +20,10 @@ async function bodyOf(message: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
+interface Volume {
+  readonly Name: string
+  readonly Options?: Record<string, string>
+}
 interface Asked {
   readonly Name: string
   readonly DriverOpts?: Record<string, string>
@@ -43,15 +47,19 @@ export async function fakeQuotaEngine(socketPath: string): Promise<FakeQuotaEngi
       delete (headers as Record<string, unknown>)['transfer-encoding']
       const passed = request({ socketPath: SOCKET, path: url, method: req.method, headers }).end(body)
       const [answer] = (await once(passed, 'response')) as [IncomingMessage]
-      const size = sizes.get(name)
-      if (req.method !== 'GET' || size === undefined || answer.statusCode !== 200) {
+      const isList = /\/volumes(?:\?|$)/.test(url)
+      if (req.method !== 'GET' || answer.statusCode !== 200 || (!isList && !sizes.has(name))) {
         res.writeHead(answer.statusCode ?? 500, answer.headers)
         answer.pipe(res)
         return
       }
-      const volume = JSON.parse((await bodyOf(answer)).toString()) as object
+      const said = JSON.parse((await bodyOf(answer)).toString()) as Volume & {
+        readonly Volumes: Volume[] | null
+      }
+      const sized = (volume: Volume): Volume =>
+        sizes.has(volume.Name) ? { ...volume, Options: { size: sizes.get(volume.Name) ?? '' } } : volume
       res.writeHead(200, { 'content-type': 'application/json' })
-      res.end(JSON.stringify({ ...volume, Options: { size } }))
+      res.end(JSON.stringify(isList ? { ...said, Volumes: said.Volumes?.map(sized) ?? null } : sized(said)))
     }
     serve().catch(() => res.destroy())
   }).listen(socketPath)

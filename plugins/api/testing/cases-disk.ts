@@ -28,6 +28,7 @@ async function sizeIsHeld(stage: Stage): Promise<void> {
   }
   await runtime.start(spec, stage.call)
   assert.equal(await ask('write=kept.before'), 'ok')
+  assert.equal((await stage.find(runtime, spec.id))?.diskBytes, SIZE, 'list says what its data has')
   assert.equal(await ask(`fill=some.${8 * MIB}`), 'ok', 'what fits is taken')
   assert.equal(await ask(`fill=beyond.${SIZE}`), '404', 'what goes beyond it is refused')
   assert.equal(await ask('read=kept'), 'before', 'what was there is safe')

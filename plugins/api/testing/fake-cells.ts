@@ -68,6 +68,7 @@ export function toInstance(cell: Cell): Instance {
     incarnation: cell.incarnation,
     state: cell.state,
     createdAtMs: cell.createdAtMs,
+    ...(cell.diskBytes === undefined ? {} : { diskBytes: cell.diskBytes }),
     reach:
       port === undefined
         ? { kind: 'none' }

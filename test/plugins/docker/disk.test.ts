@@ -68,12 +68,17 @@ t.test('a fake engine with quotas is asked for the size, once and for all', { sk
   await runtime.start(spec, { signal })
   t.same([...engine.sizes.values()], [String(64 * MIB)])
   t.match([...engine.sizes.keys()][0], /-home$/)
+  const size = async (id: string): Promise<number | undefined> =>
+    (await runtime.list({ signal })).find(({ workspaceId }) => workspaceId === id)?.diskBytes
+  t.equal(await size(spec.id), 64 * MIB)
   const plain = specOf(image, sleeps)
   await runtime.start(plain, { signal })
   t.equal(engine.sizes.size, 1, 'without a size none is asked for')
+  t.equal(await size(plain.id), undefined)
 
   const next = async (id: string): Promise<void> => runtime.remove(id, { signal, keepData: true })
   await next(spec.id)
+  t.equal(await size(spec.id), 64 * MIB, 'also of what is only kept')
   for (const diskBytes of [32 * MIB, 128 * MIB])
     await t.rejects(runtime.start({ ...spec, generation: 2, diskBytes }, { signal }), {
       code: 'ERR_INVALID_SPEC',

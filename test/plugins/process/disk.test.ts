@@ -91,23 +91,25 @@ t.test('the byte beyond is refused inside, what was there before is safe', { ski
   const fill =
     'cd "$HOME" && echo kept > kept && dd if=/dev/zero of=big bs=1M count=40 2>err; code=$?; sync; '
   let spec = specOf(`${fill} grep -qi "no space" err; echo "$code $?" > said; test $code = 1`, {
-    diskBytes: 24 * MIB,
+    diskBytes: 24 * MIB + 512,
   })
   const other = specOf('echo free > "$HOME/free"; exec sleep 300', { diskBytes: 16 * MIB })
   await runtime.start(other, call)
   t.equal(await runIn(world, spec), 0, 'dd hears that there is no space')
   const home = inside(spec.id, 'home')
-  t.ok(statSync(join(home, 'big')).size < 24 * MIB)
+  t.ok(statSync(join(home, 'big')).size < 24 * MIB + 512)
   t.equal(readFileSync(join(home, 'kept'), 'utf8'), 'kept\n')
   t.notOk(existsSync(join(home, 'lost+found')))
   const options = execFileSync('findmnt', ['-no', 'OPTIONS', home], { encoding: 'utf8' })
   t.match(options, /nosuid/)
   t.match(options, /nodev/)
   const image = statSync(inside(spec.id, 'home.img'))
-  t.equal(image.size, 24 * MIB)
-  t.ok(image.blocks * 512 >= 24 * MIB, 'all of it is set aside on the host')
+  t.equal(image.size, 24 * MIB + 512)
+  t.ok(image.blocks * 512 >= 24 * MIB + 512, 'all of it is set aside on the host')
   t.equal(image.mode & 0o077, 0)
   await until(() => existsSync(join(inside(other.id, 'home'), 'free')))
+  const sizes = new Map((await runtime.list(call)).map((one) => [one.workspaceId, one.diskBytes]))
+  t.same([sizes.get(spec.id), sizes.get(other.id)], [24 * MIB + 512, 16 * MIB], 'list says what each has')
 
   spec = await again(world, spec, 'cd "$HOME" && grep -q kept kept && rm big && echo more > more')
   t.same(diskMounts(inside(spec.id, '')), [], 'what is retained is not mounted')
@@ -203,7 +205,7 @@ t.test('after a crash between any two steps a start comes to the same end', { sk
   const passwd = readFileSync('/etc/passwd', 'latin1')
   for (const [name, crash] of Object.entries(crashes)) {
     const isNew = name === 'nothing was made' || name === 'half an image' || name.startsWith('a link')
-    let spec = specOf(script, { diskBytes: 24 * MIB })
+    let spec = specOf(script, { diskBytes: 24 * MIB + 512 })
     if (isNew) await mkdir(inside(spec.id, ''), { recursive: true })
     else t.equal(await runIn(world, spec), 0)
     await crash(spec.id)
@@ -227,7 +229,9 @@ t.test('after a crash between any two steps a start comes to the same end', { sk
   }
   t.equal(readFileSync('/etc/passwd', 'latin1'), passwd)
   // The machine was started anew: mounts are gone, programs too.
-  const spec = specOf('cd "$HOME" && cat kept; echo kept > kept; exec sleep 300', { diskBytes: 24 * MIB })
+  const spec = specOf('cd "$HOME" && cat kept; echo kept > kept; exec sleep 300', {
+    diskBytes: 24 * MIB + 512,
+  })
   await world.runtime.start(spec, call)
   await until(() => existsSync(join(inside(spec.id, 'home'), 'kept')))
   await world.runtime.stop(spec.id, { ...call, graceMs: 0 })
