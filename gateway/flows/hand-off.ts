@@ -9,8 +9,8 @@ import { factsAt } from '../facts/facts.ts'
 import { isLocalPath, type WorkspacePlace } from '../host/host.ts'
 import { asciiTarget, placeOfHandOff } from '../host/path.ts'
 import { askedOn, handOffCard, notFoundCard } from '../pages/cards.ts'
-import { consentCard } from '../pages/forms.ts'
-import { cookiesOfPlace, type Site, urlOfPlace } from '../host/site.ts'
+import { consentCard, pathConsentCard } from '../pages/forms.ts'
+import { cookiesOfPlace, type Site, urlOfPlace, workspaceOrigin } from '../host/site.ts'
 import { beginChain, goOn } from './chain.ts'
 import { clearCookie } from './cookie.ts'
 import { challengeOf, type Flow, FLOW_SECONDS } from './flow.ts'
@@ -100,6 +100,10 @@ export async function authorize(visit: Visit): Promise<void> {
   const route = usable(visit, place, user)
   if (route === null)
     return answerCode(visit, 'not_found', { card: notFoundCard(edge.site.publicOrigin, askedOn(place)) })
+  if (place.prefix !== '' && !isPost) {
+    const hostUrl = `${workspaceOrigin(edge.site, route.name)}/`
+    return sendCard(visit, 200, pathConsentCard({ name: route.name, label: place.label, challenge, hostUrl }))
+  }
   if (!isOwnerOf(route, user) && !isPost) {
     const owner = edge.table.user(route.ownerId)?.username ?? 'somebody else'
     return sendCard(visit, 200, consentCard({ name: route.name, owner, label: place.label, challenge }))

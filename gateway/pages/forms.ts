@@ -152,15 +152,38 @@ export function askedCard(name: string, publicOrigin: string): Card {
   }
 }
 
+interface Asked {
+  readonly name: string
+  readonly label: string
+  readonly challenge: string
+}
+
+const consentForm = ({ label, challenge }: Asked): Html =>
+  html`<form method="post" action="/.postern/authorize">
+    <input type="hidden" name="host" value="${label}" />
+    <input type="hidden" name="c" value="${challenge}" />
+    <div class="wide"><button>Open it</button></div>
+  </form>`
+
 /** Asks before a person is taken to code that somebody else wrote. */
-export function consentCard(input: { name: string; owner: string; label: string; challenge: string }): Card {
+export function consentCard(input: Asked & { readonly owner: string }): Card {
   return {
     title: `${input.name} belongs to ${input.owner}`,
     lead: html`What you open is made by ${input.owner}, and it will know who you are.`,
-    actions: html`<form method="post" action="/.postern/authorize">
-      <input type="hidden" name="host" value="${input.label}" />
-      <input type="hidden" name="c" value="${input.challenge}" />
-      <div class="wide"><button>Open it</button></div>
-    </form>`,
+    actions: consentForm(input),
+  }
+}
+
+/**
+ * Asks an owner before a workspace comes to the origin that all have in common: theirs is also what others write into, or
+ * have just given to them, and a page of one could open another unseen. `hostUrl` is where it would be by itself.
+ */
+export function pathConsentCard(input: Asked & { readonly hostUrl: string }): Card {
+  return {
+    title: `Open ${input.name} by path?`,
+    lead: html`By path your workspaces share one address: what runs in ${input.name} can read and change
+      whatever else you open by path. If you don’t trust it with that, open it on
+      <a href="${input.hostUrl}">its own host</a>.`,
+    actions: consentForm(input),
   }
 }

@@ -1,6 +1,6 @@
 // Path mode on an origin of its own: what is served there, to whom, how its answers are narrowed, and how it ends.
 import t, { type Test } from 'tap'
-import { type Answer, ask, OK, rawClient, type Script, webSocketBytes } from '../support/gateway-bytes.ts'
+import { type Answer, ask, rawClient, type Script, webSocketBytes } from '../support/gateway-bytes.ts'
 import { Browser } from '../support/gateway-browser.ts'
 import { hashOf } from '../support/gateway-control.ts'
 import { doorsOf, type EdgeUnderTest, startEdge, webAndSocket } from '../support/gateway-edge.ts'
@@ -15,9 +15,9 @@ const start = (test: Test, script: Script = webAndSocket): Promise<EdgeUnderTest
   startEdge(test, { pathUrl: PATHS, script })
 
 /** The Cookie line of a session of path mode, which control made. */
-function papers(edge: EdgeUnderTest, userId: string, name: string, to = label(name)): string {
-  const route = { workspaceId: `id0000${name}` }
-  return `Cookie: postern_path_${name}=${edge.control.child(edge.control.session(userId), route.workspaceId, to)}`
+function papers(edge: EdgeUnderTest, userId: string, name: string): string {
+  const session = edge.control.child(edge.control.session(userId), `id0000${name}`, label(name))
+  return `Cookie: postern_path_${name}=${session}`
 }
 
 const at = (edge: EdgeUnderTest, path: string, headers: readonly string[] = []): Promise<Answer> =>
@@ -28,7 +28,26 @@ t.test('its owner signs in, lands on the very path, and the app knows only its o
   edge.workspace('shop')
   const browser = new Browser(edge.port)
   browser.cookies('localhost').set('postern_session', edge.control.session('alice'))
-  const landed = await browser.go(`${PATHS}/dev/shop/ide/cart?id=7&x=%2Fy`)
+  const question = await browser.go(`${PATHS}/dev/shop/ide/cart?id=7&x=%2Fy`)
+  t.match(question.body, /Open shop by path\?/)
+  t.match(question.field('cross-origin-opener-policy'), 'same-origin')
+  t.match(question.field('content-security-policy'), /frame-ancestors 'none'/)
+  const form = { host: label('shop'), c: new URL(question.url).searchParams.get('c') ?? '' }
+  const authorize = `${HOME}/.postern/authorize`
+  const crossed = await ask(edge.port, {
+    host: 'localhost:8090',
+    path: '/.postern/authorize',
+    method: 'POST',
+    headers: [
+      `Cookie: postern_session=${browser.cookies('localhost').get('postern_session')}`,
+      OWN,
+      'Sec-Fetch-Site: same-site',
+      'Content-Type: application/x-www-form-urlencoded',
+    ],
+    body: new URLSearchParams(form).toString(),
+  })
+  t.equal(crossed.status, 403, 'a page there can’t say yes for them')
+  const landed = await browser.go(authorize, { form })
   t.equal(landed.status, 200, landed.head)
   t.equal(landed.url, `${PATHS}/dev/shop/ide/cart?id=7&x=%2Fy`)
   const [request] = edge.upstream.requests
@@ -326,75 +345,56 @@ t.test('what ends a right ends it there: answers and sockets', async (t) => {
   }
 })
 
-t.test('answers are narrowed to the prefix, and nothing else is rewritten', async (t) => {
-  let said = ''
-  const edge = await start(t, ({ socket }) => void socket.write(said === '' ? OK : said))
-  edge.workspace('shop')
+t.test('no answer of control, no yes: unready, suspended, a store that throws, odd cookies', async (t) => {
+  const unready = await startEdge(t, { pathUrl: PATHS, isUnready: true })
+  t.equal((await at(unready, '/dev/shop/ide/')).status, 503)
+  const edge = await start(t)
+  edge.workspace('shop', {}, 'public')
   const cookie = papers(edge, 'alice', 'shop')
-  const says = async (...fields: string[]): Promise<Answer> => {
-    said = `HTTP/1.1 302 Found\r\n${fields.map((field) => `${field}\r\n`).join('')}Content-Length: 0\r\n\r\n`
-    return at(edge, '/dev/shop/ide/a/b', [cookie])
-  }
-  for (const [given, shown] of [
-    ['/x?y=/z', '/dev/shop/ide/x?y=/z'],
-    ['/', '/dev/shop/ide/'],
-    ['x', 'x'],
-    ['../x', '../x'],
-    ['?x', '?x'],
-    ['//other.example/x', '//other.example/x'],
-    ['/\\other.example', '/\\other.example'],
-    ['https://other.example/x', 'https://other.example/x'],
-    [`http://localhost:${edge.upstream.port}/x`, `${PATHS}/dev/shop/ide/x`],
-    [`http://127.0.0.1:${edge.upstream.port}`, `${PATHS}/dev/shop/ide/`],
-    [`${PATHS}/x`, `${PATHS}/dev/shop/ide/x`],
-    [`${PATHS}/dev/shop/ide/x`, `${PATHS}/dev/shop/ide/x`],
-    [`${PATHS}.evil.example/x`, `${PATHS}.evil.example/x`],
-    ['/dev/shop/ide/x', '/dev/shop/ide/x'],
-    ['/dev/shop/ide2/x', '/dev/shop/ide/dev/shop/ide2/x'],
-  ] as const)
-    t.equal((await says(`Location: ${given}`)).field('location'), shown, given)
-  for (const [given, shown] of [
-    ['a=1', 'a=1'],
-    ['a=1; Path=/; HttpOnly', 'a=1; Path=/dev/shop/ide/; HttpOnly'],
-    ['a=1;path=/x;Secure', 'a=1; Path=/dev/shop/ide/x;Secure'],
-    ['a=1; Path=/dev/other/ide/', 'a=1; Path=/dev/shop/ide/dev/other/ide/'],
-    ['a=1; Path=/dev/shop/ide/x', 'a=1; Path=/dev/shop/ide/x'],
-    ['a=1; Path=/; Path=/dev/other', 'a=1; Path=/dev/shop/ide/; Path=/dev/shop/ide/dev/other'],
-    ['a=1; Path=x', 'a=1; Path=x'],
-    ['a=1; Domain=paths.localhost; Path=/', 'a=1; Path=/dev/shop/ide/'],
-    ['a=1; DOMAIN = localhost', 'a=1'],
-    ['__Host-a=1; Secure; Path=/', null],
-    ['=__Host-a=1; Path=/', null],
-    ['postern_path_other=1; Path=/', null],
-    ['__Secure-postern_path_shop=1; Path=/', null],
-    ['postern_session=1', null],
-  ] as const)
-    t.equal((await says('Location: x', `Set-Cookie: ${given}`)).field('set-cookie'), shown, given)
-  const all = await says(
-    'Service-Worker-Allowed: /',
-    'Clear-Site-Data: "*"',
-    'Strict-Transport-Security: max-age=0',
-    'Alt-Svc: h3=":1"',
-    'NEL: {}',
-    'Report-To: {}',
-    'Cross-Origin-Opener-Policy: same-origin',
-    'Cross-Origin-Embedder-Policy: require-corp',
-    'Content-Location: /x',
-    'Refresh: 0; url=/x',
-    'Link: </x>; rel=preload',
-    'Access-Control-Allow-Origin: *',
-  )
-  t.same(
-    all.fields
-      .map((field) => field.split(':')[0])
-      .filter((name) => !/^(date|connection|vary|content-length)$/i.test(name ?? '')),
-    [
-      'Cross-Origin-Opener-Policy',
-      'Cross-Origin-Embedder-Policy',
-      'Content-Location',
-      'Refresh',
-      'Link',
-      'Access-Control-Allow-Origin',
-    ],
-  )
+  edge.gateway.suspend(true)
+  t.equal((await at(edge, '/dev/shop/ide/', [cookie])).status, 503)
+  edge.gateway.suspend(false)
+  t.equal((await at(edge, '/dev/shop/ide/', [cookie])).status, 200)
+  for (const odd of ['', ' ', ';', '=', '"x"', '%00', '\xa0', 'a b', `${'x'.repeat(9000)}`])
+    for (const line of [
+      `Cookie: postern_path_shop=${odd}`,
+      `Cookie: \xa0${cookie.slice(8)}`,
+      `Cookie: POSTERN_PATH_SHOP${cookie.slice(cookie.indexOf('='))}`,
+    ])
+      t.equal((await at(edge, '/dev/shop/ide/', [line])).status, 401, JSON.stringify(line.slice(0, 60)))
+  edge.control.failure = new Error('the store is broken')
+  const browser = new Browser(edge.port)
+  browser.cookies('localhost').set('postern_session', edge.control.session('alice'))
+  const question = new URL((await browser.go(`${PATHS}/dev/shop/ide/`)).url)
+  const { status } = await browser.go(`${HOME}/.postern/authorize`, {
+    form: Object.fromEntries(question.searchParams),
+  })
+  t.equal(status, 500)
+  t.equal(edge.upstream.requests.length, 1)
+})
+
+t.test('a stopped one is started from its page, and the way back has the prefix', async (t) => {
+  const edge = await start(t)
+  edge.workspace('shop', { phase: 'stopped', incarnation: '' })
+  const cookie = papers(edge, 'alice', 'shop')
+  const page = await at(edge, '/dev/shop/ide/a?b', [cookie, 'Sec-Fetch-Mode: navigate'])
+  t.equal(page.status, 503)
+  t.match(page.body, /action="\/dev\/shop\/ide\/\.postern\/start"/)
+  t.match(page.body, /name="back" value="\/dev\/shop\/ide\/a\?b"/)
+  t.match(page.field('content-security-policy'), PATHS)
+  const press = (origin: string): Promise<Answer> =>
+    ask(edge.port, {
+      host: HOST,
+      path: '/dev/shop/ide/.postern/start',
+      method: 'POST',
+      headers: [cookie, `Origin: ${origin}`, 'Content-Type: application/x-www-form-urlencoded'],
+      body: 'back=%2Fdev%2Fshop%2Fide%2Fa%3Fb',
+    })
+  t.equal((await press('http://evil.ws.localhost:8090')).status, 403)
+  t.same(edge.control.started, [])
+  t.equal((await press(PATHS)).field('location'), '/dev/shop/ide/a?b')
+  t.same(edge.control.started, ['id0000shop alice'])
+  edge.workspace('shop', { defaultPort: null })
+  const none = await at(edge, '/dev/shop/ide/', [cookie, 'Sec-Fetch-Mode: navigate'])
+  t.match(none.body, `${PATHS}/dev/shop/${edge.upstream.port}/`)
 })

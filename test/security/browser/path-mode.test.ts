@@ -45,7 +45,7 @@ for (const base of bases)
       await page.goto(at('left', '?a=%2Fb'))
       t.match(page.url(), `${home}/sign-in`)
       await signIn(page, user, password)
-      await page.waitForURL(at('left', '?a=%2Fb'))
+      await opens(page, 'left', at('left', '?a=%2Fb'))
       t.equal(await page.title(), 'left')
       t.equal(await page.textContent('#told'), 'script ran')
       t.equal(await page.evaluate('getComputedStyle(document.querySelector("p")).color'), 'rgb(1, 2, 3)')
@@ -63,8 +63,19 @@ for (const base of bases)
     })
 
     await t.test('each has its cookies for itself, ours and its own', async (t) => {
+      // A page of one can't open another unseen: what it opens shows the dashboard's question, cut off from it.
+      const [popup] = await Promise.all([
+        context.waitForEvent('page'),
+        page.evaluate('window.popup = open("/dev/right/ide/")'),
+      ])
+      await popup.getByRole('button', { name: 'Open it' }).waitFor()
+      t.ok(await page.evaluate('popup.closed'), 'it has no hold on it')
+      t.match(await page.evaluate(fetched('/dev/right/ide/secret')), /^401 /)
+      t.equal(right.arrived.length, 0)
+      await opens(popup, 'right', at('right'))
+      await popup.close()
       await page.goto(at('right'))
-      t.equal(await page.title(), 'right', 'the owner of both is not asked again')
+      t.equal(await page.title(), 'right')
       const ours = (await context.cookies(at('left'))).filter(({ name }) => name.includes('postern'))
       t.same(
         ours.map(({ name }) => name).toSorted(),
@@ -101,9 +112,12 @@ for (const base of bases)
       t.equal(await page.evaluate('navigator.serviceWorker.getRegistrations().then((all) => all.length)'), 1)
     })
 
-    await t.test('the truth about one owner’s workspaces: they can read each other', async (t) => {
-      t.equal(await page.evaluate(fetched('/dev/left/ide/secret')), '200 secret of left')
-    })
+    await t.test(
+      'the truth about one owner’s workspaces: what is open by path can be read by all that is',
+      async (t) => {
+        t.equal(await page.evaluate(fetched('/dev/left/ide/secret')), '200 secret of left')
+      },
+    )
 
     await t.test('another owner’s, and the dashboard, they cannot', async (t) => {
       for (const path of ['/dev/lair/ide/', `/dev/lair/${lairApp.port}/`]) {
@@ -145,7 +159,7 @@ for (const base of bases)
       for (const path of ['/dev/right/ide', '/dev/right', '/dev/right/ide/', '/'])
         await page.evaluate(`document.cookie = ${JSON.stringify(`${name}=tossed; Path=${path}${secure}`)}`)
       await page.goto(at('right'))
-      t.equal(page.url(), at('right'))
+      await opens(page, 'right', at('right'))
       t.equal(await page.title(), 'right')
     })
 
@@ -167,12 +181,19 @@ for (const base of bases)
     })
   })
 
+/** Says yes to the dashboard's question, and is where it leads. */
+async function opens(page: Page, name: string, url: string): Promise<void> {
+  await page.getByRole('heading', { name: `Open ${name} by path?` }).waitFor()
+  await page.getByRole('button', { name: 'Open it' }).click()
+  await page.waitForURL(url)
+}
+
 async function signedIn(made: Promise<BrowserContext>, url: string, username: string): Promise<Page> {
   const context = await made
   context.setDefaultTimeout(20_000)
   const page = await context.newPage()
   await page.goto(url)
   await signIn(page, username, password)
-  await page.waitForURL(url)
+  await opens(page, 'lair', url)
   return page
 }
