@@ -53,11 +53,14 @@ import { openDatabase } from './store/open.ts'
 import type { Streams } from './feed/stream.ts'
 import { eventStreams } from './feed/stream.ts'
 import { sweep } from './sweep.ts'
+import { within } from './within.ts'
 import { loadTemplates } from './templates.ts'
 import { newId } from './credentials/tokens.ts'
 
 /** How often time is looked at, in ms. */
 const SWEEP_MS = 5000
+/** What is under way at the end gets so long, in ms: requests, then all else. */
+const CLOSE_MS = 3000
 
 async function openDeployment(options: ControlOptions, database: Database): Promise<Deployment> {
   const templates = await loadTemplates(options.templateDirectories)
@@ -119,6 +122,24 @@ function feedGateway(deployment: Deployment, sink: EdgeSink): Promise<() => void
       else sink.apply(batch.revision, await changedFacts(deployment, feed.db, batch))
     },
   )
+}
+
+/** Each step gets a bounded time: what was begun and isn't done then is undone, or told as unknown. */
+async function closeAll(
+  { feed, audit, log }: Deployment,
+  database: Database,
+  api: Api,
+  others: readonly (() => Promise<unknown>)[],
+): Promise<void> {
+  const rest = async (): Promise<void> => {
+    for (const close of others) await close()
+    await feed.close()
+    await audit.flush().catch((err: unknown) => log.error('the audit is not whole', { err }))
+  }
+  const isAnswered = await within(CLOSE_MS, api.close())
+  const isQuiet = await within(CLOSE_MS, rest())
+  if (!isAnswered || !isQuiet) log.warn('something is still under way; the server does not wait for it')
+  await database.close()
 }
 
 /** A control, and what its tests look at. */
@@ -208,14 +229,11 @@ export async function openParts(options: ControlOptions, cost: PasswordCost = st
     },
     async close() {
       this.release()
-      await providers.close()
-      await hooks.close()
-      await door.settled()
-      await feed.close()
-      await deployment.audit
-        .flush()
-        .catch((err: unknown) => options.log.error('the audit is not whole', { err }))
-      await database.close()
+      await closeAll(deployment, database, api, [
+        () => providers.close(),
+        () => hooks.close(),
+        () => door.settled(),
+      ])
     },
   }
   return {
@@ -250,7 +268,7 @@ export async function openControl(options: ControlOptions): Promise<Control> {
     ...control,
     async close() {
       clearInterval(timer)
-      await sweeping
+      await within(CLOSE_MS, sweeping)
       await control.close()
     },
   }

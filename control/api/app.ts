@@ -33,6 +33,8 @@ export interface ApiOptions {
 export interface Api {
   readonly router: Router
   request(req: IncomingMessage, res: ServerResponse, identity: Identity, origin: Origin): void
+  /** Refuses who comes from now on with `unavailable`; resolves when all others are answered. */
+  close(): Promise<void>
 }
 
 /** The dashboard's cookie: host-only, `__Host-` where TLS is. */
@@ -71,6 +73,8 @@ class HttpApi implements Api {
   readonly #sessions: SessionKeeper
   readonly #acknowledged: () => Promise<void>
   readonly #given = new WeakMap<IncomingMessage, Given>()
+  readonly #underWay = new Set<Promise<void>>()
+  #isClosing = false
   readonly #handle: (req: IncomingMessage, res: ServerResponse) => Promise<void>
 
   constructor(
@@ -100,10 +104,18 @@ class HttpApi implements Api {
 
   request(req: IncomingMessage, res: ServerResponse, identity: Identity, origin: Origin): void {
     this.#given.set(req, { identity, origin })
-    this.#handle(req, res).catch((err: unknown) => {
-      this.#deployment.log.error('an answer could not be written', { err, requestId: origin.requestId })
-      res.destroy()
-    })
+    const answered = this.#handle(req, res)
+      .catch((err: unknown) => {
+        this.#deployment.log.error('an answer could not be written', { err, requestId: origin.requestId })
+        res.destroy()
+      })
+      .finally(() => this.#underWay.delete(answered))
+    this.#underWay.add(answered)
+  }
+
+  async close(): Promise<void> {
+    this.#isClosing = true
+    await Promise.all(this.#underWay)
   }
 
   /** Runs first and last: common headers, and every error as problem+json. */
@@ -115,6 +127,7 @@ class HttpApi implements Api {
     ctx.set('X-Request-Id', requestId)
     ctx.set('Cross-Origin-Resource-Policy', 'same-origin')
     try {
+      if (this.#isClosing) throw new ApiError('unavailable', 'The server is stopping; try again in a moment.')
       await next()
       if (ctx.status === 404 && ctx.body == null) throw new ApiError('not_found')
     } catch (err) {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import knexModule from 'knex'
 import type { Knex } from 'knex'
 import { StartError } from '../start-error.ts'
+import { within } from '../within.ts'
 import { migrate } from './migrate.ts'
 
 /** A database or a transaction on it: what every function of the store takes first. */
@@ -20,6 +21,9 @@ export interface Place {
   /** `postgres://…`; null: `postern.sqlite` in the state directory. */
   readonly databaseUrl: string | null
 }
+
+/** A transaction that does not end keeps the close waiting for so long, in ms; the process's end rolls it back. */
+const CLOSE_MS = 3000
 
 /** How long another process may hold the SQLite file before that is an error, in ms. */
 const BUSY_MS = 3000
@@ -85,6 +89,13 @@ function started(err: unknown, place: Place): StartError {
   return new StartError('database_broken', `${file} is not usable: ${text}`, { cause: err })
 }
 
+/** What holds a connection may finish; who asks for one from now on would wait a minute for what never comes. */
+async function closeDatabase(db: Knex): Promise<void> {
+  const client = db.client as { acquireConnection(): Promise<unknown> }
+  client.acquireConnection = () => Promise.reject(new Error('the database is closed'))
+  await within(CLOSE_MS, db.destroy())
+}
+
 /** Opens and migrates. @throws StartError with one of its `database_…` or `state_directory` codes. */
 export async function openDatabase(place: Place): Promise<Database> {
   const dialect = place.databaseUrl === null ? 'sqlite' : 'postgres'
@@ -103,5 +114,5 @@ export async function openDatabase(place: Place): Promise<Database> {
     throw started(err, place)
   }
   const opened = db
-  return { db: opened, dialect, close: () => opened.destroy() }
+  return { db: opened, dialect, close: () => closeDatabase(opened) }
 }
