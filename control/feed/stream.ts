@@ -12,6 +12,7 @@ import type { Audience, Loaded } from './messages.ts'
 import { changesAfter, readRevisions } from '../store/changes.ts'
 import type { Change } from '../store/changes.ts'
 import { listGroups } from '../store/groups.ts'
+import { findSession } from '../store/sessions.ts'
 import { listTokens } from '../store/tokens.ts'
 import { findUser } from '../store/users.ts'
 import { listWorkspaces } from '../store/workspaces.ts'
@@ -212,22 +213,25 @@ class EventStreams implements Streams {
       ({ kind, subject }) =>
         (kind === 'user' || kind === 'session' || kind === 'token') && reader.standsOn.has(subject),
     )
-    if (touched.length > 0) {
-      // Other groups show other workspaces; whatever else changed about its sign-in, the reader comes again.
-      if (await this.#isOnlyGroups(reader, touched)) this.#resync(ws)
-      else ws.close(closeCodes.signedOut, 'sign in again')
-      return
-    }
+    // Other groups show other workspaces: the reader comes again. A session that was used is the same one.
+    const standing = touched.length === 0 ? 'same' : await this.#standing(reader, touched)
+    if (standing === 'gone') return ws.close(closeCodes.signedOut, 'sign in again')
+    if (standing === 'changed') return this.#resync(ws)
     const loading =
       this.#loaded.get(batch) ?? loadChanges(this.#deployment, this.#deployment.feed.db, batch.changes, false)
     this.#loaded.set(batch, loading)
     this.#send(ws, messagesFor(this.#deployment, reader, await loading, sent))
   }
 
-  async #isOnlyGroups({ person }: Reader, touched: readonly Change[]): Promise<boolean> {
-    if (touched.some(({ kind }) => kind !== 'user')) return false
-    const user = await findUser(this.#deployment.feed.db, { id: person.id })
-    return user !== null && !user.disabled && user.role === person.role
+  async #standing({ person }: Reader, touched: readonly Change[]): Promise<'same' | 'changed' | 'gone'> {
+    const { db } = this.#deployment.feed
+    const user = await findUser(db, { id: person.id })
+    if (user === null || user.disabled || user.role !== person.role) return 'gone'
+    for (const { kind, subject } of touched) {
+      if (kind === 'session' && (await findSession(db, subject)) === null) return 'gone'
+      if (kind === 'token' && (await listTokens(db, { hash: subject })).length === 0) return 'gone'
+    }
+    return touched.some(({ kind }) => kind === 'user') ? 'changed' : 'same'
   }
 
   #ping(): void {

@@ -199,6 +199,21 @@ await t.test('a stream ends with what it stands on', async (t) => {
   }
 })
 
+await t.test('a stream goes on while its session is used, and ends with it', async (t) => {
+  const server = await serve(t)
+  const ada = await server.setUp()
+  const reader = await listen(server, ada).live()
+  for (const name of ['one', 'two']) {
+    server.clock.now += 5 * 60_000
+    t.equal((await ada.call('POST', api, { name, image: 'x' })).status, 202, 'which moves its end')
+    const isTold = () =>
+      reader.heard.some((each) => each.type === 'workspace' && each.workspace.name === name)
+    await until(isTold, { timeoutMs: 20_000, what: `${name} to be told` })
+  }
+  await ada.call('DELETE', '/api/v1/sessions/current')
+  t.equal(await reader.closed, closeCodes.signedOut)
+})
+
 await t.test('a reader that does not read is cut off and holds up nobody', async (t) => {
   const server = await serve(t)
   const ada = await server.setUp()
