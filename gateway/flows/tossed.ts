@@ -32,7 +32,9 @@ export function tossedAway(site: Site, place: Place, cookie: string | null, targ
   switch (place.kind) {
     case 'dashboard': {
       const { session, device, provider } = site.cookies
-      return fieldsFor(site, cookie, { names: [session, device, provider], host: site.publicHost, target })
+      const at = { names: [session, device, provider], host: site.publicHost, target }
+      // On another port of that very host, workspaces' pages put cookies of this host itself beside ours.
+      return fieldsFor(site, cookie, site.paths?.host === site.publicHost ? { ...at, ownPath: '/' } : at)
     }
     case 'workspace': {
       const { session, flow, path } = cookiesOfPlace(site, place)
@@ -48,7 +50,7 @@ interface Toss {
   readonly names: readonly string[]
   readonly host: string
   readonly target: string
-  /** By path: ours is at this Path, and pages of this very host may have put others beside it. */
+  /** Where pages of this very host name may have put others beside ours, which is at this Path. */
   readonly ownPath?: string
 }
 

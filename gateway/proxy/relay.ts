@@ -133,13 +133,13 @@ export abstract class Relay implements LiveStream {
     const head = answerHeaders(raw, status, hostOfPlace(site, place), isChunked && this.#takesTrailers())
     if (head.isCoded) throw new ApiError('upstream_bad_answer')
     const at = head.locationAt
-    const origin = originOfPlace(site, place)
     if (at >= 0) {
       const own = ownOriginOf(this.#route.reach, this.port)
-      head.headers[at] = publicLocation(head.headers[at] as string, own, origin)
+      head.headers[at] = publicLocation(head.headers[at] as string, own, originOfPlace(site, place))
     }
     if (place.prefix === '') return head
-    return { ...head, headers: fieldsUnder(head.headers, place.prefix, origin), locationAt: -1 }
+    const headers = fieldsUnder(head.headers, place.prefix, originOfPlace(site, place))
+    return { ...head, headers, locationAt: -1 }
   }
 
   /** The fields of a 101 as the visitor gets them; null: it isn't the one that was asked for. Throws nothing: engines would not survive it. */

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { cookieUnder, fieldsUnder, locationUnder } from '../../gateway/headers/under-prefix.ts'
 import { readCookies } from '../../gateway/headers/cookies.ts'
+import { tossedAway } from '../../gateway/flows/tossed.ts'
 import { placeOfHostHeader } from '../../gateway/host/host.ts'
 import { leavesPrefix, pathTarget, placeOfHandOff } from '../../gateway/host/path.ts'
 import { cookiesOfPlace, pathUrlProblem, siteOf, urlOfPlace } from '../../gateway/host/site.ts'
@@ -230,5 +231,32 @@ t.test('its cookies are ours wherever they come', (t) => {
   t.notOk(opensByPath({ ...mine, ownerGroupId: 'g' }, person))
   t.notOk(opensByPath(mine, { ...person, role: 'auditor' }))
   t.notOk(opensByPath({ ...mine, ownerId: 'v' }, { ...person, role: 'administrator' }))
+  t.end()
+})
+
+t.test('what pages of the origin put beside our cookies is taken away, ours is not', (t) => {
+  const lines = (fields: readonly string[]): string[] => fields.filter((_, i) => i % 2 === 1)
+  const apart = siteOf('https://desk.example', 'ws.example', ORIGIN)
+  const named = pathTarget('/dev/shop/ide/a')
+  if (named.kind !== 'app') throw new Error('it names shop')
+  const gone = lines(tossedAway(apart, named.place, '__Secure-postern_path_shop=x', named.target))
+  for (const path of [
+    '/',
+    '/dev',
+    '/dev/',
+    '/dev/shop',
+    '/dev/shop/ide',
+    '/dev/shop/ide/',
+    '/dev/shop/ide/a',
+  ])
+    t.ok(gone.includes(`__Secure-postern_path_shop=; Path=${path}; Max-Age=0; Secure`), path)
+  t.notOk(gone.includes('__Secure-postern_path_shop=; Path=/dev/shop/; Max-Age=0; Secure'))
+  t.ok(gone.includes('__Secure-postern_path_shop=; Path=/dev/shop/; Max-Age=0; Secure; Domain=paths.example'))
+  t.same(tossedAway(apart, named.place, '__Secure-postern_path_stall=x', named.target), [])
+  t.same(tossedAway(apart, { kind: 'dashboard' }, '__Host-postern_session=x', '/api/v1/me'), [])
+  const shared = siteOf('http://desk.example', 'ws.example', 'http://desk.example:81')
+  const own = lines(tossedAway(shared, { kind: 'dashboard' }, 'postern_session=x', '/api/v1/me'))
+  t.ok(own.includes('postern_session=; Path=/api; Max-Age=0'))
+  t.notOk(own.includes('postern_session=; Path=/; Max-Age=0'))
   t.end()
 })

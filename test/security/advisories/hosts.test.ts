@@ -292,7 +292,8 @@ t.test('Coder GHSA-m3cr-vc2j-pm27: nothing is changed by GET', async (t) => {
 })
 
 // `..` and `%2e%2e` led from the base path of one app to the rest of its host.
-// Here: `/dev/<workspace>/ide/` leads to the workspace's own host, with which the dashboard shares nothing.
+// Here: `/dev/<workspace>/ide/` leads to the workspace's own host, with which the dashboard shares nothing; path mode, where
+// it is on, refuses what could leave.
 t.test(
   '@fastify/reply-from GHSA-2q7r-29rg-6m5h, GHSA-qmw8-3v4g-gwj4: no path leaves its workspace',
   async (t) => {
@@ -323,6 +324,23 @@ t.test(
       const to = new URL(answer.field('location') ?? '', 'http://localhost:8090')
       t.equal(to.origin, 'http://shop.ws.localhost:8090', rest)
     }
+    // Served by path, on an origin of its own, what any reader could take out of it is refused; the rest is its app's.
+    const paths = await startEdge(t, { pathUrl: 'http://paths.localhost:8090' })
+    const { workspaceId } = paths.workspace('shop')
+    const child = paths.control.child(paths.control.session('alice'), workspaceId, '/dev/shop')
+    for (const rest of rests) {
+      const before = paths.upstream.requests.length
+      const { status } = await ask(paths.port, {
+        host: 'paths.localhost:8090',
+        path: `/dev/shop/ide${rest}`,
+        headers: [`Cookie: postern_path_shop=${child}`, NO_PAGE],
+      })
+      const isServed = !/^\/(?:\.\.|%2e%2e)/.test(rest)
+      t.equal(status, isServed ? 200 : 400, rest)
+      const heads = paths.upstream.requests.slice(before).map(({ head }) => head.split('\r\n')[0])
+      t.same(heads, isServed ? [`GET ${rest} HTTP/1.1`] : [], rest)
+    }
+    t.same(paths.appCalls, [])
     const ask2 = (path: string, headers: readonly string[], method = 'GET') =>
       ask(edge.port, { host: 'localhost:8090', path, method, headers })
     // The form to ask for access names the host that was asked for; where no host is asked for, there is none.
