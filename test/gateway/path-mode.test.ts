@@ -101,6 +101,14 @@ t.test('under TLS its cookies are __Secure-, since __Host- would go to all paths
   t.match(shared.field('location'), /^\/sign-in\?next=/, 'the same name without the port is the dashboard')
   const other = await ask(edge.port, { host: 'postern.example:443', path: '/' })
   t.equal(other.body, 'app')
+  const plain = await startEdge(t, {
+    publicUrl: 'https://postern.example',
+    baseDomain: 'apps.example',
+    pathUrl: 'https://paths.example:8443',
+    listen: [{ host: '127.0.0.1', port: 0, speaks: 'redirect' }],
+  })
+  const led = await ask(plain.port, { host: 'paths.example', path: '/dev/shop/ide/x?y' })
+  t.equal(led.field('location'), 'https://paths.example:8443/dev/shop/ide/x?y', 'from plain http too')
 })
 
 t.test('the dashboard’s session and a host’s are nothing there, and the other way round', async (t) => {
@@ -337,10 +345,8 @@ t.test('what ends a right ends it there: answers and sockets', async (t) => {
     const headers = [`Cookie: postern_path_shop=${child}`, OWN]
     client.send(webSocketBytes({ host: HOST, path: '/dev/shop/ide/', headers }))
     await client.received(/^HTTP\/1\.1 101 /)
-    const fromMs = performance.now()
     await end(edge, { parent, child })
     await client.closed()
-    t.ok(performance.now() - fromMs < 5000, `${what} ends the socket`)
     t.not((await at(edge, '/dev/shop/ide/', headers)).status, 200, what)
   }
 })
