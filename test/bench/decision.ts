@@ -7,6 +7,7 @@ import { crowdRequests, large, type CrowdRequest, type Size } from './crowd.ts'
 import type { Table } from './edge.ts'
 import { load } from './load.ts'
 import { paced } from './paced.ts'
+import { apart } from './apart.ts'
 import { nodePart } from './part.ts'
 import { rounds, type Bounds, type Lap } from './rounds.ts'
 
@@ -72,7 +73,8 @@ export async function decisionFigures(bounds: Bounds, size: Size = large): Promi
     const perSecond = (SHARE * 1e6) / rows.find((row) => row.name === name)!.cpuMicros
     const steadily = servers.map((server): Lap => ({
       ...server,
-      run: (seconds) => paced(server.port, bytes, { perSecond, seconds, connections: CONNECTIONS }),
+      run: (seconds) =>
+        apart(server.pids, () => paced(server.port, bytes, { perSecond, seconds, connections: CONNECTIONS })),
     }))
     const of = { peer: bareName, bytes: 0 }
     return {
@@ -83,7 +85,7 @@ export async function decisionFigures(bounds: Bounds, size: Size = large): Promi
       },
       steady: {
         ...of,
-        title: 'the same, steadily at 60 % of one core',
+        title: 'the same, steadily at 60 % of one core, which the load does not share',
         rows: await rounds('steady decisions', steadily, bounds),
       },
       tableBytes: crowd.ports['tableBytes']!,
