@@ -18,10 +18,10 @@ import type { Workspace } from '../store/workspaces.ts'
 import { countByHost, listWorkspaces } from '../store/workspaces.ts'
 import type { Uses } from '../authorization/uses.ts'
 import { isRestricted } from '../authorization/uses.ts'
-import { hostView, workspaceViews } from '../views/views.ts'
+import { hostView, seenAs, workspaceViews } from '../views/views.ts'
 import { readUses } from '../authorization/whose.ts'
 import { reaches, roleOn } from '../wire/index.ts'
-import type { Accessible, Settings, StreamMessage } from '../wire/index.ts'
+import type { Accessible, AccessRole, Settings, StreamMessage } from '../wire/index.ts'
 
 interface LoadedMessage {
   readonly message: StreamMessage
@@ -44,8 +44,8 @@ export interface Loaded {
   } | null
 }
 
-/** A view that is shown to several people is each one's own only in `role`. */
-const byOffice = (): null => null
+/** A view that is shown to several people is read as its owner's; `seenAs` makes it each one's own. */
+const asOwner = (): AccessRole => 'owner'
 
 async function accessibleOf(db: Db, rows: readonly Workspace[]): Promise<Map<string, Accessible>> {
   const grants = await grantsOnWorkspaces(
@@ -86,9 +86,7 @@ export async function loadChanges(
   const ids = [...new Set([...changed, ...[...lines.values()].map(({ workspaceId }) => workspaceId)])]
   const rows = ids.length === 0 ? [] : await listWorkspaces(db, { ids })
   const shown = rows.filter(({ id }) => changed.has(id))
-  const views = new Map(
-    (await workspaceViews(deployment, db, shown, byOffice)).map((view) => [view.id, view]),
-  )
+  const views = new Map((await workspaceViews(deployment, db, shown, asOwner)).map((view) => [view.id, view]))
   const accessible = await accessibleOf(db, rows)
   const isNews = always || compacted.some(({ kind }) => ofLimits.has(kind))
   const hostIds = [...new Set([...subjects('host'), ...subjects('health')])]
@@ -143,7 +141,7 @@ export async function loadChanges(
 /** Everything that there is. Its revision is 0: a reader that leaves before `live` begins anew. */
 export async function loadEverything(deployment: Deployment, db: Db): Promise<Loaded> {
   const rows = await listWorkspaces(db, {})
-  const views = await workspaceViews(deployment, db, rows, byOffice)
+  const views = await workspaceViews(deployment, db, rows, asOwner)
   const accessible = await accessibleOf(db, rows)
   const hosts = await listHosts(db)
   const counts = await countByHost(db)
@@ -202,7 +200,7 @@ function aboutWorkspace(
       const { revision, workspace } = message
       if (sees) known.add(workspace.id)
       else return known.delete(workspace.id) ? { type: 'workspace-gone', revision, id: workspace.id } : null
-      return { ...message, workspace: { ...workspace, role } }
+      return { ...message, workspace: seenAs(workspace, role) }
     }
     case 'workspace-gone':
       return known.delete(message.id) || all || audience === person.id ? message : null

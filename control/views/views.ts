@@ -130,6 +130,12 @@ export function workspaceView(
   }
 }
 
+/** What its owner sees of it as who is `role` to it does. */
+export function seenAs(view: WorkspaceView, role: AccessRole | null): WorkspaceView {
+  const { path, ...urls } = view.urls
+  return { ...view, role, urls: role === 'owner' && path !== undefined ? view.urls : urls }
+}
+
 /** Views in the order of the rows, for who is `roleOf` to each; the people, groups and hosts behind them are read once. */
 export async function workspaceViews(
   deployment: Deployment,

@@ -13,8 +13,8 @@ import { until } from '../support/until.ts'
 
 const root = t.testdir({})
 let count = 0
-async function serve(t: Test): Promise<ControlServer> {
-  const server = await controlServer({ stateDirectory: join(root, `s${++count}`) })
+async function serve(t: Test, options = {}): Promise<ControlServer> {
+  const server = await controlServer({ stateDirectory: join(root, `s${++count}`), ...options })
   t.teardown(() => server.close())
   return server
 }
@@ -127,7 +127,7 @@ await t.test(
 )
 
 await t.test('a person sees their own; administrators all, if they ask', async (t) => {
-  const server = await serve(t)
+  const server = await serve(t, { pathUrl: 'http://paths.localhost:8090' })
   const ada = await server.setUp()
   const bob = await server.member(ada, 'bob')
   await pretendAgent(server.control.embeddedAgent(), server.clock.now)
@@ -153,6 +153,11 @@ await t.test('a person sees their own; administrators all, if they ask', async (
   t.match(text(readers.ada), /"type":"host"/)
   t.match(text(readers.all), /bobs/)
   t.match(text(readers.all), /adas2/)
+  const byPath = (reader: Reader): Set<string> =>
+    new Set([...text(reader).matchAll(/"path":"([^"]+)"/g)].map(([, url]) => url!))
+  const own = (name: string): string => `http://paths.localhost:8090/dev/${name}/ide/`
+  t.same(byPath(readers.bob), new Set([own('bobs')]), 'by path each is told of their own')
+  t.same(byPath(readers.all), new Set([own('adas'), own('adas2')]), 'and of nobody else’s')
   for (const reader of Object.values(readers)) reader.ws.close()
 })
 

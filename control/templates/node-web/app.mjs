@@ -22,8 +22,8 @@ const page = `<!doctype html>
 <p>It came back as <b id="echo">…</b></p>
 <p>Edit <code>~/workspace/app.mjs</code> and reload.</p>
 <script>
-  new EventSource('/events').onmessage = (e) => { time.textContent = e.data }
-  const ws = new WebSocket(location.origin.replace('http', 'ws') + '/ws')
+  new EventSource('events').onmessage = (e) => { time.textContent = e.data }
+  const ws = new WebSocket(new URL('ws', location.href.replace('http', 'ws')))
   ws.onmessage = (e) => { echo.textContent = e.data }
   ws.onopen = () => ws.send(text.value)
   send.onclick = () => ws.send(text.value)
