@@ -2,9 +2,10 @@
  * A home and the size that it may have go in; it is a file system of its own in an image, mounted, or a coded error. Each
  * step looks at what is there, so that a start after any crash comes to the same end.
  */
+import { randomUUID } from 'node:crypto'
 import { existsSync, statSync } from 'node:fs'
 import { lchown, mkdir, open, readdir, rename, rm, rmdir, stat, statfs, writeFile } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { dirname, join, parse } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { RuntimeError } from '@postern/plugin'
 import type { WorkspaceSpec } from '@postern/plugin'
@@ -19,6 +20,8 @@ const RESERVE = 0.05
 const MOUNT = ['-t', 'ext4', '-o', 'loop,nosuid,nodev,noinit_itable,errors=remount-ro']
 // Discarding would give back what was set aside.
 const MAKE = ['-q', '-F', '-m', '0', '-E', 'nodiscard,lazy_itable_init=1,lazy_journal_init=1']
+// Under a lock that the tools hold themselves: they may outlive the agent that began them. 1: it mended something.
+const GROW = 'e2fsck -f -p "$1" >&2; [ $? -le 1 ] && resize2fs "$1" >&2'
 /** The kernel lets a mount and its device go a moment after their last user has ended. */
 const ROUNDS = 60
 const ROUND_MS = 50
@@ -58,13 +61,16 @@ export async function mountDisk(
   await mkdir(home, { recursive: true, mode: 0o700 })
   const mounts = mountsAt(home)
   if (mounts.some((backing) => backing !== image)) throw foreignMount(home)
-  if (diskBytes !== undefined)
-    await (isThere ? fitImage(disk, diskBytes, signal) : makeImage(disk, diskBytes))
+  if (isThere) await fitImage(disk, diskBytes, signal)
+  else if (diskBytes !== undefined) await makeImage(disk, diskBytes)
   signal.throwIfAborted()
   if (mountsAt(home).length > 0) return
   // What lies below: nobody but root may put anything there while it isn't covered.
   await lchown(home, 0, 0)
-  await tool('mount', [...MOUNT, image, home])
+  await tool('mount', [...MOUNT, image, home]).catch((err: unknown) => {
+    // One that an agent had begun which was killed: the kernel mounts nothing twice at one place.
+    if (mountsAt(home).at(-1) !== image) throw err
+  })
   // Only as it is made, when it is root's: later the workspace may have called anything so.
   if ((await stat(home)).uid === 0) await rmdir(`${home}/lost+found`).catch(() => undefined)
 }
@@ -72,8 +78,11 @@ export async function mountDisk(
 /** Whole or not at all: only what has a file system gets the name. */
 async function makeImage({ home, image }: Disk, bytes: number): Promise<void> {
   if ((await readdir(home)).length > 0) throw unsized()
-  const draft = `${image}.new`
-  await rm(draft, { force: true })
+  const { dir, base } = parse(image)
+  for (const name of await readdir(dir))
+    if (name.startsWith(`${base}.`) && name.endsWith('.new')) await rm(join(dir, name), { force: true })
+  // A name of its own: a tool that outlived its agent knows only the old one.
+  const draft = `${image}.${randomUUID()}.new`
   await needRoom(image, bytes)
   const file = await open(draft, 'wx', 0o600)
   try {
@@ -89,11 +98,12 @@ async function makeImage({ home, image }: Disk, bytes: number): Promise<void> {
   }
 }
 
-/** Grows it where it is smaller than wanted; a mark says that this isn't done yet. */
-async function fitImage(disk: Disk, wanted: number, signal: AbortSignal): Promise<void> {
+/** Grows it where it is smaller than wanted, or where a mark says that this was begun. */
+async function fitImage(disk: Disk, diskBytes: number | undefined, signal: AbortSignal): Promise<void> {
   const { image } = disk
   const mark = `${image}.growing`
   const { size } = await stat(image)
+  const wanted = diskBytes ?? size
   if (size > wanted) throw tooSmall(size)
   if (size === wanted && !existsSync(mark)) return
   // While nobody uses it: on one that is mounted the kernel lets only CAP_SYS_RESOURCE do it.
@@ -110,9 +120,7 @@ async function fitImage(disk: Disk, wanted: number, signal: AbortSignal): Promis
     )
     await writeFile(mark, '', { mode: 0o600 })
     await file.truncate(wanted)
-    // 1: it found something to mend, and did.
-    await tool('e2fsck', ['-f', '-p', image], [0, 1])
-    await tool('resize2fs', [image])
+    await tool('flock', [image, '/bin/sh', '-c', GROW, 'grow', image])
     await file.sync()
     await rm(mark, { force: true })
   } finally {

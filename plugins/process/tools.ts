@@ -17,18 +17,13 @@ const byWords: readonly (readonly [RegExp, RuntimeCode])[] = [
 
 /**
  * Runs it to its end, whatever becomes of the call: a file system that is cut short in its making is no use.
- * `good`: the exit codes that mean success. @throws RuntimeError with what the tool said
+ * @throws RuntimeError with what the tool said
  */
-export async function tool(
-  program: string,
-  args: readonly string[],
-  good: readonly number[] = [0],
-): Promise<string> {
+export async function tool(program: string, args: readonly string[]): Promise<void> {
   try {
-    return (await run(program, args, { env: ENV, cwd: '/' })).stdout
+    await run(program, args, { env: ENV, cwd: '/' })
   } catch (cause) {
     const { code, stderr = '', stdout = '' } = cause as { code?: unknown; stderr?: string; stdout?: string }
-    if (typeof code === 'number' && good.includes(code)) return stdout
     if (code === 'ENOENT')
       throw new RuntimeError('ERR_UNSUPPORTED', `This machine has no ${program}.`, {
         cause,

@@ -21,7 +21,11 @@ type Mutant = Parameters<typeof spoiled>[0]
 const mutants: Record<string, [failing: string, Mutant]> = {
   'a size of a disk is ignored': [
     'a disk has the size that was asked for, or the start is refused',
-    (runtime) => ({ start: ({ diskBytes: _, ...spec }, call) => runtime.start(spec, call) }),
+    (runtime) => ({
+      start({ diskBytes: _ignored, ...spec }, call) {
+        return runtime.start(spec, call)
+      },
+    }),
   ],
   'start always makes a new one': [
     'start twice, and twice at once, leaves one',

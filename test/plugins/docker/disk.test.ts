@@ -36,7 +36,10 @@ t.test(
     const said: unknown[] = []
     const log = { ...host.log, info: (...words: unknown[]) => void said.push(words) }
     const runtime = await open(t, { ...host, log }, {})
-    if (runtime.capabilities?.limits?.disk === true) return void t.comment('this engine has quotas')
+    if (runtime.capabilities?.limits?.disk === true) {
+      t.comment('this engine has quotas')
+      return
+    }
     t.match(JSON.stringify(said), /no quota support/, 'the operator can read why')
     t.equal(runtime.capabilities?.limits?.memory, true)
     t.same(await leftovers(docker, host), [])

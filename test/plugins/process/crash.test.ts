@@ -11,6 +11,7 @@ import type { Host, WorkspaceSpec } from '@postern/plugin'
 import plugin from '@postern/plugin-process'
 import { conformance } from '@postern/plugin-process/conformance'
 import t from 'tap'
+import { clearDisks } from '../../support/disk-mounts.ts'
 import { silent, testHost } from '../../support/plugins-host.ts'
 import { until } from '../../support/until.ts'
 
@@ -50,13 +51,16 @@ async function killAt(t: Tap, verb: string, delayMs: number): Promise<void> {
   const host = await testHost()
   const { deploymentId, hostId, stateDirectory } = host
   const word = `crash${randomBytes(6).toString('hex')}`
-  const spec: WorkspaceSpec = {
+  const spec: WorkspaceSpec & { diskBytes?: number } = {
     ...{ id: randomBytes(8).toString('hex'), name: 'w', generation: 1, env: [], ports: [{ port: 80 }] },
     command: ['/bin/sh', '-c', `sleep 300; : ${word}`],
     files: [{ path: 'a', content: 'x' }],
   }
   const call = { signal: AbortSignal.timeout(30_000) }
   const runtime = await plugin.open(plugin.config.parse({}), host)
+  // Every second one has a disk of its own, where this machine can hold one.
+  const holdsDisks = (runtime.capabilities ?? plugin.capabilities).limits?.disk === true
+  if (delayMs % (2 * STEP_MS) === 0 && holdsDisks) spec.diskBytes = 16 * 1024 ** 2
   if (verb !== 'start') await runtime.start(spec, call)
   const ids = { deploymentId, hostId, stateDirectory }
   const child = spawn(process.execPath, [fileURLToPath(import.meta.url)], {
@@ -78,6 +82,7 @@ async function killAt(t: Tap, verb: string, delayMs: number): Promise<void> {
   t.equal(programs(word), 0, `${where}: none after the next stop`)
   await runtime.remove(spec.id, { ...call, keepData: false })
   t.same(await conformance.leftovers?.(host), [], `${where}: nothing is left after the next removal`)
+  t.same(clearDisks(stateDirectory), [], `${where}: nothing stays mounted`)
   await runtime.close()
   await host.remove()
 }

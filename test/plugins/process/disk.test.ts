@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Runtime, RuntimePlugin, WorkspaceSpec } from '@postern/plugin'
@@ -140,7 +140,10 @@ t.test('what cannot be had is refused with a code, and leaves all as it was', { 
   await t.rejects(runtime.start(specOf('true', { diskBytes: 4096 }), call), { code: 'ERR_INVALID_SPEC' })
   const huge = specOf('true', { diskBytes: 2 ** 52 })
   await t.rejects(runtime.start(huge, call), { code: 'ERR_NO_CAPACITY', fix: /room/ })
-  t.notOk(existsSync(inside(huge.id, 'home.img.new')))
+  t.same(
+    (await readdir(inside(huge.id, ''))).filter((name) => name.startsWith('home.img')),
+    [],
+  )
   let spec = specOf('echo old > "$HOME/old"')
   t.equal(await runIn(world, spec), 0)
   spec = await again(world, spec, 'true', { diskBytes: 16 * MIB })
@@ -188,9 +191,9 @@ t.test('after a crash between any two steps a start comes to the same end', { sk
   const script = 'cd "$HOME" && { cat kept 2>/dev/null; touch mine; echo kept > kept; }'
   const crashes: Record<string, (id: string) => Promise<void> | void> = {
     'nothing was made': () => undefined,
-    'half an image': async (id) => writeFile(inside(id, 'home.img.new'), 'torn'),
+    'half an image': async (id) => writeFile(inside(id, 'home.img.1.new'), 'torn'),
     'an image, and no mount': (id) => void execFileSync('umount', [inside(id, 'home')]),
-    'a link where the draft goes': async (id) => symlink('/etc/passwd', inside(id, 'home.img.new')),
+    'a link where the draft goes': async (id) => symlink('/etc/passwd', inside(id, 'home.img.1.new')),
     'a device, and no mount': (id) => {
       execFileSync('umount', [inside(id, 'home')])
       execFileSync('losetup', ['-f', inside(id, 'home.img')])
@@ -247,6 +250,35 @@ t.test('after a crash between any two steps a start comes to the same end', { sk
   await later.start(spec, call)
   t.ok(existsSync(join(inside(spec.id, 'home'), 'kept')), 'it is mounted again')
 })
+
+t.test(
+  'a mount namespace of its own, as systemd makes: one file system, and the last one lets go',
+  { skip },
+  async (t) => {
+    const world = await opened(t)
+    const { runtime, call, inside } = world
+    const spec = specOf('echo kept > "$HOME/kept"; exec sleep 300', { diskBytes: 16 * MIB })
+    await runtime.start(spec, call)
+    const home = inside(spec.id, 'home')
+    await until(() => existsSync(join(home, 'kept')))
+    const other = spawn('unshare', ['--mount', '--propagation', 'private', 'sleep', '300'], {
+      stdio: 'ignore',
+    })
+    t.teardown(() => other.kill('SIGKILL'))
+    const namespaceOf = (pid: string): string => readlinkSync(`/proc/${pid}/ns/mnt`)
+    await until(() => namespaceOf(String(other.pid)) !== namespaceOf('self'))
+    const theirs = join(`/proc/${other.pid}/root`, home)
+    await until(() => existsSync(join(theirs, 'kept')))
+    await t.rejects(runtime.remove(spec.id, { ...call, keepData: true }), { code: 'ERR_CONFLICT' })
+    t.same(diskMounts(inside(spec.id, '')), [], 'it is mounted only there')
+    await runtime.start(spec, call)
+    await writeFile(join(home, 'here'), 'seen')
+    t.equal(readFileSync(join(theirs, 'here'), 'utf8'), 'seen', 'both see one file system')
+    other.kill('SIGKILL')
+    await runtime.remove(spec.id, { ...call, keepData: false })
+    t.notOk(existsSync(inside(spec.id, '')))
+  },
+)
 
 t.test('who is not root holds none, and says so', async (t) => {
   const host = await testHost()
