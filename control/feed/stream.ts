@@ -4,6 +4,7 @@ import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocket, WebSocketServer } from 'ws'
 import { authorize, realtimeNeeds } from '../authorization/authorization.ts'
+import { identityNow } from '../authorization/whose.ts'
 import type { Deployment } from '../deployment.ts'
 import { AuditTail } from './audit-tail.ts'
 import type { Batch } from './feed.ts'
@@ -11,12 +12,11 @@ import { forReader, loadChanges, loadEverything, messagesFor } from './messages.
 import type { Audience, Loaded } from './messages.ts'
 import { changesAfter, readRevisions } from '../store/changes.ts'
 import type { Change } from '../store/changes.ts'
-import { listGroups } from '../store/groups.ts'
 import { findSession } from '../store/sessions.ts'
 import { listTokens } from '../store/tokens.ts'
 import { findUser } from '../store/users.ts'
 import { listWorkspaces } from '../store/workspaces.ts'
-import { ApiError, watchSchema } from '../wire/index.ts'
+import { ApiError, userOf, watchSchema } from '../wire/index.ts'
 import type { Identity, Origin, StreamMessage, Watch } from '../wire/index.ts'
 
 /** Bytes that may wait for a slow reader before it is cut off. */
@@ -37,6 +37,8 @@ interface Reader extends Audience {
   /** Subjects whose change may end what the reader is signed in by. */
   readonly standsOn: ReadonlySet<string>
   readonly since: number
+  /** As it was when they knocked. */
+  readonly identity: Identity
 }
 
 /** Answers an upgrade that isn't granted with its problem. */
@@ -74,6 +76,7 @@ async function readerOf(deployment: Deployment, req: IncomingMessage, identity: 
     known: new Set(),
     standsOn: new Set(standsOn.filter((subject) => subject !== '')),
     since,
+    identity,
   }
 }
 
@@ -166,12 +169,18 @@ class EventStreams implements Streams {
   }
 
   async #catchUp(ws: WebSocket, reader: Reader, revision: number, sent: { limits: string }): Promise<void> {
-    const { feed, options } = this.#deployment
+    const { feed, options, now } = this.#deployment
     const { pruned } = await readRevisions(feed.db)
     const { since } = reader
     // Who they were when they knocked may be old by now; what changes from here on is heard.
-    const groups = await listGroups(feed.db, { userId: reader.person.id })
-    reader.person = { ...reader.person, groups }
+    const identity = await identityNow(feed.db, reader.identity, now()).catch((err: unknown) => {
+      if (err instanceof ApiError) return null
+      throw err
+    })
+    const user = identity === null ? null : userOf(identity)
+    if (user === null || user.role !== reader.person.role)
+      return ws.close(closeCodes.signedOut, 'sign in again')
+    reader.person = { ...reader.person, groups: user.groups }
     if (since > 0 && (since < pruned || since > revision)) {
       this.#resync(ws)
       return

@@ -204,6 +204,30 @@ await t.test('a stream ends with what it stands on', async (t) => {
   }
 })
 
+await t.test('what ends between the knock and the first word ends the stream', async (t) => {
+  const server = await serve(t)
+  const ada = await server.setUp()
+  const bob = await server.member(ada, 'bob')
+  const { id } = (await bob.call<UserView>('GET', '/api/v1/me')).json
+  const { feed } = server.deployment
+  const { subscribe } = feed
+  const ends: [string, () => Promise<unknown>][] = [
+    ['the session', () => ada.call('DELETE', `/api/v1/users/${id}/sessions`)],
+    ['the role', () => feed.db('users').where({ id }).update({ role: 'auditor' })],
+  ]
+  for (const [name, end] of ends) {
+    await bob.call('POST', '/api/v1/sessions', { username: 'bob', password }, { 'x-test-ip': name })
+    feed.subscribe = async (...given) => {
+      feed.subscribe = subscribe
+      await end()
+      return subscribe.apply(feed, given)
+    }
+    const reader = listen(server, bob)
+    t.equal(await reader.closed, closeCodes.signedOut, name)
+    t.same(reader.heard, [], 'and nothing was said')
+  }
+})
+
 await t.test('a stream goes on while its session is used, and ends with it', async (t) => {
   const server = await serve(t)
   const ada = await server.setUp()
