@@ -11,6 +11,8 @@ export interface Candidate {
   readonly capabilities: Register['capabilities']
   /** How many workspaces it has already. */
   readonly workspaces: number
+  /** How many of its GPUs those that may run have; absent: none. */
+  readonly gpusTaken?: number
   /** Its owner's workspaces may be placed on it. */
   readonly open: boolean
 }
@@ -22,7 +24,14 @@ export type Placement =
 export const NONE_OPEN =
   'No host here is open to its owner for all that it asks; an administrator can grant one.'
 
-/** Where it goes: data never moves, so a host once chosen stays; else a healthy one before others, then the emptiest. */
+/** How many GPUs would be lacking at the moment: each is given to one workspace only, and others wait on the host for it. */
+const gpusShort = ({ gpus }: Shape, { capabilities, gpusTaken = 0 }: Candidate): number =>
+  Math.max(0, gpus - Math.max(0, (capabilities.gpus ?? 0) - gpusTaken))
+
+/**
+ * Where it goes: data never moves, so a host once chosen stays; else a healthy one before others, then one whose GPUs are
+ * free, then the emptiest.
+ */
 export function place(
   workspace: {
     readonly hostId: string | null
@@ -43,7 +52,11 @@ export function place(
     else fit.push(host)
   }
   fit.sort(
-    (a, b) => Number(b.healthy) - Number(a.healthy) || a.workspaces - b.workspaces || (a.id < b.id ? -1 : 1),
+    (a, b) =>
+      Number(b.healthy) - Number(a.healthy) ||
+      gpusShort(workspace.resolved, a) - gpusShort(workspace.resolved, b) ||
+      a.workspaces - b.workspaces ||
+      (a.id < b.id ? -1 : 1),
   )
   const best = fit[0]
   return best === undefined

@@ -19,6 +19,7 @@ import { appendTimeline } from '../store/timeline.ts'
 import type { StoredReason, Workspace } from '../store/workspaces.ts'
 import {
   countByHost,
+  gpusByHost,
   deleteWorkspace,
   insertWorkspace,
   listWorkspaces,
@@ -192,6 +193,7 @@ export async function candidates(
   const owner = await accessingOf(w.db, ownerId)
   const uses = await readUses(w.db, nowMs)
   const needs = needsOf(resolved)
+  const gpus = resolved.gpus === 0 ? null : await gpusByHost(w.db)
   return (await listHosts(w.db)).map((host) => ({
     id: host.id,
     name: host.name,
@@ -199,6 +201,7 @@ export async function candidates(
     healthy: host.health.status === 'healthy',
     capabilities: host.capabilities,
     workspaces: counts.get(host.id) ?? 0,
+    gpusTaken: gpus?.get(host.id) ?? 0,
     open: owner !== null && mayUseHost(uses, host.id, owner, needs),
   }))
 }

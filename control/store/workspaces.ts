@@ -223,6 +223,22 @@ export async function countByHost(db: Db, hostIds?: readonly string[]): Promise<
   return new Map(counted.map((row) => [row.host_id, Number(row.n)]))
 }
 
+/** How many GPUs the workspaces that may run have, by host. */
+export async function gpusByHost(db: Db): Promise<ReadonlyMap<string, number>> {
+  const rows = await db<Row>('workspaces')
+    .where({ admitted: 1 })
+    .whereNotNull('host_id')
+    .where('resolved', 'like', '%"gpus":%')
+    .whereNot('resolved', 'like', '%"gpus":0%')
+    .select('host_id', 'resolved')
+  const taken = new Map<string, number>()
+  for (const { host_id: hostId, resolved } of rows) {
+    const { gpus } = JSON.parse(resolved) as Resolved
+    if (hostId !== null) taken.set(hostId, (taken.get(hostId) ?? 0) + gpus)
+  }
+  return taken
+}
+
 /** True when some workspace has a sealed environment entry. */
 export async function hasSecrets(db: Db): Promise<boolean> {
   return (await db<Row>('workspaces').where('spec', 'like', '%"secret":true%').first('id')) !== undefined

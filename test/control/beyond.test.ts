@@ -379,6 +379,29 @@ for (const [need, wish] of Object.entries(wishes))
     t.equal((await command(bob, made, 'start')).status, 202)
   })
 
+for (const dialect of ['sqlite', 'postgres'] as const)
+  await t.test(
+    `${dialect}: parallel creates take each host’s free GPUs, whatever else is on it`,
+    { skip: dialect === 'postgres' && postgres === null && 'PostgreSQL is not here' },
+    async (t) => {
+      const { server, ada, agent } = await world(t, dialect)
+      const more = { machineId: 'more', name: 'more', capabilities: { ...generous, gpus: 4 } }
+      const other = await pretendAgent(server.control.embeddedAgent(), server.clock.now, more)
+      const placed = async (names: readonly string[]): Promise<string[]> => {
+        const made = await Promise.all(names.map((name) => create(ada, name, { gpus: 1 })))
+        return made.map(({ json }) => json.host?.id ?? 'none').sort()
+      }
+      // What says the same words elsewhere in its spec has none.
+      const env = [{ name: 'A', value: '"gpus":7' }]
+      await create(ada, 'plain', { env, command: ['echo', '"gpus":0'] })
+      const ids = [agent.hostId, agent.hostId, ...Array<string>(4).fill(other.hostId)].sort()
+      t.same(await placed(['one', 'two', 'three', 'four', 'five', 'six']), ids, 'as many as each has')
+      await command(ada, { id: 'two' }, 'stop')
+      const { json } = await ada.call<WorkspaceView>('GET', '/api/v1/workspaces/two')
+      t.same(await placed(['seven']), [json.host?.id], 'a stopped one has none')
+    },
+  )
+
 await t.test('who waits for a place isn’t let in without the grant', async (t) => {
   const { ada, bob, agent } = await world(t, 'sqlite', { maxRunning: 1 })
   const id = await grant(ada, agent.hostId, 'bob', ['gpu'])

@@ -238,6 +238,14 @@ await t.test('a workspace goes to the emptiest healthy host that can, and stays'
     kind: 'placed',
     hostId: 'b',
   })
+  const cards = (gpus: number, gpusTaken = 0) => ({ capabilities: { images: true, gpus }, gpusTaken })
+  const withGpus = (gpus: number, ...hosts: Candidate[]) =>
+    place({ hostId: null, resolved: { ...both, gpus } }, hosts)
+  const full = candidate('a', cards(1, 1))
+  t.match(withGpus(1, full, candidate('b', { ...cards(1), workspaces: 9 })), { hostId: 'b' }, 'free GPUs')
+  t.match(withGpus(2, candidate('a', cards(4, 3)), candidate('b', cards(2))), { hostId: 'b' })
+  t.match(withGpus(1, full), { hostId: 'a' }, 'there it waits until one is free')
+  t.match(withGpus(0, full, candidate('b', { ...cards(1), workspaces: 9 })), { hostId: 'a' }, 'asks for none')
   t.same(at([candidate('b')], 'gone'), { kind: 'placed', hostId: 'gone' }, 'its data is there')
   t.same(at([]), { kind: 'waiting', why: 'No host has joined yet.' })
   t.same(at([candidate('a', { connected: false })]), { kind: 'waiting', why: 'a: does not report.' })
