@@ -208,7 +208,7 @@ await t.test('bad input gets a clear answer, and nothing is stored', async (t) =
     [{ ...fine, mounts: [{ source: '/srv', target: '/srv' }] }, 'unsupported', 'mounts'],
     [{ ...fine, mounts: [{ source: 'srv', target: '/srv' }] }, 'invalid_body', 'mounts.0.source'],
     [{ ...fine, networks: ['host'] }, 'unsupported', 'networks'],
-    [{ ...fine, diskBytes: 1 }, 'invalid_body', 'diskBytes'],
+    [{ ...fine, diskBytes: 1 }, 'unsupported', 'diskBytes'],
     [{ ...fine, ports: [{ port: 1, protocol: 'udp' }] }, 'invalid_body', 'ports.0.protocol'],
     [{ ...fine, ports: [{ port: 0 }] }, 'invalid_body', 'ports.0.port'],
     [{ ...fine, ports: [{ port: 65536 }] }, 'invalid_body', 'ports.0.port'],

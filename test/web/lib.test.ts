@@ -10,6 +10,7 @@ import {
   createBody,
   draftOf,
   draftOfSpec,
+  limitsOfExisting,
   nameError,
   newPortRow,
   patchBody,
@@ -30,6 +31,27 @@ import { fakeLimits, fakeTemplates, fakeUser, fakeWorkspace } from '../support/w
 
 const GIB = 1024 ** 3
 const ada = fakeUser('ada', 'member')
+
+t.test('a disk is asked for by size, and what has one only grows', (t) => {
+  const none = fakeLimits()
+  const limits = { ...none, diskBytes: { min: 1024 ** 2, max: 100 * GIB, default: 10 * GIB } }
+  const draft = draftOf(null, limits, 'shop')
+  t.notOk('diskBytes' in createBody(draft, limits), 'empty is left to the server')
+  draft.disk = '2g'
+  t.equal(createBody(draft, limits).diskBytes, 2 * GIB)
+  t.notOk('diskBytes' in createBody(draft, none), 'where no host holds it, it is not sent')
+  const plain = fakeWorkspace('w1', 'shop', ada)
+  t.equal(limitsOfExisting(limits, plain).diskBytes, undefined, 'data without a size gets none')
+  const sized = { ...plain, spec: { ...plain.spec, diskBytes: 2 * GIB } }
+  t.equal(limitsOfExisting(limits, sized).diskBytes?.min, 2 * GIB)
+  t.same(limitsOfExisting(limits, { ...sized, phase: 'failed' }), limits, 'there its host knows better')
+  const edit = draftOfSpec('shop', sized.spec)
+  edit.disk = ''
+  t.same(patchBody(edit, sized.spec, limits), {}, 'there is no way back to none')
+  edit.disk = '3 GiB'
+  t.same(patchBody(edit, sized.spec, limits), { diskBytes: 3 * GIB })
+  t.end()
+})
 
 t.test('what lies beyond a workspace’s walls is sent where it may be had, and can be taken out', (t) => {
   const none = fakeLimits()
