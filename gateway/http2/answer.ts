@@ -1,5 +1,5 @@
 // An answer as the edge gives it in HTTP/1.1 comes in; frames of HTTP/2 go out: nothing of the connection, no reason phrase, resets for half answers.
-import { constants, Http2ServerResponse, type OutgoingHttpHeaders } from 'node:http2'
+import { constants, Http2ServerResponse, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 
 const DROPPED: ReadonlySet<string> = new Set([
   'connection',
@@ -67,6 +67,15 @@ type Heads = OutgoingHttpHeaders | readonly string[]
 /** Node's answer with what the edge needs beyond it; the rest is Node's own. */
 export class EdgeAnswer extends Http2ServerResponse {
   #hasBody = true
+  #isClosed = false
+
+  constructor(stream: ServerHttp2Stream) {
+    super(stream)
+    if (this.req.method !== 'HEAD') return
+    // Of an answer to HEAD that was not given, Node says no end: its place and its program would wait for ever.
+    this.once('close', () => (this.#isClosed = true))
+    stream.once('close', () => void (this.#isClosed || this.emit('close')))
+  }
 
   /** True when all of it went out and none of it was reset. */
   isWhole(): boolean {

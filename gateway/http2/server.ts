@@ -148,12 +148,14 @@ export class Http2Sessions {
     }
     this.#sessions.set(session, entry)
     session.setLocalWindowSize(CONNECTION_WINDOW)
-    session.on('stream', (stream) => {
+    session.on('stream', (stream, { ':method': method }) => {
       entry.open++
       stream.on('close', () => {
         entry.open--
         entry.idleSinceMs = performance.now()
-        if (stream.aborted) this.#noteReset(session, entry)
+        // A HEAD that goes before its answer isn't called aborted by Node.
+        const isReset = stream.aborted || (method === 'HEAD' && !stream.headersSent)
+        if (isReset) this.#noteReset(session, entry)
       })
     })
     session.on('close', () => this.#sessions.delete(session))

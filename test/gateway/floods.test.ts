@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
-import { connect as connectHttp2 } from 'node:http2'
+import { connect as connectHttp2, constants } from 'node:http2'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import t from 'tap'
 import { portDefaults } from '../../control/wire/index.ts'
@@ -12,7 +12,7 @@ import { type Http2Handlers, Http2Sessions } from '../../gateway/http2/server.ts
 import { siteOf } from '../../gateway/host/site.ts'
 import { ask, OK, rawClient, requestBytes, type Script } from '../support/gateway-bytes.ts'
 import { startEdge } from '../support/gateway-edge.ts'
-import { Frame, frame, framesOf, PREFACE, requestHead } from '../support/http2-frames.ts'
+import { Frame, frame, framesOf, PREFACE, requestHead, resetFrame } from '../support/http2-frames.ts'
 import { ask2 } from '../support/http2-answer.ts'
 import { memoryAccessLog, metric } from '../support/seen-edge.ts'
 import { startTlsEdge } from '../support/tls-edge.ts'
@@ -284,3 +284,36 @@ t.test(
     server.close()
   },
 )
+
+t.test('HTTP/2: a HEAD that is taken back frees its program, and too many are a flood', async (t) => {
+  const edge = await startTlsEdge(t, { script: () => undefined })
+  edge.workspace('shop', {}, 'public')
+  const authority = 'shop.ws.test'
+  const session = await edge.http2(authority)
+  for (const method of ['GET', 'HEAD']) {
+    const stream = session.request({ ':method': method, ':path': '/held', ':authority': authority })
+    stream.on('error', () => undefined)
+    await until(() => edge.upstream.open() === 1, { what: `${method} at the program` })
+    stream.close(constants.NGHTTP2_CANCEL)
+    await until(() => edge.upstream.open() === 0, { what: `the end of ${method} at the program` })
+  }
+  t.equal(await metric(edge, 'postern_gateway_in_flight'), 0)
+  const flood = await edge.tls(authority, ['h2'])
+  let isEnded = false
+  flood.on('close', () => (isEnded = true)).resume()
+  flood.write(PREFACE)
+  const fields: readonly (readonly [string, string])[] = [
+    [':method', 'HEAD'],
+    [':scheme', 'https'],
+    [':path', '/'],
+    [':authority', authority],
+  ]
+  for (let id = 1; id < 20_000 && !isEnded; id += 2) {
+    flood.write(Buffer.concat([requestHead(id, fields), resetFrame(id, constants.NGHTTP2_CANCEL)]))
+    if (id % 100 === 1) await new Promise((resolve) => setImmediate(resolve))
+  }
+  await until(() => isEnded, { what: 'the flood to be ended' })
+  t.equal(await metric(edge, 'postern_gateway_connections_refused_total{cause="http2_resets"}'), 1)
+  await until(() => edge.upstream.open() === 0)
+  t.equal(await metric(edge, 'postern_gateway_in_flight'), 0)
+})
