@@ -24,14 +24,30 @@ export function asciiTarget(target: string): string {
   )
 }
 
+/** What readers split a path at: what one takes for a slash is to the next a part of a name, or of what follows a `;`. */
+const SLASHES: readonly RegExp[] = [
+  /\//,
+  /\/|\\/,
+  /\/|%2f/i,
+  /\/|%5c/i,
+  /\/|\\|%2f/i,
+  /\/|\\|%5c/i,
+  /\/|%2f|%5c/i,
+  /\/|\\|%2f|%5c/i,
+]
+
 /**
- * True when some reader would climb out of a path: one that takes `%2e` for a dot, `%2f`, `\` or `%5c` for a slash, two
- * slashes for one, or leaves out what follows a `;` in a segment.
+ * True when some reader would climb out of a path: one that takes `%2e` for a dot, any of `%2f`, `\` and `%5c` for a
+ * slash, two slashes for one, or leaves out what follows a `;` in a segment.
  */
 export function leavesPrefix(path: string): boolean {
   if (!/\.|%2e/i.test(path)) return false
+  return SLASHES.some((slash) => climbsOut(path.split(slash)))
+}
+
+function climbsOut(segments: readonly string[]): boolean {
   let depth = 0
-  for (const segment of path.split(/\/|\\|%2f|%5c/i)) {
+  for (const segment of segments) {
     const name = segment.replace(/%3b/gi, ';').split(';', 1)[0]?.replace(/%2e/gi, '.') ?? ''
     if (name === '..') depth--
     else if (name !== '' && name !== '.') depth++

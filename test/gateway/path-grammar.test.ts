@@ -20,6 +20,7 @@ const pieces = [
   '%2f',
   '%2F',
   '%5c',
+  '\\',
   ';',
   '%3b',
   'a',
@@ -35,6 +36,9 @@ const odd = fc.array(fc.constantFrom(...pieces), { maxLength: 12 }).map((parts) 
 const readers: readonly ((path: string) => string)[] = [
   (path) => path,
   (path) => path.replace(/%2f|%5c/gi, '/'),
+  (path) => path.replace(/%5c/gi, '/'),
+  (path) => path.replace(/%2f/gi, '/').replace(/(?:;|%3b)[^/]*/gi, ''),
+  (path) => path.replace(/%5c/gi, '/').replace(/(?:;|%3b)[^/]*/gi, ''),
   (path) => path.replace(/\/{2,}/g, '/'),
   (path) => path.replace(/%2f|%5c/gi, '/').replace(/\/{2,}/g, '/'),
   (path) => path.replace(/(?:;|%3b)[^/]*/gi, ''),
@@ -77,6 +81,9 @@ t.test('what is served stays under its prefix for every reader, byte for byte', 
     ['a;../..', false],
     ['...', false],
     ['%252e%252e/', false],
+    ['%2e%3b%5ca/..;', true],
+    ['.;%2fa/..', true],
+    ['.;\\a/..', true],
   ] as const)
     t.equal(leavesPrefix(path), leaves, path)
   t.end()
