@@ -62,9 +62,9 @@ function fieldsFor(site: Site, cookie: string, { names, host, target, ownPath }:
   const fields: string[] = []
   for (const name of names.filter((each) => hashes.has(each)))
     for (const path of pathsOf(pathOf(target))) {
-      const gone = `${name}=; Path=${path}; Max-Age=0${secure}`
-      if (ownPath !== undefined && path !== ownPath) fields.push('Set-Cookie', gone)
-      for (const domain of domainsOf(host)) fields.push('Set-Cookie', `${gone}; Domain=${domain}`)
+      const gone = (domain: string): string => `${name}=; Path=${path}${domain}; Max-Age=0${secure}`
+      if (ownPath !== undefined && path !== ownPath) fields.push('Set-Cookie', gone(''))
+      for (const domain of domainsOf(host)) fields.push('Set-Cookie', gone(`; Domain=${domain}`))
     }
   return fields
 }

@@ -24,31 +24,25 @@ export function asciiTarget(target: string): string {
   )
 }
 
-/** What readers split a path at: what one takes for a slash is to the next a part of a name, or of what follows a `;`. */
-const SLASHES: readonly RegExp[] = [
-  /\//,
-  /\/|\\/,
-  /\/|%2f/i,
-  /\/|%5c/i,
-  /\/|\\|%2f/i,
-  /\/|\\|%5c/i,
-  /\/|%2f|%5c/i,
-  /\/|\\|%2f|%5c/i,
-]
+/** What readers take for a slash; `\\` itself is in no target. */
+const SLASHES: readonly RegExp[] = [/\//, /\/|%2f/i, /\/|%5c/i, /\/|%2f|%5c/i]
 
 /**
- * True when some reader would climb out of a path: one that takes `%2e` for a dot, any of `%2f`, `\` and `%5c` for a
- * slash, two slashes for one, or leaves out what follows a `;` in a segment.
+ * True when some reader would climb out of a path: one that takes `%2e` for a dot, `%2f` or `%5c` for a slash, two
+ * slashes for one, or leaves out what follows a `;` in a segment, before or after it took those for slashes.
  */
 export function leavesPrefix(path: string): boolean {
-  if (!/\.|%2e/i.test(path)) return false
-  return SLASHES.some((slash) => climbsOut(path.split(slash)))
+  if (!/(?:\.|%2e){2}/i.test(path)) return false
+  return SLASHES.some((first) => {
+    const read = path.split(first).map((segment) => segment.split(/;|%3b/i, 1)[0])
+    return [path, read.join('/')].some((each) => SLASHES.some((slash) => climbsOut(each.split(slash))))
+  })
 }
 
 function climbsOut(segments: readonly string[]): boolean {
   let depth = 0
   for (const segment of segments) {
-    const name = segment.replace(/%3b/gi, ';').split(';', 1)[0]?.replace(/%2e/gi, '.') ?? ''
+    const name = segment.split(/;|%3b/i, 1)[0]?.replace(/%2e/gi, '.') ?? ''
     if (name === '..') depth--
     else if (name !== '' && name !== '.') depth++
     if (depth < 0) return true

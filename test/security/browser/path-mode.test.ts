@@ -149,7 +149,12 @@ for (const base of bases)
       await mallory.goto(at('left'))
       t.match(await mallory.textContent('h1'), /nothing here for you/)
       await mallory.context().close()
-      t.same([left.arrived.length, right.arrived.length], before)
+      // The owner's own browser may look for a newer worker, or an icon, whenever it likes.
+      const since = [...left.arrived.slice(before[0]), ...right.arrived.slice(before[1])]
+      t.same(
+        since.filter((line) => !/^GET \/(?:worker\.js|favicon\.ico) /.test(line) || line.includes('mallory')),
+        [],
+      )
     })
 
     await t.test('a cookie of our name, tossed by a neighbour, costs one sign-in', async (t) => {
