@@ -154,7 +154,7 @@ export class Product {
 
   async #purgeAll(): Promise<void> {
     type List = { items: { id: string }[] }
-    const list = () => this.admin.must<List>('GET', '/api/v1/workspaces')
+    const list = () => this.admin.must<List>('GET', '/api/v1/workspaces?owner=all&limit=500')
     const { items } = await list()
     for (const { id } of items) await this.admin.api('DELETE', `/api/v1/workspaces/${id}?purge=true`)
     await until(async () => (await list()).items.length === 0, {
