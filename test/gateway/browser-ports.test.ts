@@ -7,6 +7,7 @@ import { WebSocketServer } from 'ws'
 import { portDefaults } from '../../control/wire/index.ts'
 import { startEdge } from '../support/gateway-edge.ts'
 import { launch, noBrowser, signIn } from '../support/product-browser.ts'
+import { listenWithSockets } from '../support/socket-app.ts'
 
 /** An app that knows nothing of CORS: it says what it was asked, and echoes on WebSockets. */
 async function app(t: Test) {
@@ -29,14 +30,7 @@ async function app(t: Test) {
     note(req)
     socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }))
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    for (const client of sockets.clients) client.terminate()
-    server.closeAllConnections()
-    server.close()
-  })
-  return { seen, port: (server.address() as AddressInfo).port }
+  return { seen, port: await listenWithSockets(t, server, sockets) }
 }
 
 /** Run in the page: what a call to another place gives. */

@@ -1,9 +1,8 @@
 /** An app like an IDE, which knows nothing of the path it is served at: relative links, a WebSocket, a service worker, cookies. */
-import { once } from 'node:events'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
 import { WebSocketServer } from 'ws'
+import { listenWithSockets } from './socket-app.ts'
 
 /** What reached it, one line each: method, path, who, and the names of its cookies. */
 export interface Ide {
@@ -59,12 +58,5 @@ export async function startIde(t: Test, name: string): Promise<Ide> {
     socket.send(`socket of ${name}`)
     socket.on('error', () => undefined)
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    for (const client of sockets.clients) client.terminate()
-    server.closeAllConnections()
-    server.close()
-  })
-  return { arrived, port: (server.address() as AddressInfo).port }
+  return { arrived, port: await listenWithSockets(t, server, sockets) }
 }

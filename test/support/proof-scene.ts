@@ -1,8 +1,6 @@
 /** Two people's workspaces on sibling hosts, a real browser of the one, and pages of the other's: what attacks in a browser are tried on. */
-import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import type { Test } from 'tap'
@@ -11,6 +9,7 @@ import { password } from './control-server.ts'
 import { launch, noBrowser, signIn } from './product-browser.ts'
 import { type Deployment, startDeployment } from './proof-deployment.ts'
 import { sharedAuthority } from './tls-authority.ts'
+import { listenWithSockets } from './socket-app.ts'
 
 /** What reached an app. */
 export interface Arrived {
@@ -63,14 +62,7 @@ async function startApp(t: Test): Promise<App> {
     socket.send('secret of the socket')
     socket.on('error', () => undefined)
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    for (const client of sockets.clients) client.terminate()
-    server.closeAllConnections()
-    server.close()
-  })
-  return { arrived, port: (server.address() as AddressInfo).port }
+  return { arrived, port: await listenWithSockets(t, server, sockets) }
 }
 
 /** One base: `*.ws.localhost` over plain HTTP, or a made-up one over TLS that shares its site with the dashboard. */
