@@ -11,8 +11,11 @@ import type { Scan } from '../headers/scan.ts'
 import { credentialEndsAtMs } from '../identity/identity.ts'
 import type { Asked } from './families.ts'
 
-/** So long at most, ms: well within the times after which a use is told of and an assertion is made anew. */
-const KEPT_MS = 10_000
+/**
+ * So long, ms: well within the times after which a use is told of and an assertion is made anew. Each its own, so that
+ * all who came in one moment, as after a restart, are not decided on anew in one moment again and again.
+ */
+const KEPT_MS = { least: 5000, most: 10_000 }
 const KEPT_CHARS = 16 * 1024 * 1024
 /** A longer cookie is read each time. */
 const COOKIE_MAX = 4096
@@ -46,7 +49,8 @@ export function isPlain({ method, target, upgrade }: Asked, scan: Scan): scan is
 
 /** When (ms) an answer to those facts may be another one by the clock alone. */
 function endsAtMs(table: TableView, facts: GatheredFacts, route: EdgeRoute): number {
-  let atMs = Math.min(facts.nowMs + KEPT_MS, credentialEndsAtMs(table, facts.credential))
+  const keptMs = KEPT_MS.least + Math.random() * (KEPT_MS.most - KEPT_MS.least)
+  let atMs = Math.min(facts.nowMs + keptMs, credentialEndsAtMs(table, facts.credential))
   for (const { expiresAtMs } of route.grants)
     if (expiresAtMs !== null && expiresAtMs > facts.nowMs) atMs = Math.min(atMs, expiresAtMs)
   return atMs

@@ -11,6 +11,13 @@ interface Line {
 
 /** Before it counts, s: its own code is compiled by then, and no start of its own is taken for the server's latency. */
 const WARM_SECONDS = 1
+/** Between two looks at the clock it sleeps so long, ms: one that spins takes a core that the machine needs besides. */
+const STEP_MS = 0.1
+/** What fell due while this program itself stood still for so long, ms, is never sent: that wait is none of the server's. */
+const STALL_MS = 1
+
+const bell = new Int32Array(new SharedArrayBuffer(4))
+const sleep = (ms: number): void => void Atomics.wait(bell, 0, 0, ms)
 
 /**
  * Sends to 127.0.0.1 for `seconds` after a warm-up, `perSecond` in even steps, on `connections` kept connections. A latency counts from
@@ -27,7 +34,7 @@ export async function paced(
   const latencies = new Float64Array(total)
   const free: Line[] = []
   const lines: Line[] = []
-  let [sent, done] = [0, 0]
+  let [next, skipped, done] = [0, 0, 0]
   let failure: Error | null = null
   const fail = (why: string): void => void (failure ??= new Error(why))
   for (let i = 0; i < connections; i++) {
@@ -40,27 +47,28 @@ export async function paced(
       line.dueMs = -1
       free.push(line)
     })
-    socket.on('close', () => done < total && fail('a connection was closed'))
+    socket.on('close', () => done + skipped < total && fail('a connection was closed'))
     socket.on('error', (err) => fail(err.message))
     lines.push(line)
     free.push(line)
   }
   const startMs = performance.now()
   const dueMs = (n: number): number => startMs + (n * 1000) / perSecond
-  while (done < total && failure === null) {
+  let lastMs = startMs
+  while (done + skipped < total && failure === null) {
     const nowMs = performance.now()
-    while (sent < total && dueMs(sent) <= nowMs) {
-      const line = free.pop()
-      if (line === undefined) break
-      line.dueMs = dueMs(sent)
-      line.socket.write(requests[sent % requests.length]!)
-      sent++
+    if (nowMs - lastMs > STALL_MS) for (; next < total && dueMs(next) <= nowMs; next++) skipped++
+    lastMs = nowMs
+    for (let line; next < total && dueMs(next) <= nowMs && (line = free.pop()) !== undefined; next++) {
+      line.dueMs = dueMs(next)
+      line.socket.write(requests[next % requests.length]!)
     }
+    sleep(STEP_MS)
     await new Promise(setImmediate)
   }
   for (const { socket } of lines) socket.destroy()
   if (failure !== null) throw failure as Error
-  const sorted = latencies.subarray(warm).toSorted()
+  const sorted = latencies.subarray(warm, done).toSorted()
   const at = (part: number): number => (sorted[Math.floor(sorted.length * part)] ?? 0) * 1000
-  return { requests: sorted.length, perSecond, p50Micros: at(0.5), p99Micros: at(0.99) }
+  return { requests: done, perSecond, p50Micros: at(0.5), p99Micros: at(0.99) }
 }

@@ -30,7 +30,8 @@ export interface Bounds {
 
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!
 
-async function measure(lap: Lap, seconds: number): Promise<Row> {
+/** One round of one of them. */
+export async function measure(lap: Lap, seconds: number): Promise<Row> {
   const before = cpuMicros(lap.pids)
   const sample = await lap.run(seconds)
   const used = cpuMicros(lap.pids) - before
