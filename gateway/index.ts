@@ -27,6 +27,7 @@ import type { Gateway, GatewayOptions, ListenAddress, PublicListener } from './s
 import { edgeServer, forgetSocketFile, listen } from './listeners/server.ts'
 import { noteOpenStreams } from './usage/session-uses.ts'
 import { siteOf } from './host/site.ts'
+import { OpenSet } from './open-set.ts'
 import { LiveSet } from './sockets.ts'
 import { Table } from './facts/table.ts'
 import type { Certificates } from './tls/certificates.ts'
@@ -101,7 +102,7 @@ function build(options: GatewayOptions, certificates: CertificateStore | null): 
     own: ownPages(),
     upgraded: new WeakSet(),
   }
-  const sockets = new Set<Socket>()
+  const sockets = new OpenSet<Socket>()
   watchProcess()
   const own = () => snapshotOf(edge, sockets.size)
   const metrics = () => options.fleet?.metrics() ?? own().then((snapshot) => renderMetrics([snapshot]))

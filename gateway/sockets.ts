@@ -3,6 +3,7 @@ import { hasEnded, userOf } from '../control/wire/index.ts'
 import { decide, doorOf, isRemoved } from './decide/decide.ts'
 import type { Place } from './host/host.ts'
 import { type Credential, credentialEndsAtMs, identityOf } from './identity/identity.ts'
+import { OpenSet } from './open-set.ts'
 import { routeAt, type Table, type TableChange } from './facts/table.ts'
 
 /** One open stream: a proxied answer, a WebSocket, or a socket of the dashboard. */
@@ -27,7 +28,7 @@ export interface LiveStream {
  * streams that it can touch; the answer is found anew rather than kept, so that no way of losing a right is forgotten.
  */
 export class LiveSet {
-  readonly #answers = new Set<LiveStream>()
+  readonly #answers = new OpenSet<LiveStream>()
   readonly #sockets = new Map<LiveStream, readonly string[]>()
   readonly #index = new Map<string, Set<LiveStream>>()
   readonly #table: Table

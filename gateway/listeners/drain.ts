@@ -30,7 +30,7 @@ const SOCKETS_MS = 5000
 /** What is to end, and by when. */
 export interface Draining {
   readonly servers: readonly (Server | SecureServer)[]
-  readonly sockets: ReadonlySet<Socket>
+  readonly sockets: Iterable<Socket>
   /** Connections that have left HTTP. */
   readonly isUpgraded: (socket: Socket) => boolean
   readonly drainMs: number

@@ -14,6 +14,7 @@ import {
 import type { Edge } from '../edge.ts'
 import { Guest } from '../limits/guest.ts'
 import { type Http2Handlers, Http2Sessions } from '../http2/server.ts'
+import type { OpenSet } from '../open-set.ts'
 import { refuseBytes } from './refuse-bytes.ts'
 import { redirectToHttps } from './redirect.ts'
 import { count } from '../seen/counters.ts'
@@ -30,7 +31,7 @@ export interface Doors {
   readonly edge: Edge
   readonly peers: WeakMap<Duplex, Peer>
   /** Every connection that speaks HTTP or has left it. */
-  readonly sockets: Set<Socket>
+  readonly sockets: OpenSet<Socket>
   readonly arrivals: Arrivals
   /** Null: HTTP/2 is off, or nothing speaks TLS. */
   readonly http2: Http2Sessions | null
