@@ -34,17 +34,20 @@ t.test('it holds what a Set holds, whatever comes and goes', async () => {
 
 t.test('all that stay are given while others are deleted', async () => {
   fc.assert(
-    fc.property(fc.array(fc.array(fc.nat(9), { maxLength: 4 }), { minLength: 10, maxLength: 10 }), (deleted) => {
-      const members = Array.from({ length: 10 }, (_, n) => ({ n }))
-      const set = new OpenSet<{ n: number }>()
-      for (const member of members) set.add(member)
-      const given = new Set<{ n: number }>()
-      for (const member of set) {
-        given.add(member)
-        for (const n of deleted[member.n]!) set.delete(members[n]!)
-      }
-      for (const member of set) ok(given.has(member))
-    }),
+    fc.property(
+      fc.array(fc.array(fc.nat(9), { maxLength: 4 }), { minLength: 10, maxLength: 10 }),
+      (deleted) => {
+        const members = Array.from({ length: 10 }, (_, n) => ({ n }))
+        const set = new OpenSet<{ n: number }>()
+        for (const member of members) set.add(member)
+        const given = new Set<{ n: number }>()
+        for (const member of set) {
+          given.add(member)
+          for (const n of deleted[member.n]!) set.delete(members[n]!)
+        }
+        for (const member of set) ok(given.has(member))
+      },
+    ),
   )
 })
 
