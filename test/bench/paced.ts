@@ -66,9 +66,10 @@ export async function paced(
     sleep(STEP_MS)
     await new Promise(setImmediate)
   }
+  const tookMs = performance.now() - startMs
   for (const { socket } of lines) socket.destroy()
   if (failure !== null) throw failure as Error
   const sorted = latencies.subarray(warm, done).toSorted()
   const at = (part: number): number => (sorted[Math.floor(sorted.length * part)] ?? 0) * 1000
-  return { requests: done, perSecond, p50Micros: at(0.5), p99Micros: at(0.99) }
+  return { requests: done, perSecond: (done * 1000) / tookMs, p50Micros: at(0.5), p99Micros: at(0.99) }
 }
