@@ -2,13 +2,12 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 
-/** The main thread of a process onto these cores. */
-const pinMain = (pid: number, cores: string): void =>
-  void execFileSync('taskset', ['--cpu-list', '--pid', cores, String(pid)])
-
-/** All its threads. */
-const pin = (pid: number, cores: string): void =>
-  void execFileSync('taskset', ['--all-tasks', '--cpu-list', '--pid', cores, String(pid)])
+/** All threads of a process onto these cores, or its main one alone. */
+const pin = (pid: number, cores: string, whom: 'all' | 'main'): void =>
+  void execFileSync('taskset', [
+    ...(whom === 'all' ? ['--all-tasks'] : []),
+    ...['--cpu-list', '--pid', cores, String(pid)],
+  ])
 
 /**
  * The main thread of a process goes before all that isn't real-time (sched(7)), or is as others again. Its other threads
@@ -26,8 +25,8 @@ export async function apart<T>(pids: readonly number[], work: () => Promise<T>):
   const last = availableParallelism() - 1
   if (last === 0) return work()
   // The main threads of the programs alone: what they compile and collect beside runs where there is room.
-  for (const pid of pids) pinMain(pid, '0')
-  pin(process.pid, last === 1 ? '1' : `1-${last}`)
+  for (const pid of pids) pin(pid, '0', 'main')
+  pin(process.pid, last === 1 ? '1' : `1-${last}`, 'all')
   const all = [process.pid, ...pids]
   for (const pid of all) first(pid, true)
   try {
@@ -35,7 +34,7 @@ export async function apart<T>(pids: readonly number[], work: () => Promise<T>):
   } finally {
     for (const pid of all) {
       first(pid, false)
-      pin(pid, `0-${last}`)
+      pin(pid, `0-${last}`, 'all')
     }
   }
 }

@@ -13,7 +13,10 @@ interface Line {
 const WARM_SECONDS = 1
 /** Between two looks at the clock it sleeps so long, ms: one that spins takes a core that the machine needs besides. */
 const STEP_MS = 0.1
-/** What fell due while this program itself stood still for so long, ms, is never sent: that wait is none of the server's. */
+/**
+ * What fell due while this program itself stood still for so long, ms, is never sent: that wait is none of the server's.
+ * Not so when something was owed already: then it is the server that was waited for, or may be.
+ */
 const STALL_MS = 1
 
 const bell = new Int32Array(new SharedArrayBuffer(4))
@@ -57,7 +60,8 @@ export async function paced(
   let lastMs = startMs
   while (done + skipped < total && failure === null) {
     const nowMs = performance.now()
-    if (nowMs - lastMs > STALL_MS) for (; next < total && dueMs(next) <= nowMs; next++) skipped++
+    if (nowMs - lastMs > STALL_MS && dueMs(next) > lastMs)
+      for (; next < total && dueMs(next) <= nowMs; next++) skipped++
     lastMs = nowMs
     for (let line; next < total && dueMs(next) <= nowMs && (line = free.pop()) !== undefined; next++) {
       line.dueMs = dueMs(next)
