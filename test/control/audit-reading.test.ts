@@ -2,8 +2,6 @@
 import { once } from 'node:events'
 import { get, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import t, { type Test } from 'tap'
 import { insertAudit, listAudit } from '../../control/store/audit.ts'
 import type { AuditRow } from '../../control/wire/index.ts'
@@ -11,6 +9,7 @@ import { pretendAgent } from '../support/control-agent.ts'
 import { startPostgres } from '../support/control-postgres.ts'
 import { controlServer, password } from '../support/control-server.ts'
 import type { Client, ControlServer } from '../support/control-server.ts'
+import { collectGarbage } from '../support/garbage.ts'
 
 const root = t.testdir({})
 const DAY = 86_400_000
@@ -106,8 +105,7 @@ for (const database of databases)
 
 /** Collects what is garbage, and gives the bytes that are not. */
 function held(): number {
-  setFlagsFromString('--expose-gc')
-  ;(runInNewContext('gc') as () => void)()
+  collectGarbage()
   return process.memoryUsage().heapUsed
 }
 

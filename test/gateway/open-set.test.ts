@@ -1,10 +1,10 @@
 /** What is open is kept as a set would keep it, and what has gone is garbage at once. */
 import { equal, ok } from 'node:assert/strict'
-import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
+import { getHeapSpaceStatistics } from 'node:v8'
 import fc from 'fast-check'
 import t from 'tap'
 import { OpenSet } from '../../gateway/open-set.ts'
+import { collectGarbage } from '../support/garbage.ts'
 
 t.test('it holds what a Set holds, whatever comes and goes', async () => {
   const step = fc.record({ what: fc.constantFrom('add', 'delete', 'has', 'clear'), which: fc.nat(7) })
@@ -56,8 +56,6 @@ const oldBytes = (): number =>
   getHeapSpaceStatistics().find((space) => space.space_name === 'old_space')!.space_used_size
 
 t.test('what has gone does not grow old', async () => {
-  setFlagsFromString('--expose-gc')
-  const gc = runInNewContext('gc') as () => void
   const set = new OpenSet<object>()
   const open: object[] = []
   const comeAndGo = (count: number): void => {
@@ -70,8 +68,8 @@ t.test('what has gone does not grow old', async () => {
   }
   comeAndGo(1000)
   // The collector has looked at the set, as it does sooner or later.
-  gc()
-  gc()
+  collectGarbage()
+  collectGarbage()
   const before = oldBytes()
   comeAndGo(100_000)
   const grownBytes = oldBytes() - before
