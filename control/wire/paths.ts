@@ -87,6 +87,7 @@ export const paths = {
   gatewayRequestAccess: '/api/gateway/v1/request-access',
   forwardAuth: '/api/authz/forward-auth',
   authRequest: '/api/authz/auth-request',
+  authRequestDial: '/api/authz/auth-request/dial',
   extAuthz: '/api/authz/ext-authz',
   traefikConfig: '/api/authz/traefik/config',
   traefikGuard: '/api/authz/traefik/guard',

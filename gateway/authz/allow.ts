@@ -43,22 +43,29 @@ export interface Allowed {
   readonly allowOrigin: string | null
 }
 
-/** Its value is ours alone, and needs no check. */
-export const ASSERTION = 'X-Postern-Assertion'
+/** In every answer: nobody keeps it, and who does all the same knows that the question's fields alone don't make it. */
+export const unkept: readonly string[] = ['Cache-Control', 'no-store', 'Vary', '*']
 
 /** In every allowing answer, in this order, before what it says of the user. */
-export const always: readonly string[] = [
-  'Cache-Control',
-  'no-store',
-  'Vary',
-  'Cookie, Authorization, X-Postern-Token, Sec-WebSocket-Protocol, Origin',
-  'Content-Length',
-  '0',
-]
+export const always: readonly string[] = [...unkept, 'Content-Length', '0']
 
-/** The fields of an allowing answer that follow: where the request goes, and what of the visitor's goes with it. */
-export function ownFields(scan: Scan, { upstream, again, allowOrigin }: Allowed): string[] {
+/**
+ * The same fields for an nginx that dials: our names without what all of them begin with, as nginx finds a field by
+ * looking at each, letter by letter; and none that is empty, as nginx takes an absent one for that.
+ */
+export function shortFields(fields: readonly string[]): string[] {
+  const short: string[] = []
+  for (let i = 0; i < fields.length; i += 2)
+    if (fields[i + 1] !== '')
+      short.push((fields[i] as string).replace(/^X-Postern-/, ''), fields[i + 1] as string)
+  return short
+}
+
+/** The fields of an allowing answer that follow: the signed statement, where the request goes, and what of the visitor's goes with it. */
+export function ownFields(scan: Scan, { assertion, upstream, again, allowOrigin }: Allowed): string[] {
   return [
+    'X-Postern-Assertion',
+    assertion,
     'X-Postern-Upstream',
     upstream,
     'X-Postern-Allow-Origin',
@@ -77,13 +84,7 @@ export function ownFields(scan: Scan, { upstream, again, allowOrigin }: Allowed)
  * visitor's own in place of an absent one.
  */
 export function allowHeaders(scan: Scan, allowed: Allowed): string[] {
-  return [
-    ...always,
-    ...identityHeaders(allowed.identity),
-    ASSERTION,
-    allowed.assertion,
-    ...ownFields(scan, allowed),
-  ]
+  return [...always, ...identityHeaders(allowed.identity), ...ownFields(scan, allowed)]
 }
 
 /** `address:port` of the first TCP listener, as a front on this machine dials it; '' where there is none. */

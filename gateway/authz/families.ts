@@ -29,11 +29,17 @@ const EXT_AUTHZ = `${paths.extAuthz}/`
 /** Which endpoint a request target names; the query, which Caddy fills with the visitor's own, is not looked at. */
 export function familyOf(target: string): Family | null {
   const path = pathOf(target)
-  if (path === paths.authRequest) return 'auth-request'
+  if (path === paths.authRequest || path === paths.authRequestDial) return 'auth-request'
   if (path === paths.forwardAuth || path.startsWith(GUARD)) return 'forward-auth'
   if (path.startsWith(EXT_AUTHZ)) return 'ext-authz'
   return null
 }
+
+/**
+ * True where nginx asks only what it can dial by itself: all else is refused, and it hands what is refused to Postern.
+ * Such an answer is short, as nginx reads a kept one's head anew for each request.
+ */
+export const isDial = (target: string): boolean => pathOf(target) === paths.authRequestDial
 
 /** True where the question is about one address, as Traefik's router for it asks. */
 export const isGuard = (target: string): boolean => target.startsWith(GUARD)

@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { identityHeaders } from '../headers/headers.ts'
 import type { Scan } from '../headers/scan.ts'
-import { type Allowed, always, ASSERTION, ownFields } from './allow.ts'
+import { type Allowed, always, ownFields, shortFields } from './allow.ts'
 
 /** Node's own place for the head of an answer that is yet to be sent: `headersSent` is its truth. */
 export interface WithHead {
@@ -28,26 +28,30 @@ function textOf(fields: readonly string[]): string | null {
   return text
 }
 
+type Beginnings = WeakMap<readonly string[], string | null>
 /** How an answer begins that tells of that user; the same list for as long as the user is the same. */
-const beginnings = new WeakMap<readonly string[], string | null>()
+const beginnings: { readonly full: Beginnings; readonly short: Beginnings } = {
+  full: new WeakMap(),
+  short: new WeakMap(),
+}
 
-function beginningOf(user: readonly string[]): string | null {
-  let text = beginnings.get(user)
+function beginningOf(user: readonly string[], short: boolean): string | null {
+  const made = short ? beginnings.short : beginnings.full
+  let text = made.get(user)
   if (text !== undefined) return text
-  const fields = textOf([...always, ...user])
+  const fields = textOf([...always, ...(short ? shortFields(user) : user)])
   // In one piece: it is copied for each answer.
   text = fields === null ? null : Buffer.from(`HTTP/1.1 200 OK\r\n${fields}`, 'latin1').toString('latin1')
-  beginnings.set(user, text)
+  made.set(user, text)
   return text
 }
 
 /** The head of an allowing answer as text; null where only Node can say it. */
-export function headText(scan: Scan, allowed: Allowed): string | null {
-  const beginning = beginningOf(identityHeaders(allowed.identity))
-  const own = textOf(ownFields(scan, allowed))
-  return beginning === null || own === null
-    ? null
-    : `${beginning}${ASSERTION}: ${allowed.assertion}\r\n${own}\r\n`
+export function headText(scan: Scan, allowed: Allowed, short: boolean): string | null {
+  const beginning = beginningOf(identityHeaders(allowed.identity), short)
+  const fields = ownFields(scan, allowed)
+  const own = textOf(short ? shortFields(fields) : fields)
+  return beginning === null || own === null ? null : `${beginning}${own}\r\n`
 }
 
 /** True where an answer's head may be given as text: on a kept HTTP/1.1 connection, by a Node that has a place for it. */

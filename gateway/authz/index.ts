@@ -18,8 +18,8 @@ import { RouteClass } from '../seen/classes.ts'
 import { Seen } from '../seen/seen.ts'
 import { tellOver } from '../seen/tell.ts'
 import { chainOf } from '../listeners/trust.ts'
-import { type Allowed, allowHeaders, dialAddress } from './allow.ts'
-import { type Asked, type Family, familyOf, isGuard, readQuestion } from './families.ts'
+import { type Allowed, allowHeaders, dialAddress, shortFields } from './allow.ts'
+import { type Asked, type Family, familyOf, isDial, isGuard, readQuestion } from './families.ts'
 import { headText, sendText, takesText } from './head.ts'
 import { traefikProvider } from './provider.ts'
 import { isPlain, RepeatedAnswers } from './repeated.ts'
@@ -45,16 +45,18 @@ export function authzHandler(
   door: AuthzDoor,
 ): (req: IncomingMessage, res: ServerResponse) => void {
   const provide = traefikProvider(edge, () => door.posternAddress())
-  const repeated = new RepeatedAnswers()
+  const full = new RepeatedAnswers()
+  const short = new RepeatedAnswers()
   return (req, res) => {
     try {
       const target = req.url ?? ''
       if (!door.mayAsk(req)) return refuseQuestion(res, familyOf(target), 'forbidden', STRANGER)
       if (target === paths.traefikConfig) return provide(req, res)
       const question = readQuestion(req.method ?? '', target, req.rawHeaders)
-      if (question.ok)
-        answer(edge, door, repeated, { req, res, family: question.family, asked: question.asked })
-      else
+      if (question.ok) {
+        const sub = { req, res, family: question.family, dial: isDial(target), asked: question.asked }
+        answer(edge, door, sub.dial ? short : full, sub)
+      } else
         refuseQuestion(
           res,
           question.family,
@@ -70,12 +72,15 @@ export function authzHandler(
 }
 
 const STRANGER = 'This address is not one of trusted_proxies.'
+const NOT_DIALLED = 'Only Postern itself can serve this: hand the request to its main listener.'
 const MOVED = 'The workspace has another address by now; the front will know it in a moment.'
 
 interface Sub {
   readonly req: IncomingMessage
   readonly res: ServerResponse
   readonly family: Family
+  /** The front dials by itself, and hands to Postern what it is refused. */
+  readonly dial: boolean
   readonly asked: Asked
 }
 
@@ -93,9 +98,11 @@ function answer(edge: Edge, door: AuthzDoor, repeated: RepeatedAnswers, sub: Sub
   else {
     const decided = decideAnew(edge, door, sub, scan, nowMs)
     if (decided === null) return
-    const head = bare === null ? null : headText(scan, decided.allowed)
-    if (bare === null || head === null) res.writeHead(200, allowHeaders(scan, decided.allowed)).end()
-    else sendText(bare, head)
+    const head = bare === null ? null : headText(scan, decided.allowed, sub.dial)
+    if (bare === null || head === null) {
+      const fields = allowHeaders(scan, decided.allowed)
+      res.writeHead(200, sub.dial ? shortFields(fields) : fields).end()
+    } else sendText(bare, head)
     if (plain && head !== null) repeated.keep(authority, scan.cookie, edge.table, { ...decided, head })
   }
   // Counted, but no line of the access log: the request is the front's, and so is its line.
@@ -133,6 +140,7 @@ function decideAnew(edge: Edge, door: AuthzDoor, sub: Sub, scan: Scan, nowMs: nu
   const postern = door.posternAddress()
   const through = postern !== '' && passesPostern(asked, scan)
   const dialled = through ? null : dialAddress(route, decision.port)
+  if (sub.dial && dialled === null) return refused(res, family, 'unavailable', NOT_DIALLED)
   if (isGuard(req.url ?? '') && (dialled === null || req.url !== guardPath(route, dialled)))
     return refused(res, family, 'unavailable', MOVED, ['Retry-After', '1'])
   if (edge.activity.isNews(identity, route, nowMs)) {

@@ -8,6 +8,7 @@ import { entryLocation } from '../flows/enter.ts'
 import { passwordLocation } from '../flows/password.ts'
 import type { WorkspacePlace } from '../host/host.ts'
 import { isNavigation } from '../headers/scan.ts'
+import { unkept } from './allow.ts'
 import type { Asked, Family } from './families.ts'
 
 /** For whoever set up the front. */
@@ -15,10 +16,7 @@ const PREFLIGHT =
   'Preflights are answered by Postern’s own listener: route OPTIONS with Access-Control-Request-Method there.'
 
 const headersAlways = [
-  'Cache-Control',
-  'no-store',
-  'Vary',
-  'Cookie, Authorization, X-Postern-Token, Sec-WebSocket-Protocol, Origin',
+  ...unkept,
   'X-Content-Type-Options',
   'nosniff',
   'Content-Type',

@@ -27,7 +27,11 @@ interface Scene {
   /** Every question that reached Postern, raw headers as sent. */
   readonly questions: Seen[]
   apply(facts: readonly EdgeFact[]): void
-  visit(host: string, headers?: Headers, about?: { method?: string; path?: string }): Promise<Answer>
+  visit(
+    host: string,
+    headers?: Headers,
+    about?: { method?: string; path?: string; body?: string },
+  ): Promise<Answer>
 }
 
 /** Stands between nginx and Postern's forward auth and counts. */
@@ -110,9 +114,11 @@ async function keeps(t: Test, at: Scene): Promise<void> {
     const before = at.questions.length
     for (const path of ['/', '/a?b=c', '/a/b%20c', '/x/../y']) await at.visit(host, mine, { path })
     for (const method of ['HEAD', 'GET']) await at.visit(host, mine, { method })
+    for (const dest of ['image', 'script', 'empty'])
+      await at.visit(host, { ...mine, 'Sec-Fetch-Mode': 'no-cors', 'Sec-Fetch-Dest': dest })
     return at.questions.length - before
   })
-  t.equal(asked, 0, 'one question a second, whatever the path')
+  t.equal(asked, 0, 'one question a second, whatever of its own a page asks for')
   const unusual = await inOneSecond(async () => {
     await at.visit(host, mine)
     const before = at.questions.length
@@ -140,7 +146,6 @@ function variations(at: Scene): [string, number, string, Headers, string?][] {
   const other = `http://mapped-3000.ws.localhost:${at.port}`
   const origin = `http://${host}.ws.localhost:${at.port}`
   const { Cookie, ...rest } = mine
-  const socket = { Upgrade: 'websocket', Connection: 'Upgrade', 'Sec-WebSocket-Version': '13' }
   return [
     ['no cookie', 401, host, rest],
     ['another’s cookie', 404, host, { ...mine, Cookie: `theme=dark; postern_workspace=${secrets.bobOnWeb}` }],
@@ -163,18 +168,6 @@ function variations(at: Scene): [string, number, string, Headers, string?][] {
     ],
     ['a POST without Origin', 403, host, mine, 'POST'],
     ['a method without Origin', 403, host, mine, 'PROPFIND'],
-    [
-      'a WebSocket without Origin',
-      403,
-      host,
-      { ...mine, ...socket, 'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==' },
-    ],
-    [
-      'half a handshake, which Postern itself takes for none',
-      200,
-      host,
-      { ...mine, 'Sec-WebSocket-Version': '13' },
-    ],
     ['another’s token', 404, host, { ...mine, 'X-Postern-Token': secrets.bobToken }],
     ['a broken token', 401, host, { ...mine, 'X-Postern-Token': 'pst_' }],
     ['another’s token in Authorization', 404, host, { ...mine, Authorization: `Bearer ${secrets.bobToken}` }],
@@ -216,6 +209,34 @@ async function nobodysYes(t: Test, at: Scene): Promise<void> {
     return [yes.status, (await at.visit(`web-${at.own.port}`, mine, { method: 'POST' })).status]
   })
   t.same(posts, [200, 403], 'a POST of its own opens none of another’s')
+}
+
+/** Whatever asks for another protocol is Postern's own: nginx doesn't ask about it, and hands nothing of it to the program. */
+async function otherProtocols(t: Test, at: Scene): Promise<void> {
+  const host = `web-${at.own.port}`
+  const handshake = { 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==' }
+  const socket = { ...mine, ...handshake, Connection: 'Upgrade', Upgrade: 'websocket' }
+  const undecided = await inOneSecond(async () => {
+    const before = at.questions.length
+    const { status } = await at.visit(host, socket)
+    return [status, at.questions.length - before]
+  })
+  t.same(undecided, [403, 0], 'a WebSocket without Origin')
+  const offer = { 'Sec-WebSocket-Protocol': `postern.token.${secrets.adaToken}` }
+  const halves: Headers[] = [handshake, { Upgrade: '0', Connection: 'Upgrade' }, offer]
+  for (const half of halves) {
+    const got = await at.visit(host, { ...mine, ...half })
+    t.equal(got.status, 200)
+    for (const name of ['upgrade', 'sec-websocket-protocol']) t.same(valuesOf(seenBy(got), name), [])
+  }
+  const other = {
+    ...mine,
+    Origin: `http://${host}.ws.localhost:${at.port}`,
+    Connection: 'Upgrade',
+    Upgrade: 'h2c',
+  }
+  const posted = seenBy(await at.visit(host, other, { method: 'POST', body: 'z'.repeat(100_000) }))
+  t.same([posted.body.length, valuesOf(posted, 'upgrade')], [100_000, []])
 }
 
 /** On a public port everybody is let in; what goes to the program is each visitor's own. */
@@ -288,6 +309,7 @@ t.test('the decision cache', ifInstalled(nginx), async (t) => {
   const at = await scene(t)
   await t.test('one question a second', (t) => keeps(t, at))
   await t.test('nobody gets another’s yes', (t) => nobodysYes(t, at))
+  await t.test('other protocols', (t) => otherProtocols(t, at))
   await t.test('nobody gets another’s headers', (t) => ownHeaders(t, at))
   await t.test('a refusal is not kept, and a yes not for long', (t) => revocation(t, at))
 })

@@ -114,6 +114,15 @@ async function owner(t: Test, at: Scene): Promise<void> {
   })
   t.equal(mapped.status, 200, 'a port that only Postern can dial')
   clean(t, seenBy(mapped), ada, ['theme=dark'])
+  const byToken = await ask({
+    port: at.front,
+    host: 'mapped-3000.ws.localhost',
+    method: 'POST',
+    body: 'y'.repeat(300_000),
+    headers: { 'X-Postern-Token': secrets.adaToken, ...forged },
+  })
+  t.equal(seenBy(byToken).body.length, 300_000, 'with its body, and by a token')
+  clean(t, seenBy(byToken), ada, [])
 }
 
 async function strangers(t: Test, at: Scene): Promise<void> {
@@ -306,16 +315,20 @@ async function elsewhere(t: Test, at: Scene): Promise<void> {
   })
   t.equal(sleepy.status, 503)
   t.match(sleepy.body, /\/\.postern\/start/, 'with a Start button')
-  for (const path of ['/api/authz/auth-request', '/api/authz/forward-auth', '/.postern/decision']) {
+  for (const path of [
+    '/api/authz/auth-request',
+    '/api/authz/auth-request/dial',
+    '/api/authz/forward-auth',
+    '/.postern/decision',
+  ]) {
     const headers = { 'X-Original-URL': `http://${at.openHost}/`, 'X-Original-Method': 'GET' }
     const answer = await ask({ port: at.front, host: at.ownHost, path, headers })
     t.not(answer.status, 200, `${path} is not a visitor’s to ask`)
-    t.notOk(answer.headers['x-postern-upstream'])
+    for (const name of ['x-postern-upstream', 'upstream']) t.notOk(answer.headers[name])
   }
 }
 
-/** Last, as it ends Ada's session: the next request is refused, and where Postern moves the bytes, open sockets end. */
-/** WebSockets are Postern's to move whoever moves the rest, and so to end. */
+/** Last, as it ends Ada's session. WebSockets are Postern's to move whoever moves the rest, and so to end. */
 async function revocation(t: Test, at: Scene): Promise<void> {
   const own = { port: at.front, host: at.ownHost }
   const headers = { Cookie: mine(secrets.adaOnWeb), Origin: `http://${at.ownHost}:${at.front}` }
