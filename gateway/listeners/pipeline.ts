@@ -21,12 +21,42 @@ interface Line {
 
 const lines = new WeakMap<Socket, Line>()
 
+/** Node's parser of a connection, which hands over each request that it has read the head of. */
+interface WithParser {
+  readonly parser?: { onIncoming?: ((...args: unknown[]) => unknown) | null } | null
+}
+/** Told this, the parser gives up (`HPE_CB_HEADERS_COMPLETE`); all that isn't 0, 1 or 2 does. Source: llhttp. */
+const GIVE_UP = -1
+
+/**
+ * Ends the reading of a connection with the request that is one too many: the hundreds that came in the same 64 kB would
+ * be read all the same, for longer than those before them take. A Node without that place reads them, for nothing.
+ */
+function readNoFurther(socket: Socket, line: Line): void {
+  const { parser } = socket as WithParser
+  const handOver = parser?.onIncoming
+  if (!parser || typeof handOver !== 'function') return
+  parser.onIncoming = (...args) => {
+    const answer = handOver(...args)
+    return line.isOver ? GIVE_UP : answer
+  }
+}
+
+function lineOf(socket: Socket): Line {
+  let line = lines.get(socket)
+  if (line === undefined) {
+    lines.set(socket, (line = { waiting: 0, isOver: false }))
+    readNoFurther(socket, line)
+  }
+  return line
+}
+
+/** True for a connection that sent too many: nothing more that comes on it is read, however it is spelt. */
+export const isHeldBack = (socket: Socket): boolean => lines.get(socket)?.isOver === true
+
 /** Puts a request that waits on its connection in line; called only for those whose answer has no socket yet. */
 export function turnOf(socket: Socket, res: ServerResponse): Turn {
-  let line = lines.get(socket)
-  if (line === undefined) lines.set(socket, (line = { waiting: 0, isOver: false }))
-  const mine = line
-  // What was read already is handed over all the same.
+  const mine = lineOf(socket)
   if (mine.isOver) return 'ignored'
   if (mine.waiting >= WAITING_MAX) {
     mine.isOver = true

@@ -8,7 +8,7 @@ import { Seen } from '../seen/seen.ts'
 import { tellOver } from '../seen/tell.ts'
 import type { Peer } from './trust.ts'
 import { endSoon } from '../upgrade.ts'
-import { owedAnswer } from './pipeline.ts'
+import { isHeldBack, owedAnswer } from './pipeline.ts'
 
 const REASONS: Readonly<Record<number, string>> = {
   400: 'Bad Request',
@@ -28,6 +28,7 @@ function codeOf(err: NodeJS.ErrnoException): ApiCode | null {
 export function refuseBytes(edge: Edge, err: NodeJS.ErrnoException, socket: Socket, peer: Peer): void {
   const code = codeOf(err)
   const answering = owedAnswer(socket)
+  if (code !== null && isHeldBack(socket)) return
   // It has been answered and is on its way out: what still comes is dropped.
   if (code !== null && socket.writableEnded && !socket.destroyed) return
   const isHeard = socket.writable && answering?.headersSent !== true && peer.guest?.isOver !== true

@@ -3,6 +3,7 @@
  * process stays up, its memory is bounded, and nothing of it stays. `npm run soak` is the long form.
  */
 // alone: it measures what another visitor feels of a load
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import t from 'tap'
 import { exchange, OK, rawClient, requestBytes } from '../support/gateway-bytes.ts'
 import { startEdge } from '../support/gateway-edge.ts'
@@ -109,8 +110,13 @@ t.test('requests on one connection that wait for no answer: some are served, too
 
   const many = await rawClient(edge.port)
   const before = edge.upstream.requests.length
+  let read = 0
+  const onRequest = (): void => void read++
+  subscribe('http.server.request.start', onRequest)
+  t.teardown(() => unsubscribe('http.server.request.start', onRequest))
   many.send(one.repeat(200))
   await until(() => (answerHeld(), many.socket.destroyed))
+  t.equal(read, 18, 'what came with the one too many isn’t even read')
   const all = statuses(many.text())
   t.same([...new Set(all)], ['200', '429'], 'some are served, one is told why')
   t.equal(all.at(-1), '429')

@@ -20,6 +20,7 @@ const own: readonly (readonly [AttackKind, number, string | undefined])[] = [
   ['long target', 50, '431'],
   ['pipelining, unread', 50, undefined],
   ['pipelining', 50, '429'],
+  ['pipelining', 400, '429'],
   ['slow head', 500, '408'],
   ['slow body', 300, undefined],
   ['slow read', 100, undefined],
