@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Visit } from './edge.ts'
 import { Field, fieldKind } from './headers/fields.ts'
+import { readShared, type SharedReader } from './shared-read.ts'
 import { tellOver } from './seen/tell.ts'
 import type { LiveStream } from './sockets.ts'
 
@@ -105,6 +106,15 @@ function onData(this: Joined, chunk: Buffer): void {
   if (!this[PEER].write(chunk)) this.pause()
 }
 
+/** The same where the bytes are in a buffer that others read into too: they are copied, or dropped once nobody may have them. */
+function onRead(this: Joined, length: number, buffer: Buffer): boolean {
+  const peer = this[PEER]
+  if (peer.writableEnded || peer.destroyed) return true
+  const chunk = Buffer.allocUnsafe(length)
+  buffer.copy(chunk, 0, 0, length)
+  return peer.write(chunk)
+}
+
 function onDrain(this: Joined): void {
   this[PEER].resume()
 }
@@ -147,7 +157,10 @@ function listen(side: Joined): void {
   side.on('close', onClose)
   side.on('end', onEnd)
   side.on('drain', onDrain)
-  side.on('data', onData)
+  const early = side.read() as Buffer | null
+  if (early !== null) side[PEER].write(early)
+  if (readShared(side, onRead as SharedReader)) side.resume()
+  else side.on('data', onData)
 }
 
 function tune(stream: Duplex): void {
