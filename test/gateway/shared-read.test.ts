@@ -80,6 +80,23 @@ t.test('many pairs at once, each way its own bytes', async (t) => {
   t.same(got, sent.map(hash))
 })
 
+t.test('what waits for a slow reader is not written over by what others read meanwhile', async (t) => {
+  const all = randomBytes(8_000_000)
+  const app = createServer((socket) => {
+    socket.on('error', () => undefined)
+    socket.end(all)
+  })
+  const port = await relay(t, await listening(t, app))
+  const open = async (): Promise<Socket> => {
+    const socket = connect(port, '127.0.0.1')
+    await once(socket, 'readable')
+    return socket
+  }
+  const slow = await Promise.all(Array.from({ length: 5 }, open))
+  for (let i = 0; i < 5; i++) t.equal(hash(await bytesOf(await open())), hash(all))
+  for (const socket of slow) t.equal(hash(await bytesOf(socket)), hash(all))
+})
+
 t.test('a reader who stops stops the sender, and loses nothing', async (t) => {
   const all = randomBytes(30_000_000)
   let taken = 0
