@@ -89,7 +89,7 @@ export function endSoon(socket: Duplex): void {
 /** Ends a connection that has left HTTP so that its visitor can come again: a FIN, no reset; what the app still says is dropped. */
 export function leave(socket: Duplex): void {
   const peer = (socket as Partial<Joined>)[PEER]
-  peer?.removeListener('data', onData)
+  // It may be paused by what the visitor hasn't taken yet.
   peer?.resume()
   endSoon(socket)
 }
@@ -101,15 +101,19 @@ const PEER = Symbol('the other side')
 /** One of two joined sockets. */
 type Joined = Duplex & { [PEER]: Joined }
 
+/** True for a side that was told its last: what the other one still says is dropped. */
+const isDeaf = (side: Joined): boolean => side.writableEnded || side.destroyed
+
 // Not `pipe`, and not closures: what those keep for each direction is a third of what an idle WebSocket takes here.
 function onData(this: Joined, chunk: Buffer): void {
-  if (!this[PEER].write(chunk)) this.pause()
+  const peer = this[PEER]
+  if (!isDeaf(peer) && !peer.write(chunk)) this.pause()
 }
 
-/** The same where the bytes are in a buffer that others read into too: they are copied, or dropped once nobody may have them. */
+/** The same where the bytes are in a buffer that others read into too: they are copied. */
 function onRead(this: Joined, length: number, buffer: Buffer): boolean {
   const peer = this[PEER]
-  if (peer.writableEnded || peer.destroyed) return true
+  if (isDeaf(peer)) return true
   const chunk = Buffer.allocUnsafe(length)
   buffer.copy(chunk, 0, 0, length)
   return peer.write(chunk)
